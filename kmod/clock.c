@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Time for guests: the TSC by an offset, the LAPIC timer on an hrtimer, and
+ * kvm-clock (Documentation/virt/kvm/x86/msr.rst describes that interface).
+ */
+#include <linux/ktime.h>
+#include <linux/math64.h>
+#include <linux/timekeeping.h>
+#include <asm/msr.h>
+#include <asm/pvclock-abi.h>
+#include <asm/tsc.h>
+
+#include "compat.h"
+#include "hv_internal.h"
+
+/* The shortest period a guest gets: a shorter one would only burn the host's time. */
+#define MIN_PERIOD_NS	(100 * NSEC_PER_USEC)
+/* Bit 0 of the system time MSR */
+#define SYSTEM_TIME_ENABLE	1
+
+void clock_vm_init(struct hv_vm *vm)
+{
+	/* Guests start counting at zero; one base for all vCPUs keeps them in step. */
+	vm->clock_tsc = rdtsc();
+	vm->clock_ns = ktime_get_ns();
+	vm->tsc_offset = -vm->clock_tsc;
+}
+
+u64 clock_guest_tsc(const struct hv_vcpu *v)
+{
+	return rdtsc() + v->tsc_offset;
+}
+
+/*
+ * A guest or the monitor sets the TSC. Writes that differ by less than a second
+ * from a running one mean "in step with the others" (what firmware and kernels
+ * do CPU by CPU), so they take the VM's own offset.
+ */
+void clock_write_tsc(struct hv_vcpu *v, u64 value)
+{
+	u64 offset = value - rdtsc();
+	s64 delta = offset - v->vm->tsc_offset;
+
+	if (abs(delta) < (s64)tsc_khz * 1000)
+		offset = v->vm->tsc_offset;
+	else
+		WRITE_ONCE(v->vm->tsc_offset, offset);
+	v->tsc_adjust += offset - v->tsc_offset;
+	v->tsc_offset = offset;
+	hv_op(update_tsc_offset)(v);
+	set_bit(REQ_CLOCK, &v->requests);
+}
+
+/* ------------------------------------------------------------------------- */
+/* LAPIC timer                                                                */
+
+static void timer_post(struct hv_vcpu *v)
+{
+	struct lapic_msg msg;
+	bool pending;
+
+	if (!lapic_lvt_msg(&v->lapic, APIC_REG_LVT_TIMER, &msg))
+		return;
+	if (!lapic_post(&v->lapic, msg.vector, false, &pending) || pending)
+		return;
+	vcpu_request(v, REQ_EVENT);
+	vcpu_kick(v);
+}
+
+static enum hrtimer_restart timer_fire(struct hrtimer *t)
+{
+	struct hv_vcpu *v = container_of(t, struct hv_vcpu, timer);
+	u64 period = READ_ONCE(v->timer_period_ns);
+
+	timer_post(v);
+	if (!period)
+		return HRTIMER_NORESTART;
+	hrtimer_forward_now(t, ns_to_ktime(period));
+	return HRTIMER_RESTART;
+}
+
+void clock_timer_init(struct hv_vcpu *v)
+{
+	hrtimer_init(&v->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
+	v->timer.function = timer_fire;
+}
+
+void clock_timer_cancel(struct hv_vcpu *v)
+{
+	hrtimer_cancel(&v->timer);
+}
+
+static void arm_deadline(struct hv_vcpu *v)
+{
+	u64 now = clock_guest_tsc(v), deadline = v->lapic.tsc_deadline;
+	u64 ns;
+
+	if (!deadline)
+		return;
+	/* The register reads zero once the timer is armed no more. */
+	if (deadline <= now) {
+		v->lapic.tsc_deadline = 0;
+		timer_post(v);
+		return;
+	}
+	ns = mul_u64_u64_div_u64(deadline - now, USEC_PER_SEC, tsc_khz);
+	/* About 292 years: further off than any hrtimer reaches. */
+	ns = min_t(u64, ns, KTIME_MAX / 2);
+	hrtimer_start(&v->timer, ktime_add_ns(ktime_get(), ns), HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+/* The vCPU's thread; preemption may be off. */
+void clock_timer_update(struct hv_vcpu *v)
+{
+	u64 period;
+
+	hrtimer_cancel(&v->timer);
+	WRITE_ONCE(v->timer_period_ns, 0);
+	if (lapic_timer_mode(&v->lapic) == APIC_TIMER_DEADLINE) {
+		arm_deadline(v);
+		return;
+	}
+	period = lapic_timer_period_ns(&v->lapic);
+	v->lapic.timer_start_ns = period ? ktime_get_ns() : 0;
+	if (!period)
+		return;
+	if (lapic_timer_mode(&v->lapic) == APIC_TIMER_PERIODIC) {
+		period = max_t(u64, period, MIN_PERIOD_NS);
+		WRITE_ONCE(v->timer_period_ns, period);
+	}
+	hrtimer_start(&v->timer, ns_to_ktime(v->lapic.timer_start_ns + period),
+		      HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+/* ------------------------------------------------------------------------- */
+/* kvm-clock                                                                  */
+
+static u64 vm_clock_ns(const struct hv_vm *vm)
+{
+	return ktime_get_ns() - vm->clock_ns;
+}
+
+/* ns = (ticks << shift or >> -shift) * mul >> 32 */
+static void scale(u32 khz, u32 *mul, s8 *shift)
+{
+	u64 hz = (u64)khz * 1000;
+	s8 s = 0;
+
+	/* mul = 2^32 * 10^9 / hz / 2^s must fit 32 bits with its top bit set. */
+	while (hz > 2 * NSEC_PER_SEC) {
+		hz >>= 1;
+		s--;
+	}
+	while (hz <= NSEC_PER_SEC) {
+		hz <<= 1;
+		s++;
+	}
+	*mul = div64_u64((u64)NSEC_PER_SEC << 32, hz);
+	*shift = s;
+}
+
+static void write_system_time(struct hv_vcpu *v)
+{
+	struct pvclock_vcpu_time_info t = {
+		.flags = check_tsc_unstable() ? 0 : PVCLOCK_TSC_STABLE_BIT,
+	};
+	u64 gpa = v->pv_system_time & ~(u64)SYSTEM_TIME_ENABLE;
+
+	/*
+	 * With a stable TSC every vCPU gets the same pair, the VM's first, so
+	 * that their clocks agree to the tick.
+	 */
+	if (t.flags) {
+		t.tsc_timestamp = v->vm->clock_tsc + v->tsc_offset;
+		t.system_time = 0;
+	} else {
+		t.tsc_timestamp = clock_guest_tsc(v);
+		t.system_time = vm_clock_ns(v->vm);
+	}
+	scale(tsc_khz, &t.tsc_to_system_mul, &t.tsc_shift);
+	/* An odd version says "being written"; the reader then waits. */
+	v->pv_version += 2;
+	t.version = v->pv_version - 1;
+	if (guest_write(v, gpa, &t, sizeof(t)))
+		return;
+	smp_wmb();
+	t.version = v->pv_version;
+	guest_write(v, gpa, &t.version, sizeof(t.version));
+}
+
+static void write_wall_clock(struct hv_vcpu *v, u64 gpa)
+{
+	struct pvclock_wall_clock w = { .version = 1 };
+	u64 ns = ktime_get_real_ns() - vm_clock_ns(v->vm);
+
+	w.sec = div_u64_rem(ns, NSEC_PER_SEC, &w.nsec);
+	if (guest_write(v, gpa, &w, sizeof(w)))
+		return;
+	smp_wmb();
+	w.version = 2;
+	guest_write(v, gpa, &w.version, sizeof(w.version));
+}
+
+/* The structures may not cross a page: guest_write() is for one page. */
+static bool fits(u64 gpa, unsigned int len)
+{
+	return (gpa & ~PAGE_MASK) + len <= PAGE_SIZE;
+}
+
+void clock_write_wall(struct hv_vcpu *v, u64 value)
+{
+	v->pv_wall_clock = value;
+	set_bit(REQ_CLOCK, &v->requests);
+}
+
+void clock_write_system(struct hv_vcpu *v, u64 value)
+{
+	v->pv_system_time = value;
+	set_bit(REQ_CLOCK, &v->requests);
+}
+
+/* Bring a page in and try again: outside the loop nothing else can be waiting for it. */
+static void touch(struct hv_vcpu *v, u64 gpa)
+{
+	stage2_fault_slow(v, gpa, true);
+}
+
+void clock_refresh(struct hv_vcpu *v)
+{
+	u64 wall = v->pv_wall_clock;
+
+	if (wall && fits(wall, sizeof(struct pvclock_wall_clock))) {
+		touch(v, wall);
+		write_wall_clock(v, wall);
+		/* Written once for each write of the MSR. */
+		v->pv_wall_clock = 0;
+	}
+	if (v->pv_system_time & SYSTEM_TIME_ENABLE &&
+	    fits(v->pv_system_time, sizeof(struct pvclock_vcpu_time_info))) {
+		touch(v, v->pv_system_time);
+		write_system_time(v);
+	}
+}

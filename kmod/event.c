@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What the next entry delivers: the order of events (Intel SDM Vol. 3, 6.9;
+ * AMD APM Vol. 2, 8.5), written once for both backends.
+ */
+#include "hv_internal.h"
+
+#define RFLAGS_IF	BIT_ULL(9)
+
+enum { VECTOR_DE = 0, VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_TS = 10, VECTOR_PF = 14 };
+
+static bool contributory(u8 vector)
+{
+	return vector == VECTOR_DE || (vector >= VECTOR_TS && vector < VECTOR_PF);
+}
+
+/*
+ * Raise an exception on the vCPU. Two of them make a double fault as Intel SDM
+ * Vol. 3, table 6-5 says; the third is the processor's own business.
+ */
+void event_exception(struct hv_vcpu *v, u8 vector, bool has_error, u32 error)
+{
+	struct hv_event *e = &v->exception;
+
+	if (e->type && (contributory(e->vector) || e->vector == VECTOR_PF) &&
+	    (contributory(vector) || (vector == VECTOR_PF && e->vector == VECTOR_PF))) {
+		vector = VECTOR_DF;
+		has_error = true;
+		error = 0;
+	}
+	*e = (struct hv_event){
+		.type = EVENT_EXCEPTION,
+		.vector = vector,
+		.has_error = has_error,
+		.error = error,
+	};
+}
+
+void event_requeue(struct hv_vcpu *v, const struct hv_event *e)
+{
+	v->inject = *e;
+}
+
+/* An exception comes before the event that was cut short: take that back. */
+static void take_back(struct hv_vcpu *v)
+{
+	if (v->inject.type == EVENT_INTERRUPT)
+		lapic_unaccept(&v->lapic, v->inject.vector);
+	else if (v->inject.type == EVENT_NMI) {
+		v->nmi_pending = true;
+		hv_op(set_nmi_masked)(v, false);
+	}
+	v->inject.type = EVENT_NONE;
+	v->scan = true;
+}
+
+/* Returns whether the entry delivers an exception or an event cut short. */
+static bool inject_first(struct hv_vcpu *v)
+{
+	struct hv_event *e = &v->exception;
+
+	if (e->type) {
+		if (v->inject.type)
+			take_back(v);
+	} else if (v->inject.type) {
+		e = &v->inject;
+	} else {
+		return false;
+	}
+	hv_op(inject)(v, e);
+	e->type = EVENT_NONE;
+	return true;
+}
+
+static bool inject_nmi(struct hv_vcpu *v, bool busy)
+{
+	static const struct hv_event nmi = { .type = EVENT_NMI, .vector = VECTOR_NMI };
+
+	if (busy || v->shadow || hv_op(nmi_masked)(v)) {
+		hv_op(nmi_window)(v);
+		return busy;
+	}
+	v->nmi_pending = false;
+	hv_op(set_nmi_masked)(v, true);
+	hv_op(inject)(v, &nmi);
+	return true;
+}
+
+static void inject_interrupt(struct hv_vcpu *v, bool busy)
+{
+	int vector = lapic_deliverable(&v->lapic);
+	struct hv_event e = { .type = EVENT_INTERRUPT, .vector = vector };
+
+	/* Something waits, but the task priority holds it back: tell us when that falls. */
+	hv_op(tpr_threshold)(v, vector < 0 && lapic_highest_irr(&v->lapic) >= 0);
+	if (vector < 0)
+		return;
+	if (busy || v->shadow || !(v->gprs.rflags & RFLAGS_IF)) {
+		hv_op(interrupt_window)(v);
+		return;
+	}
+	lapic_accept(&v->lapic, vector);
+	hv_op(inject)(v, &e);
+}
+
+/*
+ * The last thing before an entry, so that nothing is taken from a queue that
+ * is not delivered. v->scan is set by whatever can make an event deliverable.
+ */
+void event_prepare(struct hv_vcpu *v)
+{
+	bool busy = inject_first(v);
+
+	if (likely(!v->scan))
+		return;
+	v->scan = false;
+	if (v->nmi_pending)
+		busy = inject_nmi(v, busy);
+	if (lapic_enabled(&v->lapic))
+		inject_interrupt(v, busy);
+}
+
+static void take_init(struct hv_vcpu *v)
+{
+	state_reset(v, true);
+	/* A BSP starts at the reset vector, the others wait for a SIPI. */
+	v->mp_state = v->lapic.base & LAPIC_BASE_BSP ? HV_MP_RUNNABLE : HV_MP_INIT;
+}
+
+static void take_sipi(struct hv_vcpu *v)
+{
+	struct hv_sregs s;
+	u8 vector = READ_ONCE(v->sipi_vector);
+
+	if (v->mp_state != HV_MP_INIT)
+		return;
+	hv_op(get_sregs)(v, &s);
+	s.cs.selector = vector << 8;
+	s.cs.base = vector << 12;
+	hv_op(set_sregs)(v, &s);
+	v->gprs.rip = 0;
+	v->mp_state = HV_MP_RUNNABLE;
+}
+
+/* The vCPU's thread, outside the guest. */
+void event_take_requests(struct hv_vcpu *v)
+{
+	if (vcpu_test_request(v, REQ_EVENT))
+		v->scan = true;
+	if (vcpu_test_request(v, REQ_NMI)) {
+		v->nmi_pending = true;
+		v->scan = true;
+	}
+	if (vcpu_test_request(v, REQ_INIT))
+		take_init(v);
+	if (vcpu_test_request(v, REQ_SIPI))
+		take_sipi(v);
+}
+
+/* Intel SDM Vol. 2, HLT; AMD APM Vol. 3, HLT. */
+bool event_wakes(struct hv_vcpu *v)
+{
+	if (v->exception.type || v->inject.type)
+		return true;
+	if (v->nmi_pending && !hv_op(nmi_masked)(v))
+		return true;
+	return v->gprs.rflags & RFLAGS_IF && lapic_enabled(&v->lapic) &&
+	       lapic_deliverable(&v->lapic) >= 0;
+}

@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Exits: completed here, or handed to user space through the run page, which
+ * only this file (and state.c, for the register groups) writes. Called by the
+ * backend's exit handlers, with preemption off.
+ */
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+
+#include "hv_internal.h"
+
+/* What a guest that calls without need hears (-KVM_ENOSYS). */
+#define HYPERCALL_ENOSYS	((u64)-1000)
+
+void exit_set_reason(struct hv_vcpu *v, u32 reason)
+{
+	WRITE_ONCE(v->run->exit_reason, reason);
+}
+
+/* A step over an instruction ends the shadow, RF, and meets a pending TF. */
+void exit_skip(struct hv_vcpu *v)
+{
+	v->gprs.rip = v->next_rip;
+	v->shadow = 0;
+	v->gprs.rflags &= ~X86_EFLAGS_RF;
+	if (unlikely(v->gprs.rflags & X86_EFLAGS_TF)) {
+		hv_op(sync_dr)(v);
+		v->dr6 |= BIT_ULL(14);	/* BS */
+		hv_op(update_dr)(v);
+		event_exception(v, 1, false, 0);
+	}
+}
+
+int exit_cpuid(struct hv_vcpu *v)
+{
+	u64 *r = v->gprs.r;
+	struct cpuid_dynamic dyn;
+	struct cpuid_leaf out;
+
+	if ((u32)r[HV_RAX] == 0xd)
+		fpu_sync_xcr0(v);
+	dyn = (struct cpuid_dynamic){
+		.cr4 = v->cr4,
+		.xcr0 = v->xcr0,
+		.apic_enabled = lapic_enabled(&v->lapic),
+	};
+	cpuid_query(&v->cpuid, &dyn, r[HV_RAX], r[HV_RCX], &out);
+	r[HV_RAX] = out.eax;
+	r[HV_RBX] = out.ebx;
+	r[HV_RCX] = out.ecx;
+	r[HV_RDX] = out.edx;
+	exit_skip(v);
+	return EXIT_AGAIN;
+}
+
+int exit_rdmsr(struct hv_vcpu *v)
+{
+	u64 *r = v->gprs.r, value = 0;
+
+	if (msr_read(v, r[HV_RCX], false, &value) != MSR_OK) {
+		event_gp(v);
+		return EXIT_AGAIN;
+	}
+	r[HV_RAX] = (u32)value;
+	r[HV_RDX] = value >> 32;
+	exit_skip(v);
+	return EXIT_AGAIN;
+}
+
+/* Trap-like: the EOI is done and the instruction complete. */
+int exit_eoi(struct hv_vcpu *v)
+{
+	WRITE_ONCE(v->run->exit.eoi.vector, v->lapic.eoi_vector);
+	exit_set_reason(v, HV_EXIT_EOI);
+	return EXIT_USER;
+}
+
+int exit_wrmsr(struct hv_vcpu *v)
+{
+	u64 *r = v->gprs.r;
+	u32 index = r[HV_RCX];
+	u64 value = (u32)r[HV_RAX] | r[HV_RDX] << 32;
+
+	if (index - 0x800 < 0x100 && lapic_x2apic(&v->lapic)) {
+		int done = irq_apic_write(v, (index - 0x800) * 16, value);
+
+		if (done >= 0) {
+			exit_skip(v);
+			return done == EXIT_USER ? exit_eoi(v) : done;
+		}
+	} else if (msr_write(v, index, false, value) == MSR_OK) {
+		exit_skip(v);
+		return EXIT_AGAIN;
+	}
+	event_gp(v);
+	return EXIT_AGAIN;
+}
+
+/* AMD APM Vol. 4, XSETBV */
+int exit_xsetbv(struct hv_vcpu *v)
+{
+	u64 *r = v->gprs.r;
+	u64 value = (u32)r[HV_RAX] | r[HV_RDX] << 32;
+
+	if ((u32)r[HV_RCX] || hv_op(cpl)(v) || !state_write_xcr0(v, value))
+		event_gp(v);
+	else
+		exit_skip(v);
+	return EXIT_AGAIN;
+}
+
+/* No hypercalls are offered yet; a guest may probe for them all the same. */
+int exit_hypercall(struct hv_vcpu *v)
+{
+	v->gprs.r[HV_RAX] = HYPERCALL_ENOSYS;
+	exit_skip(v);
+	return EXIT_AGAIN;
+}
+
+int exit_hlt(struct hv_vcpu *v)
+{
+	exit_skip(v);
+	event_take_requests(v);
+	if (event_wakes(v)) {
+		v->scan = true;
+		return EXIT_AGAIN;
+	}
+	if (v->exit_on_hlt) {
+		exit_set_reason(v, HV_EXIT_HLT);
+		return EXIT_USER;
+	}
+	v->mp_state = HV_MP_HALTED;
+	return EXIT_SLEEP;
+}
+
+int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
+{
+	u32 data = in ? 0 : v->gprs.r[HV_RAX] & GENMASK(len * 8 - 1, 0);
+	struct hv_run *run = v->run;
+
+	if (!in && iobus_write(v->vm, true, port, len, data)) {
+		exit_skip(v);
+		return EXIT_AGAIN;
+	}
+	WRITE_ONCE(run->exit.pio.port, port);
+	WRITE_ONCE(run->exit.pio.len, len);
+	WRITE_ONCE(run->exit.pio.flags, in ? 0 : HV_IO_WRITE);
+	WRITE_ONCE(run->exit.pio.data, data);
+	v->complete = in ? COMPLETE_IN : COMPLETE_SKIP;
+	v->io_len = len;
+	exit_set_reason(v, HV_EXIT_PIO);
+	return EXIT_USER;
+}
+
+/* User space carries the instruction out: give it the bytes and the registers. */
+int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write)
+{
+	struct hv_run *run = v->run;
+	u8 bytes[16] = { 0 };
+	int n = guest_fetch(v, bytes, HV_INSN_MAX);
+
+	if (n == -EFAULT)
+		return EXIT_SLEEP;
+	if (n == GUEST_NO_PAGE)
+		return EXIT_AGAIN;
+	if (n < 0)
+		return exit_error(v, HV_ERROR_FETCH, 0, gpa, v->gprs.rip);
+	run->exit.emulate.gpa = gpa;
+	run->exit.emulate.port = port;
+	run->exit.emulate.insn_len = n;
+	run->exit.emulate.flags = write ? HV_IO_WRITE : 0;
+	memcpy(run->exit.emulate.insn, bytes, sizeof(bytes));
+	v->exit_groups = HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS;
+	exit_set_reason(v, HV_EXIT_EMULATE);
+	return EXIT_USER;
+}
+
+int exit_pio_string(struct hv_vcpu *v, u16 port, bool in)
+{
+	return exit_emulate(v, ~0ULL, port, !in);
+}
+
+int exit_shutdown(struct hv_vcpu *v)
+{
+	v->exit_groups = HV_REGS_GPR | HV_REGS_SREGS;
+	exit_set_reason(v, HV_EXIT_SHUTDOWN);
+	return EXIT_USER;
+}
+
+int exit_error(struct hv_vcpu *v, u32 code, u64 reason, u64 info0, u64 info1)
+{
+	struct hv_run *run = v->run;
+
+	run->exit.error.code = code;
+	run->exit.error.pad = 0;
+	run->exit.error.hw_reason = reason;
+	run->exit.error.hw_info[0] = info0;
+	run->exit.error.hw_info[1] = info1;
+	v->exit_groups = HV_REGS_GPR | HV_REGS_SREGS;
+	exit_set_reason(v, HV_EXIT_ERROR);
+	return EXIT_USER;
+}
+
+static u64 store_value(struct hv_vcpu *v)
+{
+	const struct decode_insn *i = &v->insn;
+	u64 value;
+
+	if (i->immediate)
+		value = i->imm;
+	else
+		value = v->gprs.r[i->reg] >> (i->high_byte ? 8 : 0);
+	return i->size == 8 ? value : value & GENMASK_ULL(i->size * 8 - 1, 0);
+}
+
+static void finish_read(struct hv_vcpu *v, u64 data)
+{
+	u64 *reg = &v->gprs.r[v->insn.reg];
+
+	*reg = decode_merge(&v->insn, *reg, data);
+	exit_skip(v);
+}
+
+/*
+ * The local APIC's page: registers are 32 bits wide, 16 bytes apart (Intel SDM
+ * Vol. 3, 11.4.1); other accesses read zero and write nothing.
+ */
+static int apic_access(struct hv_vcpu *v, u32 offset)
+{
+	bool ok = v->insn.size == 4 && !(offset & 0xf) && offset < 0x400;
+	u64 value = 0;
+	int r = EXIT_AGAIN;
+
+	if (!v->insn.write) {
+		if (ok)
+			irq_apic_read(v, offset, &value);
+		finish_read(v, value);
+		return EXIT_AGAIN;
+	}
+	if (ok)
+		r = irq_apic_write(v, offset, store_value(v));
+	exit_skip(v);
+	return r == EXIT_USER ? exit_eoi(v) : EXIT_AGAIN;
+}
+
+static bool is_apic_page(const struct hv_vcpu *v, u64 gpa)
+{
+	return (gpa & PAGE_MASK) == LAPIC_BASE_DEFAULT && lapic_enabled(&v->lapic) &&
+	       !lapic_x2apic(&v->lapic);
+}
+
+/* gpa is where the processor met the fault: the access itself may begin before it. */
+static bool crosses_page(const struct decode_insn *i, u64 gpa)
+{
+	return (gpa & ~PAGE_MASK) + i->size > PAGE_SIZE;
+}
+
+/* An access to what no slot backs, or a write to a read-only slot. */
+static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
+{
+	struct decode_insn *i = &v->insn;
+	struct hv_run *run = v->run;
+	u8 bytes[HV_INSN_MAX];
+	bool write = flags & EXIT_FAULT_WRITE;
+	u64 value = 0;
+	int n;
+
+	/* Code, page tables, stacks of handlers: nothing that could be emulated. */
+	if (flags & (EXIT_FAULT_FETCH | EXIT_FAULT_WALK | EXIT_FAULT_EVENT))
+		return exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
+	n = guest_fetch(v, bytes, sizeof(bytes));
+	if (n == -EFAULT)
+		return EXIT_SLEEP;
+	if (n == GUEST_NO_PAGE)
+		return EXIT_AGAIN;
+	if (n < 0)
+		return exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
+	/*
+	 * An access that crosses into another page needs both addresses, which
+	 * only the full emulation in user space has.
+	 */
+	if (!decode_mov(bytes, n, hv_op(code_mode)(v), i) || i->write != write ||
+	    crosses_page(i, gpa))
+		return exit_emulate(v, gpa, 0, write);
+	v->next_rip = v->gprs.rip + i->len;
+	if (is_apic_page(v, gpa))
+		return apic_access(v, gpa & ~PAGE_MASK);
+	if (write) {
+		value = store_value(v);
+		if (iobus_write(v->vm, false, gpa, i->size, value)) {
+			exit_skip(v);
+			return EXIT_AGAIN;
+		}
+	}
+	run->exit.mmio.gpa = gpa;
+	run->exit.mmio.data = value;
+	run->exit.mmio.len = i->size;
+	run->exit.mmio.flags = write ? HV_IO_WRITE : 0;
+	v->complete = write ? COMPLETE_SKIP : COMPLETE_MMIO_READ;
+	exit_set_reason(v, HV_EXIT_MMIO);
+	return EXIT_USER;
+}
+
+int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags)
+{
+	bool write = flags & EXIT_FAULT_WRITE;
+
+	if (unlikely(is_apic_page(v, gpa)))
+		return exit_mmio(v, gpa, flags);
+	switch (stage2_fault_fast(v, gpa, write)) {
+	case S2_OK:
+	case S2_RETRY:
+		return EXIT_AGAIN;
+	case S2_SLEEP:
+		v->slow_gpa = gpa;
+		v->slow_write = write;
+		return EXIT_SLEEP;
+	case S2_MMIO:
+		return exit_mmio(v, gpa, flags);
+	case S2_BAD:
+		break;
+	}
+	return exit_error(v, HV_ERROR_MEMORY, flags, gpa, v->gprs.rip);
+}
+
+/*
+ * The instruction that exited to user space is done: take its result. What is
+ * to be completed is known here; only the data comes from the run page.
+ */
+void exit_complete(struct hv_vcpu *v)
+{
+	u8 what = v->complete;
+	u64 *rax = &v->gprs.r[HV_RAX];
+	u32 data;
+
+	v->complete = COMPLETE_NONE;
+	switch (what) {
+	case COMPLETE_NONE:
+		return;
+	case COMPLETE_SKIP:
+		exit_skip(v);
+		return;
+	case COMPLETE_IN:
+		data = READ_ONCE(v->run->exit.pio.data);
+		if (v->io_len == 4)
+			*rax = data;	/* a 32-bit result clears the upper half */
+		else
+			*rax = (*rax & ~GENMASK_ULL(v->io_len * 8 - 1, 0)) |
+			       (data & GENMASK(v->io_len * 8 - 1, 0));
+		exit_skip(v);
+		return;
+	case COMPLETE_MMIO_READ:
+		finish_read(v, READ_ONCE(v->run->exit.mmio.data));
+		return;
+	}
+}

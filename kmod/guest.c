@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module's own access to guest memory: by guest-physical address, by the
+ * guest's page tables, and the bytes of the instruction at RIP. All of it works
+ * with preemption off; a host page that is not there is reported, and brought
+ * in outside the run loop (vcpu->slow_gpa).
+ */
+#include <linux/uaccess.h>
+
+#include "hv_internal.h"
+
+#define CR0_PG		BIT_ULL(31)
+#define CR4_PSE		BIT_ULL(4)
+#define CR4_PAE		BIT_ULL(5)
+#define CR4_LA57	BIT_ULL(12)
+#define EFER_LMA_BIT	BIT_ULL(10)
+#define PTE_P		BIT_ULL(0)
+#define PTE_PS		BIT_ULL(7)
+#define PTE_ADDR	0x000ffffffffff000ULL
+
+static void __user *find_hva(struct hv_vcpu *v, u64 gpa, bool write)
+{
+	const struct hv_slot_entry *e = slot_find(v, gpa >> PAGE_SHIFT);
+
+	if (!e || (write && e->flags & HV_SLOT_READONLY))
+		return NULL;
+	return (void __user *)(unsigned long)(e->hva + (gpa - (e->gfn << PAGE_SHIFT)));
+}
+
+static int need_page(struct hv_vcpu *v, u64 gpa, bool write)
+{
+	v->slow_gpa = gpa;
+	v->slow_write = write;
+	return -EFAULT;
+}
+
+/* [gpa, gpa + len) lies in one page. 0, GUEST_NO_SLOT, or -EFAULT. */
+int guest_read(struct hv_vcpu *v, u64 gpa, void *buf, unsigned int len)
+{
+	const void __user *p;
+	unsigned long left;
+
+	rcu_read_lock();
+	p = find_hva(v, gpa, false);
+	pagefault_disable();
+	left = p ? __copy_from_user_inatomic(buf, p, len) : 0;
+	pagefault_enable();
+	rcu_read_unlock();
+	if (!p)
+		return GUEST_NO_SLOT;
+	return left ? need_page(v, gpa, false) : 0;
+}
+
+int guest_write(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len)
+{
+	void __user *p;
+	unsigned long left;
+
+	rcu_read_lock();
+	p = find_hva(v, gpa, true);
+	pagefault_disable();
+	left = p ? __copy_to_user_inatomic(p, buf, len) : 0;
+	pagefault_enable();
+	rcu_read_unlock();
+	if (!p)
+		return GUEST_NO_SLOT;
+	return left ? need_page(v, gpa, true) : 0;
+}
+
+/* One entry of the guest's page tables; entry_len is 4 or 8. */
+static int read_entry(struct hv_vcpu *v, u64 gpa, unsigned int entry_len, u64 *entry)
+{
+	*entry = 0;
+	return guest_read(v, gpa, entry, entry_len);
+}
+
+/*
+ * gva to gpa by the guest's own tables, without permission checks: the caller
+ * reads an instruction that the processor has just fetched. AMD APM Vol. 2,
+ * ch. 5; Intel SDM Vol. 3, ch. 4. GUEST_NO_PAGE when an entry is not present
+ * (the guest changed it meanwhile).
+ */
+int guest_translate(struct hv_vcpu *v, u64 gva, u64 *gpa)
+{
+	bool lma = v->efer & EFER_LMA_BIT, pae = v->cr4 & CR4_PAE;
+	unsigned int bits = pae ? 9 : 10, entry_len = pae ? 8 : 4;
+	int levels = lma ? (v->cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
+	u64 table, entry, offset_mask;
+	int r;
+
+	if (!(v->cr0 & CR0_PG)) {
+		*gpa = gva & 0xffffffff;
+		return 0;
+	}
+	if (!lma)
+		gva &= 0xffffffff;
+	table = hv_op(read_cr3)(v);
+	table &= lma || !pae ? PTE_ADDR : 0xffffffe0;
+	while (levels--) {
+		unsigned int shift = PAGE_SHIFT + bits * levels;
+		u64 index = (gva >> shift) & ((1U << bits) - 1);
+
+		r = read_entry(v, table + index * entry_len, entry_len, &entry);
+		if (r)
+			return r;
+		if (!(entry & PTE_P))
+			return GUEST_NO_PAGE;
+		if (levels == 0 || (entry & PTE_PS && levels <= (lma ? 2 : 1) &&
+				    (pae || v->cr4 & CR4_PSE))) {
+			offset_mask = (1ULL << shift) - 1;
+			/* A 4 MiB page of 32-bit paging: address bits 39:32 in 20:13. */
+			if (!pae && levels == 1)
+				entry = (entry & 0xffc00000) | ((entry >> 13 & 0xff) << 32);
+			*gpa = (entry & PTE_ADDR & ~offset_mask) | (gva & offset_mask);
+			*gpa &= v->gpa_mask;
+			return 0;
+		}
+		table = entry & PTE_ADDR;
+	}
+	return GUEST_NO_PAGE;
+}
+
+/*
+ * The bytes at CS:RIP, at most max. Those of the next page are left out when
+ * that page cannot be read: the instruction may well end before it.
+ */
+int guest_fetch(struct hv_vcpu *v, u8 *buf, unsigned int max)
+{
+	enum decode_mode mode = hv_op(code_mode)(v);
+	u64 gva = v->gprs.rip, gpa;
+	unsigned int first, len;
+	int r;
+
+	if (mode != DECODE_64)
+		gva = (u32)(gva + hv_op(seg_base)(v, SEG_CS));
+	r = guest_translate(v, gva, &gpa);
+	if (r)
+		return r;
+	first = min_t(unsigned int, max, PAGE_SIZE - (gva & ~PAGE_MASK));
+	r = guest_read(v, gpa, buf, first);
+	if (r)
+		return r;
+	len = first;
+	if (len < max) {
+		r = guest_translate(v, gva + first, &gpa);
+		if (!r)
+			r = guest_read(v, gpa, buf + first, max - first);
+		if (!r)
+			len = max;
+		else if (r == -EFAULT)
+			return r;
+	}
+	return len;
+}

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the module share: the VM, the vCPU, the operations of a
+ * backend, and the functions that cross files.
+ *
+ * Legend of who may touch a field:
+ *   (c)  constant once the object is published
+ *   (v)  only the thread that holds vcpu->lock
+ *   (m)  vm->lock
+ *   (s)  written under vm->lock, read under RCU (or with preemption off)
+ *   (p)  vm->s2_lock
+ *   (a)  atomic, any context
+ */
+#ifndef HV_INTERNAL_H
+#define HV_INTERNAL_H
+
+#include <linux/kernel.h>
+#include <linux/types.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/hrtimer.h>
+#include <linux/rcuwait.h>
+#include <linux/static_call.h>
+#include <linux/kref.h>
+
+#include "../include/uapi/hv.h"
+#include "cpuid.h"
+#include "decode.h"
+#include "lapic.h"
+
+struct hv_vm;
+struct hv_vcpu;
+
+/* ------------------------------------------------------------------------- */
+/* Events                                                                     */
+
+enum hv_event_type {
+	EVENT_NONE,
+	EVENT_INTERRUPT,
+	EVENT_NMI,
+	EVENT_EXCEPTION,
+};
+
+struct hv_event {
+	u8 type;			/* enum hv_event_type */
+	u8 vector;
+	bool has_error;
+	u32 error;
+};
+
+/* Work for a vCPU: a bit here, a barrier, a kick. */
+enum hv_request {
+	REQ_EVENT,			/* look for interrupts, NMIs, INIT, SIPI */
+	REQ_TLB_FLUSH,			/* the stage-2 tables lost a mapping */
+	REQ_CLOCK,			/* refresh the paravirtual clock */
+	REQ_NMI,			/* an NMI arrived */
+	REQ_INIT,			/* an INIT arrived */
+	REQ_SIPI,			/* a SIPI arrived: vcpu->sipi_vector */
+	REQ_DEAD,			/* the VM is broken: leave with an error */
+};
+
+enum hv_vcpu_mode {
+	VCPU_OUTSIDE,
+	VCPU_IN_GUEST,			/* entering or in the guest: needs an IPI to notice */
+};
+
+/* What HV_RUN must still do for the instruction that exited to user space. */
+enum hv_completion {
+	COMPLETE_NONE,
+	COMPLETE_SKIP,			/* OUT, MMIO write */
+	COMPLETE_IN,
+	COMPLETE_MMIO_READ,
+};
+
+#define HV_PGCACHE_PAGES 8
+
+/* Pages for stage-2 tables, allocated where sleeping is allowed. */
+struct hv_pgcache {
+	unsigned int count;
+	void *page[HV_PGCACHE_PAGES];
+};
+
+#define HV_MTRR_MSRS 28			/* 8 pairs, 11 fixed, default type */
+
+struct hv_vcpu {
+	struct hv_vm *vm;		/* (c) */
+	u32 id;				/* (c) vCPU id and APIC id */
+	int cpu;			/* (v) CPU of the last entry; -1: none yet */
+	struct mutex lock;		/* held by HV_RUN and every register access */
+	struct hv_run *run;		/* (c) shared with user space: hostile */
+
+	/* Registers outside the guest. The rest lives in the backend. */
+	struct hv_gprs gprs;		/* (v) */
+	u64 next_rip;			/* (v) set by the backend for skippable exits */
+	u64 cr0, cr4, efer, xcr0;	/* (v) as the guest sees them */
+	u64 cr2;			/* (v) */
+	u64 dr[4], dr6, dr7;		/* (v) */
+	bool dr_live;			/* (v) the guest's DR0-3 are in the CPU in the loop */
+	u8 shadow;			/* (v) interrupt shadow */
+
+	unsigned long requests;		/* (a) bits of enum hv_request */
+	int mode;			/* (a) enum hv_vcpu_mode */
+	struct rcuwait wait;		/* (a) sleeping in HLT or for INIT/SIPI */
+	u8 sipi_vector;			/* (a) */
+
+	/* Events (v) */
+	struct hv_event inject;		/* delivery was cut short: do it again */
+	struct hv_event exception;	/* to be delivered next */
+	bool scan;			/* look for deliverable interrupts at the next entry */
+	bool nmi_pending;
+	bool intr_exit;			/* the last exit was a host interrupt */
+	u8 mp_state;			/* enum hv_mp_state */
+
+	struct lapic lapic;		/* see lapic.h */
+	struct hrtimer timer;		/* (v) arms; the callback only posts */
+	u64 timer_period_ns;		/* (v) periodic mode, clamped; read by the callback */
+
+	/* Completion of the last exit to user space (v) */
+	u8 complete;			/* enum hv_completion */
+	u8 io_len;
+	bool exit_on_hlt;		/* HV_RUN_EXIT_HLT of this HV_RUN */
+	u64 exit_groups;		/* register groups that go with this exit */
+	struct decode_insn insn;
+
+	/* MSRs that only the core knows (v) */
+	u64 tsc_offset;
+	u64 tsc_adjust;
+	u64 tsc_aux;
+	u64 misc_enable;
+	u64 mtrr[HV_MTRR_MSRS];
+	u64 pv_wall_clock, pv_system_time;
+	u32 pv_version;
+
+	/* CPUID and what follows from it; fixed at the first HV_RUN (v) */
+	struct cpuid_table cpuid;
+	u64 cr4_allowed, efer_allowed, xcr0_allowed;
+	u64 gpa_mask;			/* address bits the guest may use */
+	bool has_run;
+
+	struct xregs_state *xstate;	/* (v) guest xstate while outside the loop */
+	struct hv_pgcache pgcache;	/* (v) */
+	unsigned int slot_hint;		/* (v) index of the last slot found */
+	u64 slow_gpa;			/* (v) EXIT_SLEEP: bring this in; ~0: nothing */
+	bool slow_write;		/* (v) ...for writing */
+
+	void *arch;			/* (c) the backend's part */
+};
+
+struct hv_slot_entry {
+	u64 gfn, npages;
+	u64 hva;
+	u32 id;
+	u32 flags;
+};
+
+/* Sorted by gfn; replaced as a whole. */
+struct hv_slots {
+	struct rcu_head rcu;
+	unsigned int count;
+	struct hv_slot_entry e[];
+};
+
+struct hv_irqfd_entry;
+struct hv_iobus;
+
+struct hv_vm {
+	struct kref ref;		/* the VM's descriptor and one per vCPU descriptor */
+	struct mm_struct *mm;		/* (c) */
+	struct mutex lock;		/* creation and configuration */
+	struct hv_vcpu *vcpus[HV_MAX_VCPUS];	/* set once with release, under (m) */
+	unsigned int nr_vcpus;		/* (m) highest id + 1; read locklessly */
+	struct hv_slots __rcu *slots;	/* (s) */
+	struct hv_iobus __rcu *iobus;	/* (s) */
+	struct list_head irqfds;	/* (m) */
+	unsigned int nr_irqfds;		/* (m) */
+
+	/* Stage 2 */
+	raw_spinlock_t s2_lock;
+	void *s2_root;			/* (c) the table; its entries (p) */
+	u64 s2_root_pa;			/* (c) */
+	unsigned long notifier_seq;	/* (p) */
+	unsigned int notifier_count;	/* (p) invalidations under way */
+	struct mmu_notifier notifier;
+	bool dead;			/* (a) set once */
+
+	/* Clock */
+	u64 clock_tsc;			/* (c) host TSC at creation... */
+	u64 clock_ns;			/* (c) ...and CLOCK_BOOTTIME then */
+	u64 tsc_offset;			/* (m) that new vCPUs start with */
+	u64 lowest_rr;			/* (a) round robin of lowest-priority messages */
+};
+
+/* ------------------------------------------------------------------------- */
+/* Backend                                                                    */
+
+/* Bits of stage-2 entries, for stage2.c. All formats have 4 KiB tables of 512. */
+struct hv_s2_format {
+	u64 table;			/* an entry that points to a table */
+	u64 leaf;			/* a readable, executable page */
+	u64 write;
+	u64 large;			/* with leaf, at the 2 MiB level */
+	u64 accessed;			/* 0: the format has none */
+	u64 present;			/* any of these: the entry is in use */
+};
+
+/* Registers that live in the backend's control block. */
+struct hv_ops {
+	const struct hv_s2_format *s2;
+	u32 backend;			/* enum hv_backend */
+
+	/* Module load: 0, or an errno after one line in the log. */
+	int (*setup)(void);
+	void (*unsetup)(void);
+	/* Per CPU, interrupts off. -EBUSY: another hypervisor is there. */
+	int (*cpu_enable)(void);
+	void (*cpu_disable)(void);
+
+	int (*vcpu_create)(struct hv_vcpu *v);
+	void (*vcpu_free)(struct hv_vcpu *v);
+	/* Power-up or INIT state of the registers the backend holds. */
+	void (*vcpu_reset)(struct hv_vcpu *v);
+
+	/* Around the inner loop; preemption off. */
+	void (*load)(struct hv_vcpu *v);
+	void (*put)(struct hv_vcpu *v);
+	/* Enter and leave the guest; interrupts off. */
+	void (*enter)(struct hv_vcpu *v);
+	/* Handle the exit: EXIT_AGAIN, EXIT_USER, EXIT_SLEEP or a negative errno. */
+	int (*handle_exit)(struct hv_vcpu *v);
+
+	/* Put the event where the next entry delivers it. */
+	void (*inject)(struct hv_vcpu *v, const struct hv_event *e);
+	/* Exit as soon as an interrupt, an NMI could be taken. */
+	void (*interrupt_window)(struct hv_vcpu *v);
+	void (*nmi_window)(struct hv_vcpu *v);
+	bool (*nmi_masked)(struct hv_vcpu *v);
+	void (*set_nmi_masked)(struct hv_vcpu *v, bool masked);
+
+	/* cr0, cr4, efer, dr, shadow of struct hv_vcpu changed: follow. */
+	void (*update_cr)(struct hv_vcpu *v);
+	void (*update_dr)(struct hv_vcpu *v);
+	/* DR6 and DR7 as they are now into struct hv_vcpu. */
+	void (*sync_dr)(struct hv_vcpu *v);
+	u64 (*read_cr3)(struct hv_vcpu *v);
+	int (*cpl)(struct hv_vcpu *v);
+	enum decode_mode (*code_mode)(struct hv_vcpu *v);
+	u64 (*seg_base)(struct hv_vcpu *v, unsigned int seg);
+	/* Segments, tables, CR3 (the rest of hv_sregs is the core's). */
+	void (*get_sregs)(struct hv_vcpu *v, struct hv_sregs *s);
+	void (*set_sregs)(struct hv_vcpu *v, const struct hv_sregs *s);
+	/* MSRs of class MSR_BACKEND: always succeed, value checked before. */
+	u64 (*get_msr)(struct hv_vcpu *v, u32 index);
+	void (*set_msr)(struct hv_vcpu *v, u32 index, u64 value);
+	void (*update_tsc_offset)(struct hv_vcpu *v);
+	/* Stage-2 entries were removed: no stale translation on the next entry. */
+	void (*flush_tlb)(struct hv_vcpu *v);
+	/* The CR8 intercept follows whether TPR blocks a pending interrupt. */
+	void (*tpr_threshold)(struct hv_vcpu *v, bool exit_on_lower);
+};
+
+/* Order of seg in seg_base(): the encoding of segment registers. */
+enum hv_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+
+#define HV_OPS_LIST(OP) \
+	OP(vcpu_create) OP(vcpu_free) OP(vcpu_reset) OP(load) OP(put) OP(enter) \
+	OP(handle_exit) OP(inject) OP(interrupt_window) OP(nmi_window) OP(nmi_masked) \
+	OP(set_nmi_masked) OP(update_cr) OP(update_dr) OP(sync_dr) OP(read_cr3) OP(cpl) \
+	OP(code_mode) OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr) \
+	OP(update_tsc_offset) OP(flush_tlb) OP(tpr_threshold)
+
+#define HV_DECLARE_OP(name) DECLARE_STATIC_CALL(hv_##name, *(((struct hv_ops *)0)->name));
+HV_OPS_LIST(HV_DECLARE_OP)
+
+/* hv_op(enter)(v) */
+#define hv_op(name) static_call(hv_##name)
+
+extern const struct hv_ops svm_ops;
+
+/* Facts of this host, set at load. */
+extern struct hv_host {
+	const struct hv_ops *ops;
+	u64 xcr0;			/* host's XCR0 */
+	u64 guest_xcr0;			/* bits guests may set */
+	u32 xsave_size;
+	u32 gpa_bits;
+	u64 xss;			/* host's IA32_XSS */
+	bool has_tsc_aux;		/* RDTSCP or RDPID */
+	struct cpuid_table cpuid;	/* what guests may have */
+} hv_host;
+
+/* ------------------------------------------------------------------------- */
+/* main.c */
+/* What the kernel keeps in TSC_AUX of this CPU; preemption off. */
+u64 hv_host_tsc_aux(void);
+int hv_hardware_get(void);
+void hv_hardware_put(void);
+
+/* vm.c */
+int vm_create_fd(void);
+void vm_get(struct hv_vm *vm);
+void vm_put(struct hv_vm *vm);
+/* Mark the VM broken by a bug of ours, and make its vCPUs leave. */
+void vm_kill(struct hv_vm *vm);
+bool vm_mm_ok(const struct hv_vm *vm);
+int copy_struct_in(void *dst, size_t ksize, const void __user *src);
+
+/* vcpu.c */
+int vcpu_create_fd(struct hv_vm *vm, u32 id);
+void vcpu_destroy(struct hv_vcpu *v);
+void vcpu_request(struct hv_vcpu *v, enum hv_request req);
+/* Make the vCPU notice its requests: wake it, or force it out of the guest. */
+void vcpu_kick(struct hv_vcpu *v);
+
+static inline bool vcpu_test_request(struct hv_vcpu *v, enum hv_request req)
+{
+	if (!test_bit(req, &v->requests))
+		return false;
+	clear_bit(req, &v->requests);
+	/* Pairs with vcpu_request(): what was written before the bit is seen. */
+	smp_mb__after_atomic();
+	return true;
+}
+
+/* state.c: the rules of the architecture, once for both backends */
+bool state_cr0_ok(const struct hv_vcpu *v, u64 cr0);
+bool state_cr4_ok(const struct hv_vcpu *v, u64 cr4);
+bool state_efer_ok(const struct hv_vcpu *v, u64 efer);
+bool state_xcr0_ok(const struct hv_vcpu *v, u64 xcr0);
+/* Guest writes: false asks for #GP. */
+bool state_write_cr0(struct hv_vcpu *v, u64 cr0);
+bool state_write_cr4(struct hv_vcpu *v, u64 cr4);
+bool state_write_efer(struct hv_vcpu *v, u64 efer);
+bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0);
+void state_store(struct hv_vcpu *v, u64 groups);
+int state_load(struct hv_vcpu *v, u64 groups);
+void state_reset(struct hv_vcpu *v, bool init);
+void state_cpuid_changed(struct hv_vcpu *v);
+
+/* event.c */
+void event_exception(struct hv_vcpu *v, u8 vector, bool has_error, u32 error);
+static inline void event_gp(struct hv_vcpu *v)
+{
+	event_exception(v, 13, true, 0);
+}
+static inline void event_ud(struct hv_vcpu *v)
+{
+	event_exception(v, 6, false, 0);
+}
+/* Choose and inject what the next entry delivers; interrupts off. */
+void event_prepare(struct hv_vcpu *v);
+/* Delivery of this event was interrupted by an exit. */
+void event_requeue(struct hv_vcpu *v, const struct hv_event *e);
+/* INIT, SIPI, NMI that other CPUs asked for. */
+void event_take_requests(struct hv_vcpu *v);
+/* May a vCPU in mp_state HALTED go on? */
+bool event_wakes(struct hv_vcpu *v);
+
+/* exit.c. What to do after an exit; a negative errno ends HV_RUN with it. */
+#define EXIT_USER	0		/* the run page says why */
+#define EXIT_AGAIN	1		/* enter the guest again */
+#define EXIT_SLEEP	2		/* leave the atomic loop, bring in vcpu->slow_gpa or sleep */
+int exit_cpuid(struct hv_vcpu *v);
+int exit_rdmsr(struct hv_vcpu *v);
+int exit_wrmsr(struct hv_vcpu *v);
+int exit_xsetbv(struct hv_vcpu *v);
+int exit_hlt(struct hv_vcpu *v);
+int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in);
+int exit_pio_string(struct hv_vcpu *v, u16 port, bool in);
+int exit_shutdown(struct hv_vcpu *v);
+int exit_error(struct hv_vcpu *v, u32 code, u64 reason, u64 info0, u64 info1);
+#define EXIT_FAULT_WRITE	(1U << 0)
+#define EXIT_FAULT_FETCH	(1U << 1)
+#define EXIT_FAULT_WALK		(1U << 2)	/* on the guest's page tables */
+#define EXIT_FAULT_EVENT	(1U << 3)	/* while delivering an event */
+int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags);
+int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write);
+int exit_eoi(struct hv_vcpu *v);
+void exit_complete(struct hv_vcpu *v);
+int exit_hypercall(struct hv_vcpu *v);
+/* Past the instruction at next_rip; the shadow and RF end with it. */
+void exit_skip(struct hv_vcpu *v);
+void exit_set_reason(struct hv_vcpu *v, u32 reason);
+
+/* msr.c */
+enum msr_result { MSR_OK, MSR_GP };
+enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value);
+enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value);
+void msr_reset(struct hv_vcpu *v);
+/* Backend's MSR bitmap: does the guest touch this MSR without an exit? */
+bool msr_is_passed(u32 index);
+extern const u32 msr_passed_list[];
+extern const unsigned int msr_passed_count;
+
+/* slot.c */
+int slot_set(struct hv_vm *vm, const struct hv_slot *s);
+void slot_free_all(struct hv_vm *vm);
+/* Preemption off or RCU read lock held. */
+const struct hv_slot_entry *slot_find(struct hv_vcpu *v, u64 gfn);
+const struct hv_slot_entry *slot_find_in(const struct hv_slots *s, u64 gfn);
+
+/* stage2.c */
+int stage2_init(struct hv_vm *vm);
+void stage2_destroy(struct hv_vm *vm);
+enum stage2_result {
+	S2_OK,				/* mapped: enter again */
+	S2_RETRY,			/* raced with an invalidation: enter again */
+	S2_SLEEP,			/* needs stage2_fault_slow() outside the loop */
+	S2_MMIO,			/* no slot, or a write to a read-only one */
+	S2_BAD,				/* the slot's host memory is gone */
+};
+enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write);
+enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write);
+int stage2_topup(struct hv_vcpu *v);
+void stage2_free_cache(struct hv_vcpu *v);
+/* Remove every mapping of [gfn, gfn + npages) and flush; may sleep. */
+void stage2_unmap(struct hv_vm *vm, u64 gfn, u64 npages);
+
+/* guest.c: preemption may be off; -EFAULT: not mapped now (host page absent) */
+int guest_read(struct hv_vcpu *v, u64 gpa, void *buf, unsigned int len);
+int guest_write(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len);
+#define GUEST_NO_SLOT	(-ENXIO)
+#define GUEST_NO_PAGE	(-EADDRNOTAVAIL)	/* not mapped by the guest's own tables */
+int guest_translate(struct hv_vcpu *v, u64 gva, u64 *gpa);
+/* Instruction bytes at CS:RIP: how many were read (up to 15), or an error. */
+int guest_fetch(struct hv_vcpu *v, u8 *buf, unsigned int max);
+
+/* irq.c */
+int irq_deliver(struct hv_vm *vm, const struct lapic_msg *msg, struct hv_vcpu *from);
+int irq_deliver_msi(struct hv_vm *vm, u64 addr, u32 data);
+/* False: #GP (x2APIC). */
+bool irq_apic_read(struct hv_vcpu *v, u32 offset, u64 *value);
+/* EXIT_AGAIN, EXIT_USER for an EOI that user space wants, -EINVAL: #GP (x2APIC). */
+int irq_apic_write(struct hv_vcpu *v, u32 offset, u64 value);
+
+/* eventfd.c */
+int eventfd_irqfd(struct hv_vm *vm, const struct hv_irqfd *i);
+void eventfd_free_irqfds(struct hv_vm *vm);
+
+/* iobus.c */
+int iobus_ioeventfd(struct hv_vm *vm, const struct hv_ioeventfd *i);
+void iobus_free(struct hv_vm *vm);
+/* True when an eventfd took the write. Preemption off. */
+bool iobus_write(struct hv_vm *vm, bool pio, u64 addr, unsigned int len, u64 value);
+
+/* clock.c */
+void clock_vm_init(struct hv_vm *vm);
+u64 clock_guest_tsc(const struct hv_vcpu *v);
+void clock_write_tsc(struct hv_vcpu *v, u64 value);
+void clock_timer_init(struct hv_vcpu *v);
+/* Arm or disarm the LAPIC timer after its registers changed. */
+void clock_timer_update(struct hv_vcpu *v);
+void clock_timer_cancel(struct hv_vcpu *v);
+void clock_write_wall(struct hv_vcpu *v, u64 value);
+void clock_write_system(struct hv_vcpu *v, u64 value);
+/* REQ_CLOCK, where sleeping is allowed. */
+void clock_refresh(struct hv_vcpu *v);
+
+/* fpu.c */
+int fpu_setup(void);
+int fpu_create(struct hv_vcpu *v);
+void fpu_free(struct hv_vcpu *v);
+void fpu_reset(struct hv_vcpu *v);
+void fpu_load(struct hv_vcpu *v);
+void fpu_put(struct hv_vcpu *v);
+void fpu_sync_xcr0(struct hv_vcpu *v);
+int fpu_get_image(struct hv_vcpu *v, void __user *dst, u32 len);
+int fpu_set_image(struct hv_vcpu *v, const void __user *src, u32 len);
+
+#define hv_for_each_vcpu(vm, i, v)                                                                 \
+	for ((i) = 0; (i) < READ_ONCE((vm)->nr_vcpus); (i)++)                                      \
+		if (((v) = smp_load_acquire(&(vm)->vcpus[i])) != NULL)
+
+#endif

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The module itself: choice of the backend, /dev/hv, and the processor's
+ * virtualisation, which is on only while at least one VM exists: per CPU, over
+ * hotplug, suspend and reboot.
+ */
+#define pr_fmt(fmt) "hv: " fmt
+
+#include <linux/cpu.h>
+#include <linux/cpuhotplug.h>
+#include <linux/fs.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/reboot.h>
+#include <linux/syscore_ops.h>
+#include <linux/uaccess.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+#include <asm/tsc.h>
+
+#include "hv_internal.h"
+
+MODULE_DESCRIPTION("hv, a hypervisor for AMD-V");
+MODULE_LICENSE("GPL");
+MODULE_VERSION("0.1.0");
+
+struct hv_host hv_host;
+
+#define HV_DEFINE_OP(name) DEFINE_STATIC_CALL_NULL(hv_##name, *(((struct hv_ops *)0)->name));
+HV_OPS_LIST(HV_DEFINE_OP)
+
+/* Protects hw_users and the CPUs' state against creation, hotplug and suspend. */
+static DEFINE_MUTEX(hw_lock);
+static unsigned int hw_users;
+static enum cpuhp_state hw_hotplug;
+/* This CPU was enabled by us and must be disabled by us. */
+static DEFINE_PER_CPU(bool, hw_enabled);
+
+static DEFINE_PER_CPU(u64, host_tsc_aux);
+
+u64 hv_host_tsc_aux(void)
+{
+	return __this_cpu_read(host_tsc_aux);
+}
+
+static void cpu_enable(void *errp)
+{
+	int r;
+
+	if (__this_cpu_read(hw_enabled))
+		return;
+	if (hv_host.has_tsc_aux)
+		rdmsrl(MSR_TSC_AUX, *this_cpu_ptr(&host_tsc_aux));
+	r = hv_host.ops->cpu_enable();
+	if (!r)
+		__this_cpu_write(hw_enabled, true);
+	else if (errp)
+		atomic_cmpxchg((atomic_t *)errp, 0, r);
+}
+
+static void cpu_disable(void *unused)
+{
+	if (!__this_cpu_read(hw_enabled))
+		return;
+	__this_cpu_write(hw_enabled, false);
+	hv_host.ops->cpu_disable();
+}
+
+/* Take the processor's virtualisation for one more VM. */
+int hv_hardware_get(void)
+{
+	atomic_t err = ATOMIC_INIT(0);
+
+	cpus_read_lock();
+	mutex_lock(&hw_lock);
+	if (hw_users == 0) {
+		on_each_cpu(cpu_enable, &err, 1);
+		if (atomic_read(&err))
+			on_each_cpu(cpu_disable, NULL, 1);
+	}
+	if (!atomic_read(&err))
+		hw_users++;
+	mutex_unlock(&hw_lock);
+	cpus_read_unlock();
+	return atomic_read(&err);
+}
+
+void hv_hardware_put(void)
+{
+	cpus_read_lock();
+	mutex_lock(&hw_lock);
+	if (--hw_users == 0)
+		on_each_cpu(cpu_disable, NULL, 1);
+	mutex_unlock(&hw_lock);
+	cpus_read_unlock();
+}
+
+/* A CPU came online: it must be able to run the VMs there are, or stay away. */
+static int hotplug_online(unsigned int cpu)
+{
+	atomic_t err = ATOMIC_INIT(0);
+	unsigned long flags;
+
+	mutex_lock(&hw_lock);
+	if (hw_users) {
+		local_irq_save(flags);
+		cpu_enable(&err);
+		local_irq_restore(flags);
+	}
+	mutex_unlock(&hw_lock);
+	return atomic_read(&err);
+}
+
+static int hotplug_offline(unsigned int cpu)
+{
+	unsigned long flags;
+
+	mutex_lock(&hw_lock);
+	local_irq_save(flags);
+	cpu_disable(NULL);
+	local_irq_restore(flags);
+	mutex_unlock(&hw_lock);
+	return 0;
+}
+
+/* Suspend: the last CPU, with interrupts off; the others went by hotplug. */
+static int hv_suspend(void)
+{
+	cpu_disable(NULL);
+	return 0;
+}
+
+static void hv_resume(void)
+{
+	if (hw_users)
+		cpu_enable(NULL);
+}
+
+static struct syscore_ops hv_syscore = {
+	.suspend = hv_suspend,
+	.resume = hv_resume,
+};
+
+/* Firmware and a next kernel expect virtualisation off. */
+static int reboot_notify(struct notifier_block *nb, unsigned long action, void *data)
+{
+	on_each_cpu(cpu_disable, NULL, 1);
+	return NOTIFY_OK;
+}
+
+static struct notifier_block hv_reboot = {
+	.notifier_call = reboot_notify,
+};
+
+static long system_get_caps(void __user *arg)
+{
+	struct hv_caps caps = {
+		.size = sizeof(caps),
+		.abi_version = HV_ABI_VERSION,
+		.backend = hv_host.ops->backend,
+		.max_vcpus = HV_MAX_VCPUS,
+		.max_slots = HV_MAX_SLOTS,
+		.run_size = PAGE_SIZE,
+		.tsc_khz = tsc_khz,
+		.gpa_bits = hv_host.gpa_bits,
+		.xsave_size = hv_host.xsave_size,
+		.features = HV_FEATURE_TSC_DEADLINE | HV_FEATURE_X2APIC | HV_FEATURE_PVCLOCK,
+		.xcr0 = hv_host.guest_xcr0,
+	};
+	u32 size;
+
+	if (get_user(size, (u32 __user *)arg))
+		return -EFAULT;
+	if (size < offsetofend(struct hv_caps, backend))
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	if (size > sizeof(caps) &&
+	    clear_user((u8 __user *)arg + sizeof(caps), size - sizeof(caps)))
+		return -EFAULT;
+	if (copy_to_user(arg, &caps, min_t(size_t, size, sizeof(caps))))
+		return -EFAULT;
+	return 0;
+}
+
+static long system_get_cpuid(void __user *arg)
+{
+	const struct cpuid_table *t = &hv_host.cpuid;
+	struct hv_cpuid c;
+	u32 room;
+
+	if (copy_from_user(&c, arg, sizeof(c)))
+		return -EFAULT;
+	if (c.pad)
+		return -EINVAL;
+	room = c.count;
+	c.count = t->count;
+	if (copy_to_user(arg, &c, sizeof(c)))
+		return -EFAULT;
+	if (room < t->count)
+		return -E2BIG;
+	if (copy_to_user(u64_to_user_ptr(c.entries), t->e, t->count * sizeof(t->e[0])))
+		return -EFAULT;
+	return 0;
+}
+
+static long system_create_vm(void __user *arg)
+{
+	struct hv_create_vm c;
+	int r = copy_struct_in(&c, sizeof(c), arg);
+
+	if (r)
+		return r;
+	if (c.flags)
+		return -EINVAL;
+	return vm_create_fd();
+}
+
+static long system_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	void __user *p = (void __user *)arg;
+
+	switch (cmd) {
+	case HV_GET_CAPS:
+		return system_get_caps(p);
+	case HV_GET_CPUID:
+		return system_get_cpuid(p);
+	case HV_CREATE_VM:
+		return system_create_vm(p);
+	default:
+		return -ENOTTY;
+	}
+}
+
+static const struct file_operations system_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = system_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice hv_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "hv",
+	.mode = 0660,
+	.fops = &system_fops,
+};
+
+static void read_host_cpuid(u32 function, u32 index, struct cpuid_leaf *out)
+{
+	cpuid_count(function, index, &out->eax, &out->ebx, &out->ecx, &out->edx);
+}
+
+static void bind_ops(const struct hv_ops *ops)
+{
+#define HV_BIND_OP(name) static_call_update(hv_##name, ops->name);
+	HV_OPS_LIST(HV_BIND_OP)
+}
+
+static int __init hv_init(void)
+{
+	struct cpuid_host host = { .read = read_host_cpuid };
+	int r;
+
+	hv_host.ops = &svm_ops;
+	r = hv_host.ops->setup();
+	if (r)
+		return r;
+	r = fpu_setup();
+	if (r)
+		goto err_setup;
+	hv_host.has_tsc_aux = boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID);
+	hv_host.gpa_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);
+	host.xcr0 = hv_host.guest_xcr0;
+	host.tsc_khz = tsc_khz;
+	host.svm = hv_host.ops->backend == HV_BACKEND_SVM;
+	cpuid_supported(&host, &hv_host.cpuid);
+	bind_ops(hv_host.ops);
+
+	r = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/hv:online", hotplug_online,
+			      hotplug_offline);
+	if (r < 0)
+		goto err_setup;
+	hw_hotplug = r;
+	register_syscore_ops(&hv_syscore);
+	register_reboot_notifier(&hv_reboot);
+	r = misc_register(&hv_device);
+	if (r)
+		goto err_register;
+	pr_info("ready: %s\n", host.svm ? "AMD-V with nested paging" : "VT-x with EPT");
+	return 0;
+
+err_register:
+	unregister_reboot_notifier(&hv_reboot);
+	unregister_syscore_ops(&hv_syscore);
+	cpuhp_remove_state(hw_hotplug);
+err_setup:
+	hv_host.ops->unsetup();
+	return r;
+}
+
+static void __exit hv_exit(void)
+{
+	misc_deregister(&hv_device);
+	unregister_reboot_notifier(&hv_reboot);
+	unregister_syscore_ops(&hv_syscore);
+	cpuhp_remove_state(hw_hotplug);
+	hv_host.ops->unsetup();
+	/* Callbacks of call_rcu() are code of this module. */
+	rcu_barrier();
+}
+
+module_init(hv_init);
+module_exit(hv_exit);

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Model-specific registers: one policy table that says of each what a guest
+ * may see and do. A register that is not in it raises #GP.
+ */
+#include <linux/ktime.h>
+#include <asm/msr.h>
+#include <asm/mtrr.h>
+#include <asm/tsc.h>
+
+#include "hv_internal.h"
+
+#define MSR_KVM_WALL_CLOCK	0x4b564d00
+#define MSR_KVM_SYSTEM_TIME	0x4b564d01
+
+enum msr_class {
+	RULE_BACKEND,	/* in the control block; the guest touches it without an exit */
+	RULE_CONSTANT,	/* reads the value; writes do nothing */
+	RULE_READ_ONLY,	/* reads the value; writes raise #GP */
+	RULE_TSC,
+	RULE_TSC_ADJUST,
+	RULE_TSC_DEADLINE,
+	RULE_TSC_AUX,
+	RULE_EFER,
+	RULE_APIC_BASE,
+	RULE_X2APIC,
+	RULE_PAT,
+	RULE_MISC_ENABLE,
+	RULE_MTRR,
+	RULE_PV_WALL,
+	RULE_PV_SYSTEM,
+};
+
+struct msr_rule {
+	u32 first, last;
+	u8 class;
+	u64 value;
+};
+
+/* Ascending. */
+static const struct msr_rule rules[] = {
+	/* Machine check address and type of old: none was seen */
+	{ 0x00000000, 0x00000001, RULE_CONSTANT, 0 },
+	{ MSR_IA32_TSC, MSR_IA32_TSC, RULE_TSC, 0 },
+	/* Kernels read the platform before they know the vendor */
+	{ MSR_IA32_PLATFORM_ID, MSR_IA32_PLATFORM_ID, RULE_CONSTANT, 0 },
+	{ MSR_IA32_APICBASE, MSR_IA32_APICBASE, RULE_APIC_BASE, 0 },
+	{ MSR_IA32_TSC_ADJUST, MSR_IA32_TSC_ADJUST, RULE_TSC_ADJUST, 0 },
+	/* Microcode: a revision that asks for no update; updates do nothing */
+	{ 0x00000079, 0x00000079, RULE_CONSTANT, 0 },
+	{ MSR_IA32_UCODE_REV, MSR_IA32_UCODE_REV, RULE_CONSTANT, 0x01000065 },
+	/* 8 variable ranges, fixed ranges and write combining; stored, without
+	 * effect: the host's memory type holds */
+	{ MSR_MTRRcap, MSR_MTRRcap, RULE_READ_ONLY, 0x508 },
+	{ MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_EIP, RULE_BACKEND, 0 },
+	/* Machine check: no banks, none in progress */
+	{ MSR_IA32_MCG_CAP, MSR_IA32_MCG_CAP, RULE_READ_ONLY, 0 },
+	{ MSR_IA32_MCG_STATUS, MSR_IA32_MCG_STATUS, RULE_CONSTANT, 0 },
+	{ MSR_IA32_MISC_ENABLE, MSR_IA32_MISC_ENABLE, RULE_MISC_ENABLE, 0 },
+	/* No last-branch records, no branch trace */
+	{ MSR_IA32_DEBUGCTLMSR, MSR_IA32_DEBUGCTLMSR, RULE_CONSTANT, 0 },
+	{ MSR_IA32_LASTBRANCHFROMIP, MSR_IA32_LASTINTTOIP, RULE_READ_ONLY, 0 },
+	{ MTRRphysBase_MSR(0), MTRRphysMask_MSR(7), RULE_MTRR, 0 },
+	{ MSR_MTRRfix64K_00000, MSR_MTRRfix64K_00000, RULE_MTRR, 0 },
+	{ MSR_MTRRfix16K_80000, MSR_MTRRfix16K_A0000, RULE_MTRR, 0 },
+	{ MSR_MTRRfix4K_C0000, MSR_MTRRfix4K_F8000, RULE_MTRR, 0 },
+	{ MSR_IA32_CR_PAT, MSR_IA32_CR_PAT, RULE_PAT, 0 },
+	{ MSR_MTRRdefType, MSR_MTRRdefType, RULE_MTRR, 0 },
+	{ MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, RULE_TSC_DEADLINE, 0 },
+	{ 0x00000800, 0x000008ff, RULE_X2APIC, 0 },
+	{ MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK, RULE_PV_WALL, 0 },
+	{ MSR_KVM_SYSTEM_TIME, MSR_KVM_SYSTEM_TIME, RULE_PV_SYSTEM, 0 },
+	{ MSR_EFER, MSR_EFER, RULE_EFER, 0 },
+	{ MSR_STAR, MSR_SYSCALL_MASK, RULE_BACKEND, 0 },
+	{ MSR_FS_BASE, MSR_KERNEL_GS_BASE, RULE_BACKEND, 0 },
+	{ MSR_TSC_AUX, MSR_TSC_AUX, RULE_TSC_AUX, 0 },
+	/* AMD's system configuration: no memory encryption, no top of memory 2 */
+	{ MSR_AMD64_SYSCFG, MSR_AMD64_SYSCFG, RULE_CONSTANT, 0 },
+	/* AMD's HWCR: the TSC counts at the nominal frequency */
+	{ MSR_K7_HWCR, MSR_K7_HWCR, RULE_CONSTANT, BIT_ULL(24) },
+	/* AMD's north bridge and interrupt pending message: what kernels probe */
+	{ MSR_AMD64_NB_CFG, MSR_AMD64_NB_CFG, RULE_CONSTANT, 0 },
+	{ MSR_K8_INT_PENDING_MSG, MSR_K8_INT_PENDING_MSG, RULE_CONSTANT, 0 },
+	{ MSR_FAM10H_MMIO_CONF_BASE, MSR_FAM10H_MMIO_CONF_BASE, RULE_CONSTANT, 0 },
+	/* SVM is disabled and locked, as firmware would have it */
+	{ MSR_VM_CR, MSR_VM_CR, RULE_CONSTANT, 0x18 },
+	/* Errata workarounds of AMD: none is needed from the guest */
+	{ MSR_AMD64_LS_CFG, MSR_AMD64_LS_CFG, RULE_CONSTANT, 0 },
+	{ MSR_AMD64_DC_CFG, MSR_AMD64_DC_CFG, RULE_CONSTANT, 0 },
+	/* LFENCE is serialising (bit 1), which the guest may rely on */
+	{ MSR_AMD64_DE_CFG, MSR_AMD64_DE_CFG, RULE_CONSTANT, BIT_ULL(1) },
+	{ MSR_AMD64_BU_CFG2, MSR_AMD64_BU_CFG2, RULE_CONSTANT, 0 },
+};
+
+/* The registers of class BACKEND, for the bitmap that lets them pass. */
+const u32 msr_passed_list[] = {
+	MSR_IA32_SYSENTER_CS, MSR_IA32_SYSENTER_ESP, MSR_IA32_SYSENTER_EIP,
+	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SYSCALL_MASK,
+	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+};
+
+const unsigned int msr_passed_count = ARRAY_SIZE(msr_passed_list);
+
+static const struct msr_rule *find_rule(u32 index)
+{
+	unsigned int lo = 0, hi = ARRAY_SIZE(rules);
+
+	while (lo < hi) {
+		unsigned int mid = (lo + hi) / 2;
+
+		if (index < rules[mid].first)
+			hi = mid;
+		else if (index > rules[mid].last)
+			lo = mid + 1;
+		else
+			return &rules[mid];
+	}
+	return NULL;
+}
+
+/* Addresses must be canonical, or the processor would fault on them (AMD APM Vol. 2, 5.3.1). */
+static bool canonical(u64 va)
+{
+	return (u64)((s64)(va << 16) >> 16) == va;
+}
+
+/* Where a memory type range register is kept: pairs, fixed ranges, default type. */
+static unsigned int mtrr_slot(u32 index)
+{
+	if (index >= MTRRphysBase_MSR(0) && index <= MTRRphysMask_MSR(7))
+		return index - MTRRphysBase_MSR(0);
+	switch (index) {
+	case MSR_MTRRfix64K_00000:
+		return 16;
+	case MSR_MTRRfix16K_80000 ... MSR_MTRRfix16K_A0000:
+		return 17 + index - MSR_MTRRfix16K_80000;
+	case MSR_MTRRfix4K_C0000 ... MSR_MTRRfix4K_F8000:
+		return 19 + index - MSR_MTRRfix4K_C0000;
+	default:
+		return 27;
+	}
+}
+
+static bool memory_type_ok(u8 type)
+{
+	return type == 0 || type == 1 || type == 4 || type == 5 || type == 6;
+}
+
+/* Eight types in one register. PAT knows one more: 7, UC-. */
+static bool eight_types_ok(u64 value, bool pat)
+{
+	unsigned int i;
+
+	for (i = 0; i < 64; i += 8) {
+		u8 type = value >> i;
+
+		if (!memory_type_ok(type) && !(pat && type == 7))
+			return false;
+	}
+	return true;
+}
+
+/* Intel SDM Vol. 3, 12.11.2 */
+static bool mtrr_ok(const struct hv_vcpu *v, u32 index, u64 value)
+{
+	if (index == MSR_MTRRdefType)
+		return !(value & ~0xcffULL) && memory_type_ok(value);
+	if (index >= MSR_MTRRfix64K_00000)
+		return eight_types_ok(value, false);
+	if (index & 1)	/* mask: bit 11 says valid */
+		return !(value & ~(v->gpa_mask & PAGE_MASK) & ~BIT_ULL(11));
+	return !(value & ~(v->gpa_mask & PAGE_MASK) & ~0xffULL) && memory_type_ok(value);
+}
+
+static bool has_tsc_aux(const struct hv_vcpu *v)
+{
+	return cpuid_has(&v->cpuid, 0x80000001, 0, 3, 27) || cpuid_has(&v->cpuid, 7, 0, 2, 22);
+}
+
+/* host: the monitor asks, not the guest. */
+enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value)
+{
+	const struct msr_rule *rule = find_rule(index);
+
+	if (!rule)
+		return MSR_GP;
+	switch (rule->class) {
+	case RULE_BACKEND:
+	case RULE_PAT:
+		*value = hv_op(get_msr)(v, index);
+		return MSR_OK;
+	case RULE_CONSTANT:
+	case RULE_READ_ONLY:
+		*value = rule->value;
+		return MSR_OK;
+	case RULE_TSC:
+		*value = clock_guest_tsc(v);
+		return MSR_OK;
+	case RULE_TSC_ADJUST:
+		*value = v->tsc_adjust;
+		return MSR_OK;
+	case RULE_TSC_DEADLINE:
+		/* Zero once it has passed: the timer is disarmed then. */
+		*value = v->lapic.tsc_deadline;
+		if (*value <= clock_guest_tsc(v))
+			*value = 0;
+		return MSR_OK;
+	case RULE_TSC_AUX:
+		if (!host && !has_tsc_aux(v))
+			return MSR_GP;
+		*value = v->tsc_aux;
+		return MSR_OK;
+	case RULE_EFER:
+		*value = v->efer;
+		return MSR_OK;
+	case RULE_APIC_BASE:
+		*value = v->lapic.base;
+		return MSR_OK;
+	case RULE_X2APIC:
+		if (!lapic_x2apic(&v->lapic))
+			return MSR_GP;
+		return irq_apic_read(v, (index - 0x800) * 16, value) ? MSR_OK : MSR_GP;
+	case RULE_MISC_ENABLE:
+		*value = v->misc_enable;
+		return MSR_OK;
+	case RULE_MTRR:
+		*value = v->mtrr[mtrr_slot(index)];
+		return MSR_OK;
+	case RULE_PV_WALL:
+		*value = v->pv_wall_clock;
+		return MSR_OK;
+	case RULE_PV_SYSTEM:
+		*value = v->pv_system_time;
+		return MSR_OK;
+	}
+	return MSR_GP;
+}
+
+enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
+{
+	const struct msr_rule *rule = find_rule(index);
+
+	if (!rule)
+		return MSR_GP;
+	switch (rule->class) {
+	case RULE_BACKEND:
+		/* Selectors and masks are not addresses. */
+		if (index != MSR_STAR && index != MSR_SYSCALL_MASK &&
+		    index != MSR_IA32_SYSENTER_CS && !canonical(value))
+			return MSR_GP;
+		hv_op(set_msr)(v, index, value);
+		return MSR_OK;
+	case RULE_PAT:
+		if (!eight_types_ok(value, true))
+			return MSR_GP;
+		hv_op(set_msr)(v, index, value);
+		return MSR_OK;
+	case RULE_CONSTANT:
+		return MSR_OK;
+	case RULE_READ_ONLY:
+		return host && value == rule->value ? MSR_OK : MSR_GP;
+	case RULE_TSC:
+		clock_write_tsc(v, value);
+		return MSR_OK;
+	case RULE_TSC_ADJUST:
+		if (!host) {
+			v->tsc_offset += value - v->tsc_adjust;
+			hv_op(update_tsc_offset)(v);
+			vcpu_request(v, REQ_CLOCK);
+		}
+		v->tsc_adjust = value;
+		return MSR_OK;
+	case RULE_TSC_DEADLINE:
+		if (lapic_write_tsc_deadline(&v->lapic, value) & LAPIC_DO_TIMER)
+			clock_timer_update(v);
+		return MSR_OK;
+	case RULE_TSC_AUX:
+		if (!host && (!has_tsc_aux(v) || value >> 32))
+			return MSR_GP;
+		v->tsc_aux = (u32)value;
+		/* In the run loop the register itself is the guest's. */
+		if (!host)
+			wrmsrl(MSR_TSC_AUX, v->tsc_aux);
+		return MSR_OK;
+	case RULE_EFER:
+		return state_write_efer(v, value) ? MSR_OK : MSR_GP;
+	case RULE_APIC_BASE:
+		if (!lapic_set_base(&v->lapic, value))
+			return MSR_GP;
+		clock_timer_update(v);
+		v->scan = true;
+		return MSR_OK;
+	case RULE_X2APIC:
+		/* EOI of a level interrupt is the caller's: see exit_wrmsr(). */
+		if (!lapic_x2apic(&v->lapic))
+			return MSR_GP;
+		return irq_apic_write(v, (index - 0x800) * 16, value) < 0 ? MSR_GP : MSR_OK;
+	case RULE_MISC_ENABLE:
+		/* Only fast strings (bit 0) mean something here. */
+		if (value & ~BIT_ULL(0))
+			return MSR_GP;
+		v->misc_enable = value;
+		return MSR_OK;
+	case RULE_MTRR:
+		if (!mtrr_ok(v, index, value))
+			return MSR_GP;
+		v->mtrr[mtrr_slot(index)] = value;
+		return MSR_OK;
+	case RULE_PV_WALL:
+		clock_write_wall(v, value);
+		return MSR_OK;
+	case RULE_PV_SYSTEM:
+		clock_write_system(v, value);
+		return MSR_OK;
+	}
+	return MSR_GP;
+}
+
+void msr_reset(struct hv_vcpu *v)
+{
+	v->misc_enable = BIT_ULL(0);
+	v->pv_wall_clock = 0;
+	v->pv_system_time = 0;
+	memset(v->mtrr, 0, sizeof(v->mtrr));
+}

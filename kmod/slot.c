@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory slots: which guest frames are which addresses of the monitor. The set
+ * is one sorted array, replaced as a whole, so that readers in the run loop
+ * need no lock.
+ */
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "hv_internal.h"
+
+/* Binary search; the caller holds RCU or vm->lock. */
+const struct hv_slot_entry *slot_find_in(const struct hv_slots *s, u64 gfn)
+{
+	unsigned int lo = 0, hi = s ? s->count : 0;
+
+	while (lo < hi) {
+		unsigned int mid = lo + (hi - lo) / 2;
+		const struct hv_slot_entry *e = &s->e[mid];
+
+		if (gfn < e->gfn)
+			hi = mid;
+		else if (gfn - e->gfn < e->npages)
+			return e;
+		else
+			lo = mid + 1;
+	}
+	return NULL;
+}
+
+/* The slot of a frame, or NULL; most often it is the one found last. */
+const struct hv_slot_entry *slot_find(struct hv_vcpu *v, u64 gfn)
+{
+	const struct hv_slots *s = rcu_dereference_check(v->vm->slots, !preemptible());
+	const struct hv_slot_entry *e;
+	unsigned int hint = v->slot_hint;
+
+	if (likely(s && hint < s->count)) {
+		e = &s->e[hint];
+		if (likely(gfn - e->gfn < e->npages))
+			return e;
+	}
+	e = slot_find_in(s, gfn);
+	if (e)
+		v->slot_hint = e - s->e;
+	return e;
+}
+
+static int check(const struct hv_slot *s)
+{
+	if (s->slot >= HV_MAX_SLOTS || s->flags & ~HV_SLOT_READONLY)
+		return -EINVAL;
+	if (!PAGE_ALIGNED(s->gpa) || !PAGE_ALIGNED(s->len) || !PAGE_ALIGNED(s->hva))
+		return -EINVAL;
+	if (s->gpa + s->len < s->gpa || s->gpa + s->len > 1ULL << hv_host.gpa_bits)
+		return -EINVAL;
+	if (s->len && (s->hva + s->len < s->hva ||
+		       !access_ok((void __user *)(unsigned long)s->hva, s->len)))
+		return -EINVAL;
+	return 0;
+}
+
+static struct hv_slots *alloc_slots(unsigned int count)
+{
+	return kvzalloc(struct_size((struct hv_slots *)NULL, e, count), GFP_KERNEL_ACCOUNT);
+}
+
+/* HV_SET_SLOT: build the next array beside the old one and publish it. */
+int slot_set(struct hv_vm *vm, const struct hv_slot *s)
+{
+	struct hv_slot_entry entry = {
+		.gfn = s->gpa >> PAGE_SHIFT,
+		.npages = s->len >> PAGE_SHIFT,
+		.hva = s->hva,
+		.id = s->slot,
+		.flags = s->flags,
+	};
+	const struct hv_slot_entry *old = NULL;
+	struct hv_slot_entry gone = { 0 };
+	struct hv_slots *cur, *next;
+	unsigned int i, n = 0;
+	int r = check(s);
+
+	if (r)
+		return r;
+	mutex_lock(&vm->lock);
+	cur = rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->lock));
+	for (i = 0; cur && i < cur->count; i++) {
+		const struct hv_slot_entry *e = &cur->e[i];
+
+		if (e->id == entry.id)
+			old = e;
+		else if (entry.npages && entry.gfn < e->gfn + e->npages &&
+			 e->gfn < entry.gfn + entry.npages)
+			r = -EEXIST;
+	}
+	if (!r && !entry.npages && !old)
+		r = -ENOENT;
+	if (!r && entry.npages && old &&
+	    (old->gfn != entry.gfn || old->npages != entry.npages || old->hva != entry.hva))
+		r = -EINVAL;
+	if (r)
+		goto out;
+
+	next = alloc_slots((cur ? cur->count : 0) + 1);
+	r = -ENOMEM;
+	if (!next)
+		goto out;
+	for (i = 0; cur && i < cur->count; i++) {
+		if (&cur->e[i] == old)
+			continue;
+		if (entry.npages && cur->e[i].gfn > entry.gfn) {
+			next->e[n++] = entry;
+			entry.npages = 0;
+		}
+		next->e[n++] = cur->e[i];
+	}
+	if (entry.npages)
+		next->e[n++] = entry;
+	next->count = n;
+	if (old)
+		gone = *old;
+	rcu_assign_pointer(vm->slots, next);
+	r = 0;
+	if (gone.npages) {
+		/*
+		 * Once this returns nothing touches the slot's memory: no fault that
+		 * began with the old array maps it (stage2_unmap() makes it retry), and
+		 * no access by the module that found it there is still under way.
+		 */
+		stage2_unmap(vm, gone.gfn, gone.npages);
+		synchronize_rcu();
+	}
+	if (cur)
+		kvfree_rcu(cur, rcu);
+out:
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
+void slot_free_all(struct hv_vm *vm)
+{
+	kvfree(rcu_dereference_protected(vm->slots, true));
+	RCU_INIT_POINTER(vm->slots, NULL);
+}

@@ -1,0 +1,524 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Stage-2 page tables: guest-physical to host-physical. Filled on fault, and
+ * emptied by an MMU notifier, so that no page is ever pinned: swapping, KSM,
+ * migration and unmapping by the monitor work as for any process.
+ *
+ * Every change is made under vm->s2_lock. A fault looks up the host page
+ * without it, so it notes vm->notifier_seq first and starts again when an
+ * invalidation ran, or runs, meanwhile.
+ */
+#include <linux/hugetlb.h>
+#include <linux/pgtable.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "hv_internal.h"
+
+#define S2_LEVELS	4
+#define S2_INDEX_BITS	9
+#define S2_ENTRIES	(1U << S2_INDEX_BITS)
+#define S2_ADDR_MASK	0x000ffffffffff000ULL
+#define S2_LARGE_PAGES	(1ULL << S2_INDEX_BITS)	/* 4 KiB pages in a large one */
+
+static inline unsigned int s2_index(u64 gfn, int level)
+{
+	return (gfn >> (S2_INDEX_BITS * level)) & (S2_ENTRIES - 1);
+}
+
+/* Frames that one entry of a level covers. Level 0 holds 4 KiB pages. */
+static inline u64 s2_span(int level)
+{
+	return 1ULL << (S2_INDEX_BITS * level);
+}
+
+static inline u64 *s2_table(u64 entry)
+{
+	return __va(entry & S2_ADDR_MASK);
+}
+
+static inline bool s2_present(u64 entry)
+{
+	return entry & hv_host.ops->s2->present;
+}
+
+/* Levels 0 (always) and 1 (large) can hold leaves. */
+static inline bool s2_is_leaf(u64 entry, int level)
+{
+	return level == 0 || (level == 1 && entry & hv_host.ops->s2->large);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Memory for tables                                                          */
+
+/* A whole path can be needed: refill to that. Sleeps; -ENOMEM. */
+int stage2_topup(struct hv_vcpu *v)
+{
+	struct hv_pgcache *c = &v->pgcache;
+
+	while (c->count < S2_LEVELS) {
+		void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+		if (!page)
+			return -ENOMEM;
+		c->page[c->count++] = page;
+	}
+	return 0;
+}
+
+void stage2_free_cache(struct hv_vcpu *v)
+{
+	while (v->pgcache.count)
+		free_page((unsigned long)v->pgcache.page[--v->pgcache.count]);
+}
+
+static void free_table(u64 *table, int level)
+{
+	unsigned int i;
+
+	for (i = 0; level > 0 && i < S2_ENTRIES; i++)
+		if (s2_present(table[i]) && !s2_is_leaf(table[i], level))
+			free_table(s2_table(table[i]), level - 1);
+	free_page((unsigned long)table);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Removing mappings                                                          */
+
+/*
+ * Remove the mappings of [gfn, end) below one table. Tables stay, but for those
+ * a large page takes the place of. Returns whether anything was removed.
+ */
+static bool zap_range(u64 *table, int level, u64 base, u64 gfn, u64 end)
+{
+	u64 span = s2_span(level);
+	unsigned int i = gfn > base ? (gfn - base) / span : 0;
+	bool zapped = false;
+
+	for (; i < S2_ENTRIES && base + i * span < end; i++) {
+		u64 entry = table[i];
+
+		if (!s2_present(entry))
+			continue;
+		if (s2_is_leaf(entry, level)) {
+			WRITE_ONCE(table[i], 0);
+			zapped = true;
+		} else {
+			zapped |= zap_range(s2_table(entry), level - 1, base + i * span, gfn, end);
+		}
+	}
+	return zapped;
+}
+
+static void flush_ack(void *unused)
+{
+}
+
+/*
+ * No vCPU uses a translation that was removed before this call: each is told to
+ * flush before it enters again, and those in the guest are made to leave.
+ */
+static void flush_all(struct hv_vm *vm)
+{
+	struct hv_vcpu *v;
+	cpumask_var_t mask;
+	unsigned int i;
+	bool have_mask = zalloc_cpumask_var(&mask, GFP_ATOMIC);
+
+	preempt_disable();
+	hv_for_each_vcpu(vm, i, v) {
+		int cpu;
+
+		vcpu_request(v, REQ_TLB_FLUSH);
+		/* Pairs with the barrier between mode and requests on entry. */
+		smp_mb();
+		if (READ_ONCE(v->mode) != VCPU_IN_GUEST)
+			continue;
+		cpu = READ_ONCE(v->cpu);
+		if (have_mask && cpu >= 0 && cpu != smp_processor_id())
+			cpumask_set_cpu(cpu, mask);
+	}
+	if (!have_mask)
+		smp_call_function(flush_ack, NULL, 1);
+	else if (!cpumask_empty(mask))
+		smp_call_function_many(mask, flush_ack, NULL, 1);
+	preempt_enable();
+	if (have_mask)
+		free_cpumask_var(mask);
+}
+
+/*
+ * Zap in pieces, so that the lock is held for a bounded time. seq_bump: faults
+ * that looked up their page before now must look again.
+ */
+static bool zap_pieces(struct hv_vm *vm, u64 gfn, u64 end)
+{
+	bool zapped = false;
+
+	while (gfn < end) {
+		u64 next = min(end, ALIGN(gfn + 1, S2_LARGE_PAGES * 64));
+
+		raw_spin_lock(&vm->s2_lock);
+		zapped |= zap_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, next);
+		raw_spin_unlock(&vm->s2_lock);
+		gfn = next;
+	}
+	return zapped;
+}
+
+void stage2_unmap(struct hv_vm *vm, u64 gfn, u64 npages)
+{
+	raw_spin_lock(&vm->s2_lock);
+	vm->notifier_seq++;
+	raw_spin_unlock(&vm->s2_lock);
+	if (zap_pieces(vm, gfn, gfn + npages))
+		flush_all(vm);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Following the host                                                         */
+
+/* Call fn for the guest frames that each slot maps on [start, end). */
+static bool for_each_hva_range(struct hv_vm *vm, u64 start, u64 end,
+			       bool (*fn)(struct hv_vm *vm, u64 gfn, u64 end))
+{
+	const struct hv_slots *slots;
+	bool any = false;
+	unsigned int i;
+
+	rcu_read_lock();
+	slots = rcu_dereference(vm->slots);
+	for (i = 0; slots && i < slots->count; i++) {
+		const struct hv_slot_entry *e = &slots->e[i];
+		u64 lo = max(start, e->hva);
+		u64 hi = min(end, e->hva + (e->npages << PAGE_SHIFT));
+
+		if (lo < hi)
+			any |= fn(vm, e->gfn + ((lo - e->hva) >> PAGE_SHIFT),
+				  e->gfn + ((hi - e->hva + PAGE_SIZE - 1) >> PAGE_SHIFT));
+	}
+	rcu_read_unlock();
+	return any;
+}
+
+static int notifier_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct hv_vm *vm = container_of(mn, struct hv_vm, notifier);
+
+	/* Faults must not map what is about to go, from here until the end. */
+	raw_spin_lock(&vm->s2_lock);
+	vm->notifier_count++;
+	raw_spin_unlock(&vm->s2_lock);
+	if (for_each_hva_range(vm, range->start, range->end, zap_pieces))
+		flush_all(vm);
+	return 0;
+}
+
+static void notifier_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
+{
+	struct hv_vm *vm = container_of(mn, struct hv_vm, notifier);
+
+	raw_spin_lock(&vm->s2_lock);
+	vm->notifier_seq++;
+	vm->notifier_count--;
+	raw_spin_unlock(&vm->s2_lock);
+}
+
+/* Clear the accessed bits below one table; returns whether one was set. */
+static bool age_range(u64 *table, int level, u64 base, u64 gfn, u64 end, bool clear)
+{
+	u64 accessed = hv_host.ops->s2->accessed, span = s2_span(level);
+	unsigned int i = gfn > base ? (gfn - base) / span : 0;
+	bool young = false;
+
+	for (; i < S2_ENTRIES && base + i * span < end; i++) {
+		u64 entry = READ_ONCE(table[i]);
+
+		if (!s2_present(entry)) {
+			continue;
+		} else if (!s2_is_leaf(entry, level)) {
+			young |= age_range(s2_table(entry), level - 1, base + i * span, gfn, end,
+					   clear);
+		} else if (entry & accessed) {
+			young = true;
+			/* The processor sets bits in the entry meanwhile. */
+			if (clear)
+				clear_bit(__ffs64(accessed), (unsigned long *)&table[i]);
+		}
+	}
+	return young;
+}
+
+static bool age_clear(struct hv_vm *vm, u64 gfn, u64 end)
+{
+	bool young;
+
+	raw_spin_lock(&vm->s2_lock);
+	young = age_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, end, true);
+	raw_spin_unlock(&vm->s2_lock);
+	return young;
+}
+
+static bool age_test(struct hv_vm *vm, u64 gfn, u64 end)
+{
+	bool young;
+
+	raw_spin_lock(&vm->s2_lock);
+	young = age_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, end, false);
+	raw_spin_unlock(&vm->s2_lock);
+	return young;
+}
+
+/*
+ * Reclaim asks which pages are in use. No TLB flush: a translation that stays
+ * cached only makes the page look idle a little longer.
+ */
+static int notifier_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
+				      unsigned long start, unsigned long end)
+{
+	return for_each_hva_range(container_of(mn, struct hv_vm, notifier), start, end, age_clear);
+}
+
+static int notifier_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
+			       unsigned long address)
+{
+	return for_each_hva_range(container_of(mn, struct hv_vm, notifier), address,
+				  address + PAGE_SIZE, age_test);
+}
+
+/* The process is going: nothing of its memory may stay mapped. */
+static void notifier_release(struct mmu_notifier *mn, struct mm_struct *mm)
+{
+	struct hv_vm *vm = container_of(mn, struct hv_vm, notifier);
+
+	raw_spin_lock(&vm->s2_lock);
+	vm->notifier_seq++;
+	raw_spin_unlock(&vm->s2_lock);
+	if (zap_pieces(vm, 0, s2_span(S2_LEVELS)))
+		flush_all(vm);
+}
+
+static const struct mmu_notifier_ops notifier_ops = {
+	.invalidate_range_start = notifier_start,
+	.invalidate_range_end = notifier_end,
+	.clear_flush_young = notifier_clear_flush_young,
+	.clear_young = notifier_clear_flush_young,
+	.test_young = notifier_test_young,
+	.release = notifier_release,
+};
+
+/* ------------------------------------------------------------------------- */
+/* Filling                                                                    */
+
+/*
+ * Does the host map hva by a page of at least 2 MiB? Walks the host's tables
+ * with interrupts off, which keeps them from being freed (as get_user_pages_fast).
+ */
+static bool host_maps_large(struct mm_struct *mm, unsigned long hva)
+{
+	unsigned long flags;
+	bool large = false;
+	pgd_t pgd;
+	p4d_t p4d;
+	pud_t pud;
+	pmd_t pmd;
+
+	local_irq_save(flags);
+	pgd = READ_ONCE(*pgd_offset(mm, hva));
+	if (pgd_none(pgd))
+		goto out;
+	p4d = READ_ONCE(*p4d_offset(&pgd, hva));
+	if (p4d_none(p4d) || !p4d_present(p4d))
+		goto out;
+	pud = READ_ONCE(*pud_offset(&p4d, hva));
+	if (pud_none(pud) || !pud_present(pud))
+		goto out;
+	large = pud_large(pud);
+	if (large)
+		goto out;
+	pmd = READ_ONCE(*pmd_offset(&pud, hva));
+	large = pmd_present(pmd) && pmd_large(pmd);
+out:
+	local_irq_restore(flags);
+	return large;
+}
+
+/* The whole 2 MiB around gfn lies in the slot, and both sides are aligned alike. */
+static bool slot_allows_large(const struct hv_slot_entry *e, u64 gfn)
+{
+	u64 first = gfn & ~(S2_LARGE_PAGES - 1);
+
+	return first >= e->gfn && first + S2_LARGE_PAGES <= e->gfn + e->npages &&
+	       ((e->hva >> PAGE_SHIFT) - e->gfn) % S2_LARGE_PAGES == 0;
+}
+
+/*
+ * Enter one translation. The caller holds s2_lock and has checked the notifier.
+ * False: no page left in the cache. A removed translation (a table or a
+ * read-only entry that is replaced) is reported in *flush.
+ */
+static bool map_locked(struct hv_vcpu *v, u64 gfn, u64 pfn, bool writable, bool large, bool *flush,
+		       u64 **unused_table)
+{
+	const struct hv_s2_format *f = hv_host.ops->s2;
+	int leaf_level = large ? 1 : 0, level;
+	u64 *table = v->vm->s2_root;
+	u64 entry, old, *slot;
+
+	for (level = S2_LEVELS - 1; level > leaf_level; level--) {
+		slot = &table[s2_index(gfn, level)];
+		if (!s2_present(*slot) || s2_is_leaf(*slot, level)) {
+			if (!v->pgcache.count)
+				return false;
+			*flush |= s2_present(*slot);
+			WRITE_ONCE(*slot, __pa(v->pgcache.page[--v->pgcache.count]) | f->table);
+		}
+		table = s2_table(*slot);
+	}
+
+	slot = &table[s2_index(gfn, leaf_level)];
+	old = *slot;
+	entry = (pfn << PAGE_SHIFT) | f->leaf | f->accessed;
+	if (large)
+		entry |= f->large;
+	if (writable)
+		entry |= f->write;
+	if (s2_present(old)) {
+		if (!s2_is_leaf(old, leaf_level)) {
+			*unused_table = s2_table(old);
+			*flush = true;
+		} else if ((old & S2_ADDR_MASK) != (entry & S2_ADDR_MASK)) {
+			*flush = true;
+		} else if (old & f->write) {
+			return true;	/* another vCPU was here first */
+		}
+	}
+	WRITE_ONCE(*slot, entry);
+	return true;
+}
+
+/* Map a page that was looked up while notifier_seq was seq. */
+static enum stage2_result map_page(struct hv_vcpu *v, const struct hv_slot_entry *e, u64 gfn,
+				   struct page *page, bool writable, unsigned long seq)
+{
+	struct hv_vm *vm = v->vm;
+	u64 pfn = page_to_pfn(page), *unused_table = NULL;
+	u64 hva = e->hva + ((gfn - e->gfn) << PAGE_SHIFT);
+	bool large, ok, flush = false;
+
+	large = PageCompound(page) && slot_allows_large(e, gfn) && host_maps_large(vm->mm, hva);
+	if (large) {
+		gfn &= ~(S2_LARGE_PAGES - 1);
+		pfn &= ~(S2_LARGE_PAGES - 1);
+	}
+	raw_spin_lock(&vm->s2_lock);
+	if (vm->notifier_count || vm->notifier_seq != seq) {
+		raw_spin_unlock(&vm->s2_lock);
+		return S2_RETRY;
+	}
+	ok = map_locked(v, gfn, pfn, writable, large, &flush, &unused_table);
+	raw_spin_unlock(&vm->s2_lock);
+	if (flush)
+		flush_all(vm);
+	if (unused_table)
+		free_page((unsigned long)unused_table);
+	if (!ok)
+		return S2_SLEEP;
+	if (writable && !PageReserved(page))
+		SetPageDirty(page);
+	return S2_OK;
+}
+
+static unsigned long read_seq(struct hv_vm *vm)
+{
+	unsigned long seq = READ_ONCE(vm->notifier_seq);
+
+	/* Before the page is looked up; pairs with s2_lock in the notifier. */
+	smp_rmb();
+	return seq;
+}
+
+/*
+ * A fault on a page that the host has mapped already: no sleeping, preemption
+ * off. A page that could be written is mapped so at once; one that the host
+ * shares or must copy first takes the slow way.
+ */
+enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write)
+{
+	unsigned long seq = read_seq(v->vm);
+	const struct hv_slot_entry *e;
+	enum stage2_result r;
+	struct page *page;
+	u64 gfn = gpa >> PAGE_SHIFT, hva;
+
+	e = slot_find(v, gfn);
+	if (!e || (write && e->flags & HV_SLOT_READONLY))
+		return S2_MMIO;
+	if (e->flags & HV_SLOT_READONLY)
+		return S2_SLEEP;
+	hva = e->hva + ((gfn - e->gfn) << PAGE_SHIFT);
+	if (!get_user_page_fast_only(hva, FOLL_WRITE, &page))
+		return S2_SLEEP;
+	r = map_page(v, e, gfn, page, true, seq);
+	put_page(page);
+	return r;
+}
+
+/* Memory without struct page (VM_PFNMAP) is refused: S2_BAD. */
+enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write)
+{
+	unsigned long seq = read_seq(v->vm);
+	struct hv_slot_entry slot;
+	const struct hv_slot_entry *e;
+	u64 gfn = gpa >> PAGE_SHIFT, hva;
+	struct page *page;
+	bool writable = write;
+	enum stage2_result r;
+	long n;
+
+	if (stage2_topup(v))
+		return S2_BAD;
+	rcu_read_lock();
+	e = slot_find_in(rcu_dereference(v->vm->slots), gfn);
+	if (e)
+		slot = *e;
+	rcu_read_unlock();
+	if (!e || (write && slot.flags & HV_SLOT_READONLY))
+		return S2_MMIO;
+	hva = slot.hva + ((gfn - slot.gfn) << PAGE_SHIFT);
+
+	n = get_user_pages_unlocked(hva, 1, &page, write ? FOLL_WRITE | FOLL_HWPOISON : FOLL_HWPOISON);
+	if (n == -EINTR || n == -EAGAIN || (n < 0 && fatal_signal_pending(current)))
+		return S2_RETRY;
+	if (n != 1)
+		return S2_BAD;
+	r = map_page(v, &slot, gfn, page, writable, seq);
+	put_page(page);
+	return r == S2_SLEEP ? S2_RETRY : r;
+}
+
+/* ------------------------------------------------------------------------- */
+
+int stage2_init(struct hv_vm *vm)
+{
+	int r;
+
+	raw_spin_lock_init(&vm->s2_lock);
+	vm->s2_root = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	if (!vm->s2_root)
+		return -ENOMEM;
+	vm->s2_root_pa = __pa(vm->s2_root);
+	vm->notifier.ops = &notifier_ops;
+	r = mmu_notifier_register(&vm->notifier, vm->mm);
+	if (r)
+		vm->notifier.ops = NULL;
+	return r;
+}
+
+/* After the notifier is gone and no vCPU is left. */
+void stage2_destroy(struct hv_vm *vm)
+{
+	if (vm->s2_root)
+		free_table(vm->s2_root, S2_LEVELS - 1);
+}

@@ -1,0 +1,426 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Register groups in and out, and every rule about CR0, CR4, EFER, XCR0 and
+ * segments, once for both backends. AMD APM Vol. 2, ch. 3 and 5; Intel SDM
+ * Vol. 3, ch. 2.
+ */
+#include <asm/cpufeature.h>
+#include <asm/fpu/types.h>
+#include <asm/fpu/xcr.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
+
+#include "hv_internal.h"
+
+#define CR0_DEFINED (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
+		     X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+
+/* Always there on a 64-bit processor. */
+#define CR4_BASE (X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
+		  X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | \
+		  X86_CR4_OSXMMEXCPT)
+
+/* ------------------------------------------------------------------------- */
+/* Rules                                                                      */
+
+bool state_cr0_ok(const struct hv_vcpu *v, u64 cr0)
+{
+	if (cr0 & ~(u64)CR0_DEFINED)
+		return false;
+	if (cr0 & X86_CR0_PG && !(cr0 & X86_CR0_PE))
+		return false;
+	return !(cr0 & X86_CR0_NW) || cr0 & X86_CR0_CD;
+}
+
+bool state_cr4_ok(const struct hv_vcpu *v, u64 cr4)
+{
+	return !(cr4 & ~v->cr4_allowed);
+}
+
+bool state_efer_ok(const struct hv_vcpu *v, u64 efer)
+{
+	return !(efer & ~v->efer_allowed);
+}
+
+/* Intel SDM Vol. 1, 13.3; AMD APM Vol. 2, 11.5.2 */
+bool state_xcr0_ok(const struct hv_vcpu *v, u64 xcr0)
+{
+	u64 avx512 = xcr0 & XFEATURE_MASK_AVX512;
+
+	if (xcr0 & ~v->xcr0_allowed || !(xcr0 & XFEATURE_MASK_FP))
+		return false;
+	if (xcr0 & XFEATURE_MASK_YMM && !(xcr0 & XFEATURE_MASK_SSE))
+		return false;
+	return !avx512 || (avx512 == XFEATURE_MASK_AVX512 && xcr0 & XFEATURE_MASK_YMM);
+}
+
+static bool long_mode_code(struct hv_vcpu *v)
+{
+	return hv_op(code_mode)(v) == DECODE_64;
+}
+
+/* The guest writes CR0. Turning paging on with LME enters long mode. */
+bool state_write_cr0(struct hv_vcpu *v, u64 cr0)
+{
+	bool was_paging = v->cr0 & X86_CR0_PG, paging = cr0 & X86_CR0_PG;
+
+	if (!state_cr0_ok(v, cr0))
+		return false;
+	if (paging && !was_paging && v->efer & EFER_LME) {
+		struct hv_sregs s;
+
+		hv_op(get_sregs)(v, &s);
+		if (!(v->cr4 & X86_CR4_PAE) || s.cs.ar & HV_AR_L)
+			return false;
+		v->efer |= EFER_LMA;
+	}
+	if (!paging && was_paging) {
+		if (v->cr4 & X86_CR4_PCIDE || long_mode_code(v))
+			return false;
+		v->efer &= ~(u64)EFER_LMA;
+	}
+	v->cr0 = cr0 | X86_CR0_ET;
+	hv_op(update_cr)(v);
+	/* Translations made under other rules must go. */
+	if (paging != was_paging)
+		hv_op(flush_tlb)(v);
+	return true;
+}
+
+bool state_write_cr4(struct hv_vcpu *v, u64 cr4)
+{
+	u64 changed = cr4 ^ v->cr4;
+
+	if (!state_cr4_ok(v, cr4))
+		return false;
+	if (v->efer & EFER_LMA) {
+		if (!(cr4 & X86_CR4_PAE) || changed & X86_CR4_LA57)
+			return false;
+	}
+	if (changed & cr4 & X86_CR4_PCIDE &&
+	    (!(v->efer & EFER_LMA) || hv_op(read_cr3)(v) & 0xfff))
+		return false;
+	v->cr4 = cr4;
+	hv_op(update_cr)(v);
+	if (changed & (X86_CR4_PAE | X86_CR4_PSE | X86_CR4_PGE | X86_CR4_SMEP | X86_CR4_SMAP |
+		       X86_CR4_PCIDE))
+		hv_op(flush_tlb)(v);
+	return true;
+}
+
+/* LMA is the processor's; LME cannot change while paging is on. */
+bool state_write_efer(struct hv_vcpu *v, u64 efer)
+{
+	u64 changed;
+
+	if (!state_efer_ok(v, efer))
+		return false;
+	efer = (efer & ~(u64)EFER_LMA) | (v->efer & EFER_LMA);
+	changed = efer ^ v->efer;
+	if (changed & EFER_LME && v->cr0 & X86_CR0_PG)
+		return false;
+	v->efer = efer;
+	hv_op(update_cr)(v);
+	if (changed & EFER_NX)
+		hv_op(flush_tlb)(v);
+	return true;
+}
+
+/* From the inner loop, where the guest's XCR0 is in the processor. */
+bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0)
+{
+	if (!state_xcr0_ok(v, xcr0))
+		return false;
+	v->xcr0 = xcr0;
+	xsetbv(XCR_XFEATURE_ENABLED_MASK, xcr0);
+	return true;
+}
+
+static u64 if_has(const struct hv_vcpu *v, u32 function, unsigned int reg, unsigned int bit, u64 mask)
+{
+	return cpuid_has(&v->cpuid, function, 0, reg, bit) ? mask : 0;
+}
+
+/* What control registers may hold follows from the features the guest has. */
+void state_cpuid_changed(struct hv_vcpu *v)
+{
+	struct cpuid_leaf r;
+	struct cpuid_dynamic dyn = { 0 };
+	bool has_xsave = cpuid_has(&v->cpuid, 1, 0, 2, 26);
+
+	v->cr4_allowed = CR4_BASE |
+		if_has(v, 1, 2, 17, X86_CR4_PCIDE) |
+		if_has(v, 1, 2, 26, X86_CR4_OSXSAVE) |
+		if_has(v, 7, 1, 0, X86_CR4_FSGSBASE) |
+		if_has(v, 7, 1, 7, X86_CR4_SMEP) |
+		if_has(v, 7, 1, 20, X86_CR4_SMAP) |
+		if_has(v, 7, 2, 2, X86_CR4_UMIP) |
+		if_has(v, 7, 2, 16, X86_CR4_LA57);
+	v->efer_allowed =
+		if_has(v, 0x80000001, 3, 11, EFER_SCE) |
+		if_has(v, 0x80000001, 3, 20, EFER_NX) |
+		if_has(v, 0x80000001, 3, 25, EFER_FFXSR) |
+		if_has(v, 0x80000001, 3, 29, EFER_LME | EFER_LMA);
+	cpuid_query(&v->cpuid, &dyn, 0xd, 0, &r);
+	v->xcr0_allowed = has_xsave ? (r.eax | (u64)r.edx << 32) & hv_host.guest_xcr0 :
+				      XFEATURE_MASK_FP;
+	v->gpa_mask = BIT_ULL(hv_host.gpa_bits) - 1;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Reset                                                                      */
+
+static const struct hv_segment reset_data = { .limit = 0xffff, .ar = 0x93 };
+
+/* AMD APM Vol. 2, table 14-1; Intel SDM Vol. 3, table 9-1 */
+void state_reset(struct hv_vcpu *v, bool init)
+{
+	struct hv_sregs s = {
+		.cs = { .base = 0xffff0000, .limit = 0xffff, .selector = 0xf000, .ar = 0x9b },
+		.ds = reset_data, .es = reset_data, .fs = reset_data, .gs = reset_data,
+		.ss = reset_data,
+		.tr = { .limit = 0xffff, .ar = 0x8b },
+		.ldt = { .limit = 0xffff, .ar = 0x82 },
+		.gdt = { .limit = 0xffff },
+		.idt = { .limit = 0xffff },
+	};
+
+	memset(&v->gprs, 0, sizeof(v->gprs));
+	v->gprs.rip = 0xfff0;
+	v->gprs.rflags = X86_EFLAGS_FIXED;
+	v->gprs.r[HV_RDX] = 0x600;
+	v->cr0 = X86_CR0_CD | X86_CR0_NW | X86_CR0_ET;
+	v->cr2 = 0;
+	v->cr4 = 0;
+	v->efer = 0;
+	v->shadow = 0;
+	v->inject.type = EVENT_NONE;
+	v->exception.type = EVENT_NONE;
+	v->nmi_pending = false;
+	v->complete = COMPLETE_NONE;
+	memset(v->dr, 0, sizeof(v->dr));
+	v->dr6 = 0xffff0ff0;
+	v->dr7 = 0x400;
+	if (!init) {
+		v->xcr0 = XFEATURE_MASK_FP;
+		fpu_reset(v);
+		msr_reset(v);
+		lapic_init(&v->lapic, v->id, v->id == 0);
+	} else {
+		lapic_reset(&v->lapic, true);
+	}
+	clock_timer_update(v);
+	hv_op(vcpu_reset)(v);
+	hv_op(set_sregs)(v, &s);
+	hv_op(update_cr)(v);
+	hv_op(update_dr)(v);
+	hv_op(flush_tlb)(v);
+	v->scan = true;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Groups                                                                     */
+
+static void store_sregs(struct hv_vcpu *v, struct hv_sregs *s)
+{
+	hv_op(get_sregs)(v, s);
+	s->cr0 = v->cr0;
+	s->cr2 = v->cr2;
+	s->cr4 = v->cr4;
+	s->cr8 = lapic_tpr(&v->lapic) >> 4;
+	s->efer = v->efer;
+	s->xcr0 = v->xcr0;
+	s->apic_base = v->lapic.base;
+}
+
+static void store_events(struct hv_vcpu *v, struct hv_events *e)
+{
+	e->mp_state = v->mp_state;
+	e->shadow = v->shadow;
+	e->nmi_pending = v->nmi_pending || v->inject.type == EVENT_NMI;
+	e->nmi_masked = hv_op(nmi_masked)(v) && v->inject.type != EVENT_NMI;
+	if (v->inject.type == EVENT_INTERRUPT) {
+		e->interrupt = HV_EVENT_PENDING;
+		e->interrupt_vector = v->inject.vector;
+	}
+	if (v->exception.type || v->inject.type == EVENT_EXCEPTION) {
+		const struct hv_event *x = v->exception.type ? &v->exception : &v->inject;
+
+		e->exception = HV_EVENT_PENDING | (x->has_error ? HV_EVENT_ERROR_CODE : 0);
+		e->exception_vector = x->vector;
+		e->exception_error = x->error;
+	}
+}
+
+/* Write groups to the run page and say that they are valid. */
+void state_store(struct hv_vcpu *v, u64 groups)
+{
+	struct hv_run *run = v->run;
+
+	if (groups & HV_REGS_GPR)
+		run->gprs = v->gprs;
+	if (groups & HV_REGS_SREGS) {
+		struct hv_sregs s = { 0 };
+
+		store_sregs(v, &s);
+		run->sregs = s;
+	}
+	if (groups & HV_REGS_DREGS) {
+		hv_op(sync_dr)(v);
+		memcpy(run->dregs.dr, v->dr, sizeof(v->dr));
+		run->dregs.dr6 = v->dr6;
+		run->dregs.dr7 = v->dr7;
+	}
+	if (groups & HV_REGS_EVENTS) {
+		struct hv_events e = { 0 };
+
+		store_events(v, &e);
+		run->events = e;
+	}
+	WRITE_ONCE(run->valid, groups);
+}
+
+static bool segment_ok(const struct hv_segment *s)
+{
+	return !(s->ar & ~0x1f0ffU) && !s->pad[0] && !s->pad[1] && !s->pad[2];
+}
+
+static bool dtable_ok(const struct hv_dtable *t)
+{
+	return !t->pad[0] && !t->pad[1] && !t->pad[2];
+}
+
+static bool sregs_ok(const struct hv_vcpu *v, const struct hv_sregs *s)
+{
+	bool paging = s->cr0 & X86_CR0_PG, lme = s->efer & EFER_LME, lma = s->efer & EFER_LMA;
+
+	if (!segment_ok(&s->cs) || !segment_ok(&s->ds) || !segment_ok(&s->es) ||
+	    !segment_ok(&s->fs) || !segment_ok(&s->gs) || !segment_ok(&s->ss) ||
+	    !segment_ok(&s->tr) || !segment_ok(&s->ldt) || !dtable_ok(&s->gdt) ||
+	    !dtable_ok(&s->idt))
+		return false;
+	if (!state_cr0_ok(v, s->cr0) || !state_cr4_ok(v, s->cr4) || !state_efer_ok(v, s->efer) ||
+	    !state_xcr0_ok(v, s->xcr0))
+		return false;
+	if (lma != (lme && paging) || (lma && !(s->cr4 & X86_CR4_PAE)))
+		return false;
+	if (s->cs.ar & HV_AR_L && lma && s->cs.ar & HV_AR_DB)
+		return false;
+	if (s->cr4 & X86_CR4_PCIDE && !lma)
+		return false;
+	if (s->cr8 > 15)
+		return false;
+	return !(s->cr3 & ~(v->gpa_mask | (s->cr4 & X86_CR4_PCIDE ? BIT_ULL(63) : 0)));
+}
+
+/* A host may go from any state of the APIC to any other: by way of "disabled". */
+static bool load_apic_base(struct lapic *l, u64 base)
+{
+	if (base == l->base)
+		return true;
+	return lapic_set_base(l, base & ~(LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC)) &&
+	       lapic_set_base(l, base & ~LAPIC_BASE_X2APIC) && lapic_set_base(l, base);
+}
+
+static int load_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
+{
+	if (!sregs_ok(v, s) || !load_apic_base(&v->lapic, s->apic_base))
+		return -EINVAL;
+	v->cr0 = s->cr0 | X86_CR0_ET;
+	v->cr2 = s->cr2;
+	v->cr4 = s->cr4;
+	v->efer = s->efer;
+	v->xcr0 = s->xcr0;
+	lapic_set_tpr(&v->lapic, s->cr8 << 4);
+	hv_op(set_sregs)(v, s);
+	hv_op(update_cr)(v);
+	v->scan = true;
+	return 0;
+}
+
+static int load_dregs(struct hv_vcpu *v, const struct hv_dregs *d)
+{
+	if (d->dr6 >> 32 || d->dr7 >> 32)
+		return -EINVAL;
+	memcpy(v->dr, d->dr, sizeof(v->dr));
+	/* Bits that are always one or zero: AMD APM Vol. 2, 13.1.1 */
+	v->dr6 = (d->dr6 | 0xffff0ff0) & ~BIT_ULL(12);
+	v->dr7 = (d->dr7 | 0x400) & 0xffff2fff;
+	hv_op(update_dr)(v);
+	return 0;
+}
+
+static int load_events(struct hv_vcpu *v, const struct hv_events *e)
+{
+	if (e->mp_state > HV_MP_HALTED || e->shadow > 1 || e->nmi_pending > 1 ||
+	    e->nmi_masked > 1 || e->pad0 || e->interrupt & ~HV_EVENT_PENDING ||
+	    e->exception & ~(HV_EVENT_PENDING | HV_EVENT_ERROR_CODE))
+		return -EINVAL;
+	/* NMI is not an exception, and there are 32 of them. */
+	if (e->exception & HV_EVENT_PENDING && (e->exception_vector > 31 || e->exception_vector == 2))
+		return -EINVAL;
+	if (e->interrupt && e->interrupt_vector < 16)
+		return -EINVAL;
+	v->mp_state = e->mp_state;
+	v->shadow = e->shadow;
+	v->nmi_pending = e->nmi_pending;
+	hv_op(set_nmi_masked)(v, e->nmi_masked);
+	v->inject = (struct hv_event){
+		.type = e->interrupt ? EVENT_INTERRUPT : EVENT_NONE,
+		.vector = e->interrupt_vector,
+	};
+	v->exception = (struct hv_event){
+		.type = e->exception & HV_EVENT_PENDING ? EVENT_EXCEPTION : EVENT_NONE,
+		.vector = e->exception_vector,
+		.has_error = e->exception & HV_EVENT_ERROR_CODE,
+		.error = e->exception_error,
+	};
+	v->scan = true;
+	return 0;
+}
+
+static void load_gprs(struct hv_vcpu *v, const struct hv_gprs *g)
+{
+	v->gprs = *g;
+	/* Bits 63:22, 15, 5 and 3 are zero, bit 1 is one. */
+	v->gprs.rflags = (g->rflags & 0x3f7fd5) | X86_EFLAGS_FIXED;
+}
+
+/*
+ * Load groups from the run page: each is copied once, checked, and the copy is
+ * used. -EINVAL: a group that the processor could not be in; the groups before
+ * it (in the order of their bits) are loaded, it and those behind it are not.
+ */
+int state_load(struct hv_vcpu *v, u64 groups)
+{
+	struct hv_run *run = v->run;
+	union {
+		struct hv_gprs gprs;
+		struct hv_sregs sregs;
+		struct hv_dregs dregs;
+		struct hv_events events;
+	} copy;
+	int r = 0;
+
+	if (groups & HV_REGS_GPR) {
+		memcpy(&copy.gprs, &run->gprs, sizeof(copy.gprs));
+		barrier();
+		load_gprs(v, &copy.gprs);
+	}
+	if (groups & HV_REGS_SREGS) {
+		memcpy(&copy.sregs, &run->sregs, sizeof(copy.sregs));
+		barrier();
+		r = load_sregs(v, &copy.sregs);
+	}
+	if (!r && groups & HV_REGS_DREGS) {
+		memcpy(&copy.dregs, &run->dregs, sizeof(copy.dregs));
+		barrier();
+		r = load_dregs(v, &copy.dregs);
+	}
+	if (!r && groups & HV_REGS_EVENTS) {
+		memcpy(&copy.events, &run->events, sizeof(copy.events));
+		barrier();
+		r = load_events(v, &copy.events);
+	}
+	return r;
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Injection, windows and NMI masking on AMD-V: APM Vol. 2, 15.20 and 15.21. */
+#include <linux/smp.h>
+#include <asm/processor-flags.h>
+
+#include "svm.h"
+
+static void step_off(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+
+	if (!s->nmi_step)
+		return;
+	s->nmi_step = false;
+	if (!s->step_tf)
+		v->gprs.rflags &= ~X86_EFLAGS_TF;
+}
+
+void svm_inject(struct hv_vcpu *v, const struct hv_event *e)
+{
+	struct vmcb *b = to_svm(v)->vmcb;
+	u32 inj = EVT_VALID | e->vector;
+
+	/* A single step of ours must not be pushed with the flags. */
+	step_off(v);
+	if (e->type == EVENT_NMI)
+		inj |= EVT_TYPE_NMI;
+	else if (e->type == EVENT_EXCEPTION)
+		inj |= EVT_TYPE_EXCEPTION;
+	if (e->has_error) {
+		inj |= EVT_ERROR_VALID;
+		b->c.event_inj_error = e->error;
+	}
+	b->c.event_inj = inj;
+	/* The frame that is pushed ends the shadow. */
+	v->shadow = 0;
+}
+
+/*
+ * An exit came while an event was delivered. Software interrupts and INT3, INTO
+ * are not repeated here: RIP is still on the instruction, which repeats itself.
+ */
+void svm_requeue(struct hv_vcpu *v)
+{
+	struct vmcb *b = to_svm(v)->vmcb;
+	u32 info = b->c.exit_int_info;
+	struct hv_event e = {
+		.vector = info & 0xff,
+		.has_error = info & EVT_ERROR_VALID,
+		.error = b->c.exit_int_error,
+	};
+
+	switch (info & EVT_TYPE_MASK) {
+	case EVT_TYPE_INTR:
+		e.type = EVENT_INTERRUPT;
+		break;
+	case EVT_TYPE_NMI:
+		e.type = EVENT_NMI;
+		break;
+	case EVT_TYPE_EXCEPTION:
+		if (e.vector == 3 || e.vector == 4)
+			return;
+		e.type = EVENT_EXCEPTION;
+		break;
+	default:
+		return;
+	}
+	event_requeue(v, &e);
+}
+
+/* A virtual interrupt of highest priority, whose intercept is the window. */
+void svm_interrupt_window(struct hv_vcpu *v)
+{
+	struct vmcb *b = to_svm(v)->vmcb;
+
+	b->c.int_ctl |= INT_V_IRQ | INT_V_PRIO(0xf) | INT_V_IGN_TPR;
+	b->c.int_vector = 0;
+	b->c.intercept[3] |= ICPT3_VINTR;
+	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
+}
+
+void svm_close_interrupt_window(struct hv_vcpu *v)
+{
+	struct vmcb *b = to_svm(v)->vmcb;
+
+	b->c.int_ctl &= ~(INT_V_IRQ | INT_V_PRIO(0xf) | INT_V_IGN_TPR);
+	b->c.intercept[3] &= ~ICPT3_VINTR;
+	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
+}
+
+bool svm_nmi_masked(struct hv_vcpu *v)
+{
+	return to_svm(v)->nmi_masked;
+}
+
+/* NMIs are masked until the handler's IRET, so that is intercepted. */
+void svm_set_nmi_masked(struct hv_vcpu *v, bool masked)
+{
+	struct svm_vcpu *s = to_svm(v);
+
+	s->nmi_masked = masked;
+	s->nmi_awaits_iret = false;
+	if (masked)
+		s->vmcb->c.intercept[3] |= ICPT3_IRET;
+	else
+		s->vmcb->c.intercept[3] &= ~ICPT3_IRET;
+	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
+}
+
+/*
+ * An NMI waits. While it is masked, the IRET exit comes first; after that exit,
+ * and in an interrupt shadow, one instruction is single-stepped.
+ */
+void svm_nmi_window(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+
+	if (s->nmi_masked && !s->nmi_awaits_iret)
+		return;
+	/*
+	 * An event that goes in with this entry would push the step's TF. So this
+	 * CPU is made to leave the guest right after it, and looks again.
+	 */
+	if (s->vmcb->c.event_inj & EVT_VALID) {
+		v->scan = true;
+		smp_send_reschedule(smp_processor_id());
+		return;
+	}
+	if (s->nmi_step)
+		return;
+	s->nmi_step = true;
+	s->step_tf = v->gprs.rflags & X86_EFLAGS_TF;
+	v->gprs.rflags |= X86_EFLAGS_TF;
+}
+
+/* The intercept comes before IRET is carried out: NMIs stay masked until it was. */
+void svm_exit_iret(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+
+	s->vmcb->c.intercept[3] &= ~ICPT3_IRET;
+	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
+	s->nmi_awaits_iret = true;
+	s->iret_rip = v->gprs.rip;
+	v->scan = true;
+}
+
+/* After every exit while an IRET is awaited: was it carried out? */
+void svm_nmi_iret_done(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+
+	if (v->gprs.rip == s->iret_rip)
+		return;
+	s->nmi_awaits_iret = false;
+	s->nmi_masked = false;
+	v->scan = true;
+	/* IRET has loaded the guest's own flags. */
+	if (s->nmi_step)
+		s->nmi_step_over_iret = true;
+}
+
+/* #DB: true when it was our single step alone, and the guest must not see it. */
+bool svm_nmi_step_done(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+	bool ours;
+
+	if (!s->nmi_step)
+		return false;
+	ours = !s->step_tf;
+	s->nmi_step = false;
+	if (ours && !s->nmi_step_over_iret)
+		v->gprs.rflags &= ~X86_EFLAGS_TF;
+	s->nmi_step_over_iret = false;
+	v->scan = true;
+	if (ours) {
+		/* DR6.BS was set by the step; breakpoints that hit are the guest's. */
+		s->vmcb->s.dr6 &= ~BIT_ULL(14);
+		vmcb_dirty(s->vmcb, CLEAN_DR);
+		ours = !(s->vmcb->s.dr6 & 0xf);
+	}
+	return ours;
+}
+
+/* CR8 writes exit only while the task priority holds an interrupt back. */
+void svm_tpr_threshold(struct hv_vcpu *v, bool exit_on_lower)
+{
+	struct svm_vcpu *s = to_svm(v);
+
+	if (likely(s->cr8_intercept == exit_on_lower))
+		return;
+	s->cr8_intercept = exit_on_lower;
+	if (exit_on_lower)
+		s->vmcb->c.intercept[0] |= BIT(ICPT_CR_WRITE(8));
+	else
+		s->vmcb->c.intercept[0] &= ~BIT(ICPT_CR_WRITE(8));
+	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
+}

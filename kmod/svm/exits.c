@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One short function per exit reason of AMD-V: it decodes what the processor
+ * reported and asks the core. AMD APM Vol. 2, appendix C.
+ */
+#include <asm/processor-flags.h>
+
+#include "svm.h"
+
+/*
+ * Where the instruction that exited ends. From the processor, or by matching
+ * its opcode behind any prefixes. EXIT_AGAIN with *ok set; otherwise what the
+ * exit handler must return.
+ */
+static int next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_len, bool *ok)
+{
+	struct vmcb *b = to_svm(v)->vmcb;
+	u8 bytes[HV_INSN_MAX];
+	unsigned int len;
+	int n;
+
+	*ok = true;
+	if (svm_features.nrips) {
+		v->next_rip = b->c.next_rip;
+		return EXIT_AGAIN;
+	}
+	*ok = false;
+	n = guest_fetch(v, bytes, sizeof(bytes));
+	if (n == -EFAULT)
+		return EXIT_SLEEP;
+	/* The guest unmapped the page meanwhile: let it meet its own page fault. */
+	if (n == GUEST_NO_PAGE)
+		return EXIT_AGAIN;
+	len = n < 0 ? 0 : decode_length(bytes, n, svm_code_mode(v), (const u8 *)opcode, opcode_len);
+	if (!len)
+		return exit_error(v, HV_ERROR_FETCH, b->c.exit_code, v->gprs.rip, 0);
+	v->next_rip = v->gprs.rip + len;
+	if (svm_code_mode(v) != DECODE_64)
+		v->next_rip = (u32)v->next_rip;
+	*ok = true;
+	return EXIT_AGAIN;
+}
+
+/* Run fn once the end of the instruction is known. */
+static int with_next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_len,
+			 int (*fn)(struct hv_vcpu *v))
+{
+	bool ok;
+	int r = next_rip(v, opcode, opcode_len, &ok);
+
+	return ok ? fn(v) : r;
+}
+
+static int svm_exit_cpuid(struct hv_vcpu *v)
+{
+	return with_next_rip(v, "\x0f\xa2", 2, exit_cpuid);
+}
+
+static int svm_exit_msr(struct hv_vcpu *v)
+{
+	if (to_svm(v)->vmcb->c.exit_info_1)
+		return with_next_rip(v, "\x0f\x30", 2, exit_wrmsr);
+	return with_next_rip(v, "\x0f\x32", 2, exit_rdmsr);
+}
+
+static int skip(struct hv_vcpu *v)
+{
+	exit_skip(v);
+	return EXIT_AGAIN;
+}
+
+static int svm_exit_ioio(struct hv_vcpu *v)
+{
+	struct vmcb_control *c = &to_svm(v)->vmcb->c;
+	u64 info = c->exit_info_1;
+	u16 port = info >> 16;
+	bool in = info & IOIO_IN;
+
+	if (unlikely(info & IOIO_STRING))
+		return exit_pio_string(v, port, in);
+	v->next_rip = c->exit_info_2;
+	return exit_pio(v, port, IOIO_LEN(info), in);
+}
+
+static int svm_exit_npf(struct hv_vcpu *v)
+{
+	struct vmcb_control *c = &to_svm(v)->vmcb->c;
+	unsigned int flags = 0;
+
+	if (c->exit_info_1 & NPF_WRITE)
+		flags |= EXIT_FAULT_WRITE;
+	if (c->exit_info_1 & NPF_FETCH)
+		flags |= EXIT_FAULT_FETCH;
+	if (c->exit_info_1 & NPF_WALK)
+		flags |= EXIT_FAULT_WALK;
+	if (c->exit_int_info & EVT_VALID)
+		flags |= EXIT_FAULT_EVENT;
+	return exit_fault(v, c->exit_info_2, flags);
+}
+
+/* Debug registers are loaded at the first use in a stay; the access then repeats itself. */
+static int svm_exit_dr(struct hv_vcpu *v)
+{
+	svm_load_dr(v);
+	return EXIT_AGAIN;
+}
+
+static int svm_exit_db(struct hv_vcpu *v)
+{
+	if (!svm_nmi_step_done(v))
+		event_exception(v, 1, false, 0);
+	return EXIT_AGAIN;
+}
+
+static int svm_exit_ac(struct hv_vcpu *v)
+{
+	event_exception(v, 17, true, 0);
+	return EXIT_AGAIN;
+}
+
+/* The machine check that ended the guest's stay is the host's to handle. */
+static int svm_exit_mc(struct hv_vcpu *v)
+{
+	asm volatile("int $18");
+	return EXIT_AGAIN;
+}
+
+/*
+ * MOV to CR0, CR4 or CR8, LMSW. Which one, and from where, is in the
+ * instruction. An operand in memory (LMSW alone) is left to user space.
+ */
+static int svm_exit_cr_write(struct hv_vcpu *v)
+{
+	enum decode_mode mode = svm_code_mode(v);
+	u8 bytes[HV_INSN_MAX], modrm, rex = 0;
+	unsigned int len, reg, cr;
+	bool lmsw = false, ok;
+	u64 value;
+	int n;
+
+	n = guest_fetch(v, bytes, sizeof(bytes));
+	if (n == -EFAULT)
+		return EXIT_SLEEP;
+	if (n == GUEST_NO_PAGE)
+		return EXIT_AGAIN;
+	len = n < 0 ? 0 : decode_length(bytes, n, mode, (const u8 *)"\x0f\x22", 2);
+	if (!len && n > 0) {
+		len = decode_length(bytes, n, mode, (const u8 *)"\x0f\x01", 2);
+		lmsw = true;
+	}
+	if (!len || len >= (unsigned int)n)
+		return exit_error(v, HV_ERROR_FETCH, to_svm(v)->vmcb->c.exit_code, v->gprs.rip, 0);
+	modrm = bytes[len];
+	if (mode == DECODE_64 && len > 2 && (bytes[len - 3] & 0xf0) == 0x40)
+		rex = bytes[len - 3];
+	cr = (modrm >> 3 & 7) | (rex & 4 ? 8 : 0);
+	reg = (modrm & 7) | (rex & 1 ? 8 : 0);
+	if (lmsw && modrm < 0xc0)
+		return exit_emulate(v, ~0ULL, 0, false);
+	v->next_rip = v->gprs.rip + len + 1;
+	value = mode == DECODE_64 ? v->gprs.r[reg] : (u32)v->gprs.r[reg];
+	if (lmsw) {
+		/* The low four bits; PE can be set, not cleared. */
+		value = (v->cr0 & ~0xeULL) | (value & 0xf);
+		cr = 0;
+	}
+	switch (cr) {
+	case 0:
+		ok = state_write_cr0(v, value);
+		break;
+	case 4:
+		ok = state_write_cr4(v, value);
+		break;
+	case 8:
+		ok = !(value & ~0xfULL);
+		if (ok)
+			irq_apic_write(v, APIC_REG_TPR, value << 4);
+		break;
+	default:
+		ok = false;
+	}
+	if (ok)
+		exit_skip(v);
+	else
+		event_gp(v);
+	v->scan = true;
+	return EXIT_AGAIN;
+}
+
+static int svm_exit_vmmcall(struct hv_vcpu *v)
+{
+	return with_next_rip(v, "\x0f\x01\xd9", 3, exit_hypercall);
+}
+
+static int svm_exit_unknown(struct hv_vcpu *v)
+{
+	struct vmcb_control *c = &to_svm(v)->vmcb->c;
+
+	return exit_error(v, HV_ERROR_EXIT, c->exit_code, c->exit_info_1, c->exit_info_2);
+}
+
+int svm_handle_exit(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+	struct vmcb_control *c = &s->vmcb->c;
+	u64 code = c->exit_code;
+
+	if (unlikely(s->nmi_awaits_iret))
+		svm_nmi_iret_done(v);
+
+	switch (code) {
+	case SVM_EXIT_INTR:
+		v->intr_exit = true;
+		return EXIT_AGAIN;
+	case SVM_EXIT_IOIO:
+		return svm_exit_ioio(v);
+	case SVM_EXIT_MSR:
+		return svm_exit_msr(v);
+	case SVM_EXIT_NPF:
+		return svm_exit_npf(v);
+	case SVM_EXIT_CPUID:
+		return svm_exit_cpuid(v);
+	case SVM_EXIT_HLT:
+		return with_next_rip(v, "\xf4", 1, exit_hlt);
+	case SVM_EXIT_VINTR:
+		svm_close_interrupt_window(v);
+		v->scan = true;
+		return EXIT_AGAIN;
+	case SVM_EXIT_IRET:
+		svm_exit_iret(v);
+		return EXIT_AGAIN;
+	case SVM_EXIT_NMI:
+	case SVM_EXIT_SMI:
+		/* Taken by the host when GIF was set. */
+		return EXIT_AGAIN;
+	case SVM_EXIT_EXCP_DB:
+		return svm_exit_db(v);
+	case SVM_EXIT_EXCP_AC:
+		return svm_exit_ac(v);
+	case SVM_EXIT_EXCP_MC:
+		return svm_exit_mc(v);
+	case SVM_EXIT_CR0_WRITE:
+	case SVM_EXIT_CR0_SEL:
+	case SVM_EXIT_CR4_WRITE:
+	case SVM_EXIT_CR8_WRITE:
+		return svm_exit_cr_write(v);
+	case SVM_EXIT_DR0_READ ... SVM_EXIT_DR7_WRITE:
+		return svm_exit_dr(v);
+	case SVM_EXIT_XSETBV:
+		return with_next_rip(v, "\x0f\x01\xd1", 3, exit_xsetbv);
+	case SVM_EXIT_VMMCALL:
+		return svm_exit_vmmcall(v);
+	case SVM_EXIT_INVD:
+		/* No device bypasses the caches: nothing to do. */
+		return with_next_rip(v, "\x0f\x08", 2, skip);
+	case SVM_EXIT_WBINVD:
+		return with_next_rip(v, "\x0f\x09", 2, skip);
+	case SVM_EXIT_RDPMC:
+		event_gp(v);
+		return EXIT_AGAIN;
+	case SVM_EXIT_VMRUN:
+	case SVM_EXIT_VMMCALL + 1 ... SVM_EXIT_SKINIT:
+	case SVM_EXIT_INVLPGA:
+	case SVM_EXIT_MONITOR:
+	case SVM_EXIT_MWAIT:
+	case SVM_EXIT_MWAIT_ARMED:
+	case SVM_EXIT_RDPRU:
+		event_ud(v);
+		return EXIT_AGAIN;
+	case SVM_EXIT_SHUTDOWN:
+		return exit_shutdown(v);
+	case SVM_EXIT_INIT:
+		/* The host's INIT stays pending; it is taken when GIF is set. */
+		return EXIT_AGAIN;
+	case SVM_EXIT_INVALID:
+		return exit_error(v, HV_ERROR_ENTRY, code, v->cr0, v->cr4);
+	default:
+		return svm_exit_unknown(v);
+	}
+}

@@ -1,0 +1,409 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The AMD-V backend's hardware side: detection, per-CPU enable, creation of a
+ * vCPU's control block, and the entry itself. AMD APM Vol. 2, ch. 15.
+ */
+#define pr_fmt(fmt) "hv: " fmt
+
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <asm/cpufeature.h>
+#include <asm/debugreg.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+
+#include "npt.h"
+#include "svm.h"
+
+/* Forced off to test, on a CPU that has them, what CPUs without them do. */
+static bool nrips = true;
+module_param(nrips, bool, 0444);
+MODULE_PARM_DESC(nrips, "use the next RIP that the processor stores (default: where it does)");
+static bool flushbyasid = true;
+module_param(flushbyasid, bool, 0444);
+MODULE_PARM_DESC(flushbyasid, "flush single ASIDs (default: where the processor can)");
+static bool cleanbits = true;
+module_param(cleanbits, bool, 0444);
+MODULE_PARM_DESC(cleanbits, "use VMCB clean bits (default: where the processor has them)");
+
+struct svm_features svm_features;
+
+DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
+
+#define VM_CR_SVMDIS	BIT_ULL(4)	/* MSR_VM_CR: disabled, and mostly locked so */
+
+/* 2 bits per MSR, three ranges of 2 KiB; all intercepted but for a few. */
+#define MSRPM_ORDER	1
+/* One bit per port and a little: all intercepted. */
+#define IOPM_ORDER	2
+
+static u8 *msrpm, *iopm;
+
+/* AMD APM Vol. 2, 15.11: where an MSR's two bits are, or -1. */
+static int msrpm_bit(u32 msr)
+{
+	if (msr < 0x2000)
+		return msr * 2;
+	if (msr >= 0xc0000000 && msr < 0xc0002000)
+		return 0x800 * 8 + (msr - 0xc0000000) * 2;
+	if (msr >= 0xc0010000 && msr < 0xc0012000)
+		return 0x1000 * 8 + (msr - 0xc0010000) * 2;
+	return -1;
+}
+
+static void free_tables(void)
+{
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = per_cpu_ptr(&svm_cpu, cpu);
+
+		free_page((unsigned long)c->hsave);
+		free_page((unsigned long)c->host);
+		c->hsave = NULL;
+		c->host = NULL;
+	}
+	free_pages((unsigned long)msrpm, MSRPM_ORDER);
+	free_pages((unsigned long)iopm, IOPM_ORDER);
+	msrpm = NULL;
+	iopm = NULL;
+}
+
+static int alloc_tables(void)
+{
+	unsigned int i;
+	int cpu;
+
+	msrpm = (void *)__get_free_pages(GFP_KERNEL, MSRPM_ORDER);
+	iopm = (void *)__get_free_pages(GFP_KERNEL, IOPM_ORDER);
+	if (!msrpm || !iopm)
+		return -ENOMEM;
+	memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
+	memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
+	for (i = 0; i < msr_passed_count; i++) {
+		int bit = msrpm_bit(msr_passed_list[i]);
+
+		if (bit >= 0)
+			msrpm[bit / 8] &= ~(3 << (bit % 8));
+	}
+	for_each_possible_cpu(cpu) {
+		struct svm_cpu *c = per_cpu_ptr(&svm_cpu, cpu);
+
+		c->hsave = (void *)get_zeroed_page(GFP_KERNEL);
+		c->host = (void *)get_zeroed_page(GFP_KERNEL);
+		if (!c->hsave || !c->host)
+			return -ENOMEM;
+		c->host_pa = __pa(c->host);
+	}
+	return 0;
+}
+
+static int svm_setup(void)
+{
+	u64 vm_cr;
+	u32 edx;
+	int r;
+
+	if (!boot_cpu_has(X86_FEATURE_SVM)) {
+		pr_err("this CPU has no AMD-V (no \"svm\" in /proc/cpuinfo)\n");
+		return -EOPNOTSUPP;
+	}
+	if (!rdmsrl_safe(MSR_VM_CR, &vm_cr) && vm_cr & VM_CR_SVMDIS) {
+		pr_err("AMD-V is disabled by the firmware: enable SVM in its set-up\n");
+		return -EOPNOTSUPP;
+	}
+	edx = cpuid_edx(0x8000000a);
+	if (!(edx & BIT(0))) {
+		pr_err("this CPU has AMD-V, but no nested paging\n");
+		return -EOPNOTSUPP;
+	}
+	svm_features = (struct svm_features){
+		.nrips = nrips && edx & BIT(3),
+		.clean_bits = cleanbits && edx & BIT(5),
+		.flush_asid = flushbyasid && edx & BIT(6),
+		.decode_assists = edx & BIT(7),
+		.max_asid = cpuid_ebx(0x8000000a),
+	};
+	if (svm_features.max_asid < 2) {
+		pr_err("this CPU has no address space identifiers\n");
+		return -EOPNOTSUPP;
+	}
+	r = alloc_tables();
+	if (r)
+		free_tables();
+	return r;
+}
+
+static void svm_unsetup(void)
+{
+	free_tables();
+}
+
+/* AMD APM Vol. 2, 15.4. Interrupts are off. */
+static int svm_cpu_enable(void)
+{
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+	u64 efer;
+
+	rdmsrl(MSR_EFER, efer);
+	if (efer & EFER_SVME)
+		return -EBUSY;
+	wrmsrl(MSR_EFER, efer | EFER_SVME);
+	wrmsrl(MSR_VM_HSAVE_PA, __pa(c->hsave));
+	/* Translations of an earlier user may remain: start with a flush. */
+	c->generation++;
+	c->next_asid = svm_features.max_asid;
+	return 0;
+}
+
+static void svm_cpu_disable(void)
+{
+	u64 efer;
+
+	wrmsrl(MSR_VM_HSAVE_PA, 0);
+	rdmsrl(MSR_EFER, efer);
+	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
+}
+
+/* What the guest may not do by itself, and why. */
+static void set_intercepts(struct vmcb_control *c)
+{
+	c->intercept[0] =
+		BIT(ICPT_CR_WRITE(4));		/* features the guest does not have */
+	/* DR0-7: loaded at the first use of a stay in the loop. */
+	c->intercept[1] = 0xffffffff;
+	/*
+	 * #DB and #AC: an exception that raises itself while it is delivered would
+	 * never let an interrupt in (CVE-2015-8104, CVE-2015-5307).
+	 * #MC: the host's.
+	 */
+	c->intercept[2] = BIT(1) | BIT(17) | BIT(18);
+	c->intercept[3] =
+		ICPT3_INTR | ICPT3_NMI | ICPT3_SMI | ICPT3_INIT |	/* the host's */
+		ICPT3_CR0_SEL |		/* paging and long mode are followed */
+		ICPT3_RDPMC |		/* no counters are offered */
+		ICPT3_CPUID |
+		ICPT3_INVD |		/* would lose the host's data */
+		ICPT3_HLT |		/* would idle the host's CPU */
+		ICPT3_INVLPGA |		/* part of SVM, not offered */
+		ICPT3_IOIO | ICPT3_MSR |
+		ICPT3_FERR_FREEZE |	/* would wait for an interrupt that never comes */
+		ICPT3_SHUTDOWN;
+	c->intercept[4] =
+		ICPT4_VMRUN |		/* required; and SVM is not offered: */
+		ICPT4_VMMCALL | ICPT4_VMLOAD | ICPT4_VMSAVE | ICPT4_STGI | ICPT4_CLGI |
+		ICPT4_SKINIT |
+		ICPT4_WBINVD |		/* flushes the host's caches */
+		ICPT4_MONITOR | ICPT4_MWAIT |	/* would idle the host's CPU */
+		ICPT4_XSETBV |		/* the host's XCR0 */
+		ICPT4_RDPRU;		/* the host's performance counters */
+}
+
+static int svm_vcpu_create(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
+	struct vmcb *b = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+
+	v->arch = s;
+	if (!s || !b) {
+		free_page((unsigned long)b);
+		return -ENOMEM;
+	}
+	s->vmcb = b;
+	s->vmcb_pa = __pa(b);
+	set_intercepts(&b->c);
+	b->c.iopm_pa = __pa(iopm);
+	b->c.msrpm_pa = __pa(msrpm);
+	b->c.np_control = 1;
+	b->c.nested_cr3 = v->vm->s2_root_pa;
+	b->c.int_ctl = INT_V_MASKING;
+	return 0;
+}
+
+static void svm_vcpu_free(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = v->arch;
+
+	if (!s)
+		return;
+	free_page((unsigned long)s->vmcb);
+	kfree(s);
+}
+
+/*
+ * The guest uses debug registers: DR0-3 are its own from here to svm_put().
+ * Preemption is off.
+ */
+void svm_load_dr(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+
+	get_debugreg(c->host_dr[0], 0);
+	get_debugreg(c->host_dr[1], 1);
+	get_debugreg(c->host_dr[2], 2);
+	get_debugreg(c->host_dr[3], 3);
+	/* No host breakpoint may fire at a guest's address. */
+	set_debugreg(0UL, 7);
+	set_debugreg(v->dr[0], 0);
+	set_debugreg(v->dr[1], 1);
+	set_debugreg(v->dr[2], 2);
+	set_debugreg(v->dr[3], 3);
+	v->dr_live = true;
+	s->vmcb->c.intercept[1] = 0;
+	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
+}
+
+/* Once before the inner loop; preemption is off until svm_put(). */
+static void svm_load(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+	int cpu = smp_processor_id();
+
+	if (v->cpu != cpu) {
+		/* Clean bits and ASIDs speak of the CPU that ran it last. */
+		s->vmcb->c.clean = 0;
+		s->asid_generation = 0;
+		v->cpu = cpu;
+	}
+	/* What #VMEXIT does not restore, once per stay: FS, GS, TR, LDTR, the system call MSRs. */
+	asm volatile("vmsave %%rax" : : "a"(c->host_pa) : "memory");
+	/* Breakpoints that are armed work without an access that would exit first. */
+	if (unlikely(s->vmcb->s.dr7 & 0xff))
+		svm_load_dr(v);
+}
+
+static void svm_put(struct hv_vcpu *v)
+{
+	unsigned long host_dr7 = this_cpu_read(cpu_dr7);
+
+	if (v->dr_live) {
+		struct svm_vcpu *s = to_svm(v);
+		struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+
+		v->dr_live = false;
+		s->vmcb->c.intercept[1] = 0xffffffff;
+		vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
+		get_debugreg(v->dr[0], 0);
+		get_debugreg(v->dr[1], 1);
+		get_debugreg(v->dr[2], 2);
+		get_debugreg(v->dr[3], 3);
+		set_debugreg(c->host_dr[0], 0);
+		set_debugreg(c->host_dr[1], 1);
+		set_debugreg(c->host_dr[2], 2);
+		set_debugreg(c->host_dr[3], 3);
+	}
+	/* #VMEXIT leaves all breakpoints disabled. */
+	if (unlikely(host_dr7))
+		set_debugreg(host_dr7, 7);
+}
+
+/*
+ * The address space identifier and what to flush:
+ *   new CPU, or this CPU's generation moved on -> take a new ASID
+ *   flush wanted, single ASIDs can be flushed  -> flush this one
+ *   flush wanted otherwise                     -> take a new ASID
+ *   no ASID left                               -> flush all, next generation
+ */
+static void choose_asid(struct svm_vcpu *s, struct svm_cpu *c)
+{
+	struct vmcb_control *b = &s->vmcb->c;
+
+	if (likely(s->asid_generation == c->generation && !s->flush))
+		return;
+	if (s->asid_generation == c->generation && svm_features.flush_asid) {
+		b->tlb_control = TLB_FLUSH_ASID;
+		return;
+	}
+	if (c->next_asid >= svm_features.max_asid) {
+		c->generation++;
+		c->next_asid = 1;
+		b->tlb_control = TLB_FLUSH_ALL;
+	}
+	s->asid_generation = c->generation;
+	b->asid = c->next_asid++;
+	b->clean &= ~CLEAN_ASID;
+}
+
+static void svm_enter(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
+	struct vmcb *b = s->vmcb;
+	u8 tpr = lapic_tpr(&v->lapic) >> 4;
+
+	b->s.rax = v->gprs.r[HV_RAX];
+	b->s.rsp = v->gprs.r[HV_RSP];
+	b->s.rip = v->gprs.rip;
+	b->s.rflags = v->gprs.rflags;
+	if (b->s.cr2 != v->cr2) {
+		b->s.cr2 = v->cr2;
+		vmcb_dirty(b, CLEAN_CR2);
+	}
+	if ((b->c.int_ctl & INT_TPR_MASK) != tpr) {
+		b->c.int_ctl = (b->c.int_ctl & ~INT_TPR_MASK) | tpr;
+		vmcb_dirty(b, CLEAN_TPR);
+	}
+	b->c.int_state = v->shadow;
+	choose_asid(s, c);
+
+	svm_vmrun(v->gprs.r, s->vmcb_pa, c->host_pa);
+
+	v->gprs.r[HV_RAX] = b->s.rax;
+	v->gprs.r[HV_RSP] = b->s.rsp;
+	v->gprs.rip = b->s.rip;
+	v->gprs.rflags = b->s.rflags;
+	v->cr2 = b->s.cr2;
+	v->shadow = b->c.int_state & INT_STATE_SHADOW;
+	if ((b->c.int_ctl & INT_TPR_MASK) != tpr)
+		lapic_set_tpr(&v->lapic, (b->c.int_ctl & INT_TPR_MASK) << 4);
+	b->c.clean = svm_features.clean_bits ? CLEAN_ALL : 0;
+	b->c.event_inj = 0;
+	b->c.tlb_control = TLB_NOTHING;
+	/* A refused entry flushed nothing. */
+	if (likely(b->c.exit_code != SVM_EXIT_INVALID))
+		s->flush = false;
+	if (unlikely(b->c.exit_int_info & EVT_VALID))
+		svm_requeue(v);
+}
+
+static void svm_flush_tlb(struct hv_vcpu *v)
+{
+	to_svm(v)->flush = true;
+}
+
+const struct hv_ops svm_ops = {
+	.s2 = &npt_format,
+	.backend = HV_BACKEND_SVM,
+	.setup = svm_setup,
+	.unsetup = svm_unsetup,
+	.cpu_enable = svm_cpu_enable,
+	.cpu_disable = svm_cpu_disable,
+	.vcpu_create = svm_vcpu_create,
+	.vcpu_free = svm_vcpu_free,
+	.vcpu_reset = svm_vcpu_reset,
+	.load = svm_load,
+	.put = svm_put,
+	.enter = svm_enter,
+	.handle_exit = svm_handle_exit,
+	.inject = svm_inject,
+	.interrupt_window = svm_interrupt_window,
+	.nmi_window = svm_nmi_window,
+	.nmi_masked = svm_nmi_masked,
+	.set_nmi_masked = svm_set_nmi_masked,
+	.update_cr = svm_update_cr,
+	.update_dr = svm_update_dr,
+	.sync_dr = svm_sync_dr,
+	.read_cr3 = svm_read_cr3,
+	.cpl = svm_cpl,
+	.code_mode = svm_code_mode,
+	.seg_base = svm_seg_base,
+	.get_sregs = svm_get_sregs,
+	.set_sregs = svm_set_sregs,
+	.get_msr = svm_get_msr,
+	.set_msr = svm_set_msr,
+	.update_tsc_offset = svm_update_tsc_offset,
+	.flush_tlb = svm_flush_tlb,
+	.tpr_threshold = svm_tpr_threshold,
+};

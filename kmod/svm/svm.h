@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of the AMD-V backend share. */
+#ifndef HV_SVM_H
+#define HV_SVM_H
+
+#include "../hv_internal.h"
+#include "vmcb.h"
+
+struct svm_vcpu {
+	struct vmcb *vmcb;	/* first: the vCPU's own control block */
+	u64 vmcb_pa;
+	u64 asid_generation;	/* ASID is valid on vcpu->cpu in this generation */
+	bool flush;		/* translations must go before the next entry runs */
+	bool nmi_masked;
+	bool nmi_awaits_iret;	/* the handler's IRET was met, but not carried out */
+	bool nmi_step;		/* TF is ours, to exit after one instruction */
+	bool nmi_step_over_iret;	/* that instruction was the IRET */
+	bool step_tf;		/* the guest's own TF meanwhile */
+	bool cr8_intercept;
+	u64 iret_rip;
+};
+
+/* Per CPU. */
+struct svm_cpu {
+	u64 generation;		/* of ASIDs */
+	u32 next_asid;
+	void *hsave;		/* VMRUN's host state */
+	struct vmcb *host;	/* VMSAVE's host state */
+	u64 host_pa;
+	u64 host_dr[4];
+};
+
+extern struct svm_features {
+	bool nrips;
+	bool flush_asid;
+	bool clean_bits;
+	bool decode_assists;
+	u32 max_asid;
+} svm_features;
+
+DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
+
+static inline struct svm_vcpu *to_svm(struct hv_vcpu *v)
+{
+	return v->arch;
+}
+
+static inline void vmcb_dirty(struct vmcb *b, u32 bits)
+{
+	b->c.clean &= ~bits;
+}
+
+/* enter.S: regs is hv_gprs.r[]; RAX and RSP are in the VMCB. */
+asmlinkage void svm_vmrun(u64 *regs, u64 vmcb_pa, u64 host_vmcb_pa);
+
+/* svm.c */
+void svm_load_dr(struct hv_vcpu *v);
+
+/* exits.c */
+int svm_handle_exit(struct hv_vcpu *v);
+
+/* events.c */
+void svm_inject(struct hv_vcpu *v, const struct hv_event *e);
+void svm_interrupt_window(struct hv_vcpu *v);
+void svm_nmi_window(struct hv_vcpu *v);
+bool svm_nmi_masked(struct hv_vcpu *v);
+void svm_set_nmi_masked(struct hv_vcpu *v, bool masked);
+void svm_tpr_threshold(struct hv_vcpu *v, bool exit_on_lower);
+void svm_requeue(struct hv_vcpu *v);
+void svm_exit_iret(struct hv_vcpu *v);
+void svm_nmi_iret_done(struct hv_vcpu *v);
+bool svm_nmi_step_done(struct hv_vcpu *v);
+void svm_close_interrupt_window(struct hv_vcpu *v);
+
+/* state.c */
+extern const struct hv_ops svm_ops;
+void svm_vcpu_reset(struct hv_vcpu *v);
+void svm_update_cr(struct hv_vcpu *v);
+void svm_update_dr(struct hv_vcpu *v);
+void svm_sync_dr(struct hv_vcpu *v);
+u64 svm_read_cr3(struct hv_vcpu *v);
+int svm_cpl(struct hv_vcpu *v);
+enum decode_mode svm_code_mode(struct hv_vcpu *v);
+u64 svm_seg_base(struct hv_vcpu *v, unsigned int seg);
+void svm_get_sregs(struct hv_vcpu *v, struct hv_sregs *s);
+void svm_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s);
+u64 svm_get_msr(struct hv_vcpu *v, u32 index);
+void svm_set_msr(struct hv_vcpu *v, u32 index, u64 value);
+void svm_update_tsc_offset(struct hv_vcpu *v);
+
+#endif

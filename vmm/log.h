@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Messages on standard error, one line each, safe while the terminal is raw. */
+#ifndef VMM_LOG_H
+#define VMM_LOG_H
+
+#include <stdbool.h>
+
+void log_set_verbose(bool verbose);
+
+void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* What a guest did wrong: rate-limited, shown only with --verbose. */
+void log_guest(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
