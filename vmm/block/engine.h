@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What carries a disk's requests to the host's kernel: io_uring where the host
+ * allows it, a thread otherwise. Known to file.c and the two engines only; the
+ * contract of each operation is that of the block_ function of the same name.
+ */
+#ifndef VMM_BLOCK_ENGINE_H
+#define VMM_BLOCK_ENGINE_H
+
+#include <stdbool.h>
+
+#include "block/file.h"
+
+struct engine;
+
+struct engine_ops {
+	void (*destroy)(struct engine *engine);
+	void (*queue)(struct engine *engine, struct block_io *io);
+	bool (*submit)(struct engine *engine);
+	/* A request that has run once, and what the kernel said. NULL: none. */
+	struct block_io *(*reap)(struct engine *engine, int *res);
+	void (*wait)(struct engine *engine);
+	int (*fd)(const struct engine *engine);
+};
+
+/* The first member of each engine. */
+struct engine {
+	const struct engine_ops *ops;
+};
+
+/* For requests on file descriptor fd. NULL with errno set. */
+struct engine *uring_create(int fd);
+struct engine *thread_create(int fd);
+
+/* How an operation is said to fallocate(2). */
+int fallocate_mode(enum block_op op);
+
+#endif

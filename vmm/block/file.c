@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Opening disk images, and what a request needs beyond one system call: the rest
+ * after a short transfer, another try, and zeroes written by hand where the
+ * file system has no better way. virtio/blk.c calls it.
+ */
+#define _GNU_SOURCE /* open file description locks */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "block/engine.h"
+#include "block/file.h"
+#include "log.h"
+
+#define ZEROES_SIZE (256u << 10)
+
+/* Written to disks, never written itself: its pages take no memory. */
+static uint8_t zeroes[ZEROES_SIZE];
+
+struct block {
+	int fd;
+	uint64_t size;
+	unsigned int in_flight;
+	struct engine *engine;
+};
+
+/* ------------------------------------------------------------------------- */
+/* Requests                                                                   */
+
+int fallocate_mode(enum block_op op)
+{
+	return FALLOC_FL_KEEP_SIZE |
+	       (op == BLOCK_ZERO ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
+}
+
+/* The next piece of zeroes to write. */
+static void aim_zeroes(struct block_io *io)
+{
+	io->zeroes.iov_base = zeroes;
+	io->zeroes.iov_len = io->len < ZEROES_SIZE ? io->len : ZEROES_SIZE;
+	io->iov = &io->zeroes;
+	io->nr_iov = 1;
+}
+
+/* n bytes were transferred. */
+static void advance(struct block_io *io, uint64_t n)
+{
+	io->offset += n;
+	io->len -= n;
+	if (io->by_writing) {
+		aim_zeroes(io);
+		return;
+	}
+	while (n && n >= io->iov->iov_len) {
+		n -= io->iov->iov_len;
+		io->iov++;
+		io->nr_iov--;
+	}
+	if (n) {
+		io->iov->iov_base = (uint8_t *)io->iov->iov_base + n;
+		io->iov->iov_len -= n;
+	}
+}
+
+/* The system call failed: is that the end of the request? */
+static bool failed(struct block_io *io, int err)
+{
+	bool unable = err == -EOPNOTSUPP || err == -EINVAL;
+
+	if (unable && (io->op == BLOCK_ZERO || io->op == BLOCK_UNMAP)) {
+		io->op = BLOCK_WRITE;
+		io->by_writing = true;
+		aim_zeroes(io);
+		return false;
+	}
+	/* A discard is advice: whoever cannot take it has nothing to do. */
+	io->result = unable && io->op == BLOCK_DISCARD ? 0 : err;
+	return true;
+}
+
+/* The request ran once and got "res". False: it has to run again, for what is left. */
+static bool finished(struct block_io *io, int res)
+{
+	if (res == -EINTR || res == -EAGAIN)
+		return false;
+	if (res < 0)
+		return failed(io, res);
+	if (io->op != BLOCK_READ && io->op != BLOCK_WRITE)
+		return true;
+	/* Nothing there: the file became shorter under us. */
+	if (!res) {
+		io->result = -EIO;
+		return true;
+	}
+	advance(io, res);
+	return !io->len;
+}
+
+void block_queue(struct block *b, struct block_io *io)
+{
+	io->result = 0;
+	io->by_writing = false;
+	b->in_flight++;
+	b->engine->ops->queue(b->engine, io);
+}
+
+bool block_submit(struct block *b)
+{
+	return b->engine->ops->submit(b->engine);
+}
+
+struct block_io *block_reap(struct block *b)
+{
+	struct block_io *io;
+	int res;
+
+	while ((io = b->engine->ops->reap(b->engine, &res))) {
+		if (finished(io, res)) {
+			b->in_flight--;
+			return io;
+		}
+		b->engine->ops->queue(b->engine, io);
+	}
+	return NULL;
+}
+
+void block_wait(struct block *b)
+{
+	if (b->in_flight)
+		b->engine->ops->wait(b->engine);
+}
+
+unsigned int block_in_flight(const struct block *b)
+{
+	return b->in_flight;
+}
+
+uint64_t block_size(const struct block *b)
+{
+	return b->size;
+}
+
+int block_fd(const struct block *b)
+{
+	return b->engine->ops->fd(b->engine);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Opening                                                                    */
+
+static int open_file(struct block *b, const struct block_config *c, struct error *e)
+{
+	int access = c->readonly ? O_RDONLY : O_RDWR;
+	const char *hint = "";
+	int err;
+
+	/* Not blocking: somebody may have named a FIFO. */
+	b->fd = open(c->path, access | O_CLOEXEC | O_NONBLOCK);
+	if (b->fd >= 0)
+		return 0;
+	err = errno;
+	if (err == ENOENT)
+		hint = "; create it with 'truncate --size 10G FILE'";
+	else if (!c->readonly && (err == EACCES || err == EPERM || err == EROFS))
+		hint = "; if it may only be read, add ',readonly=on'";
+	else if (err == EISDIR)
+		hint = "; a disk is a file or a block device";
+	return error_set(e, err, "cannot open disk '%s': %s%s", c->path, strerror(err), hint);
+}
+
+static int find_size(struct block *b, const char *path, struct error *e)
+{
+	struct stat st;
+
+	if (fstat(b->fd, &st))
+		return error_set(e, errno, "cannot look at disk '%s': %s", path, strerror(errno));
+	if (S_ISREG(st.st_mode))
+		b->size = st.st_size;
+	else if (!S_ISBLK(st.st_mode))
+		return error_set(e, EINVAL, "disk '%s' is neither a file nor a block device", path);
+	else if (ioctl(b->fd, BLKGETSIZE64, &b->size))
+		return error_set(e, errno, "cannot find the size of disk '%s': %s", path,
+				 strerror(errno));
+
+	if (!b->size)
+		return error_set(e, EINVAL,
+				 "disk '%s' is empty; give it a size with 'truncate --size 10G'",
+				 path);
+	if (b->size % BLOCK_SECTOR)
+		return error_set(e, EINVAL,
+				 "disk '%s' has %llu bytes, which is not a multiple of %d; "
+				 "extend it with 'truncate --size %%%d'",
+				 path, (unsigned long long)b->size, BLOCK_SECTOR, BLOCK_SECTOR);
+	return 0;
+}
+
+/* From here on O_NONBLOCK would only make io_uring give up instead of waiting. */
+static int set_blocking(struct block *b, const char *path, struct error *e)
+{
+	int flags = fcntl(b->fd, F_GETFL);
+
+	if (flags < 0 || fcntl(b->fd, F_SETFL, flags & ~O_NONBLOCK))
+		return error_set(e, errno, "cannot set up disk '%s': %s", path, strerror(errno));
+	return 0;
+}
+
+/* One writer or several readers; the lock is gone with the descriptor, however we end. */
+static int lock_file(struct block *b, const struct block_config *c, struct error *e)
+{
+	struct flock lock = {
+		.l_type = c->readonly ? F_RDLCK : F_WRLCK,
+		.l_whence = SEEK_SET,
+	};
+
+	if (!fcntl(b->fd, F_OFD_SETLK, &lock))
+		return 0;
+	if (errno == EAGAIN || errno == EACCES)
+		return error_set(e, EBUSY,
+				 "disk '%s' is in use by another process or another disk of this "
+				 "machine%s",
+				 c->path,
+				 c->readonly ? "" : "; several users need ',readonly=on' for each");
+	return error_set(e, errno, "cannot lock disk '%s': %s", c->path, strerror(errno));
+}
+
+/*
+ * The format is stated, never guessed: a guest can write any header into its raw
+ * disk. But whoever names such a file without a word most likely expects what
+ * its header says, and must not have it overwritten as raw.
+ */
+static int check_format(struct block *b, const struct block_config *c, struct error *e)
+{
+	static const struct {
+		const char *name;
+		const char *magic;
+	} format[] = {
+		{"qcow2", "QFI\xfb"},
+		{"vmdk", "KDMV"},
+		{"vhdx", "vhdxfile"},
+	};
+	char head[8];
+
+	if (c->format_stated)
+		return 0;
+	if (pread(b->fd, head, sizeof(head), 0) != sizeof(head))
+		return error_set(e, EIO, "cannot read the beginning of disk '%s'", c->path);
+	for (unsigned int i = 0; i < sizeof(format) / sizeof(format[0]); i++) {
+		if (memcmp(head, format[i].magic, strlen(format[i].magic)))
+			continue;
+		return error_set(e, EINVAL,
+				 "disk '%s' begins like a %s image, and only raw ones can be used; "
+				 "if it is raw, add ',format=raw', otherwise convert it with "
+				 "'qemu-img convert -O raw'",
+				 c->path, format[i].name);
+	}
+	return 0;
+}
+
+static int start_engine(struct block *b, const struct block_config *c, struct error *e)
+{
+	if (!c->no_uring) {
+		b->engine = uring_create(b->fd);
+		if (b->engine)
+			return 0;
+		log_info("io_uring cannot be used here (%s): disk '%s' gets a thread",
+			 strerror(errno), c->path);
+	}
+	b->engine = thread_create(b->fd);
+	if (!b->engine)
+		return error_set(e, errno, "cannot start a thread for disk '%s': %s", c->path,
+				 strerror(errno));
+	return 0;
+}
+
+struct block *block_open(const struct block_config *c, struct error *e)
+{
+	struct block *b = calloc(1, sizeof(*b));
+
+	if (!b) {
+		error_set(e, ENOMEM, "not enough memory for disk '%s'", c->path);
+		return NULL;
+	}
+	b->fd = -1;
+	if (open_file(b, c, e) || find_size(b, c->path, e) || set_blocking(b, c->path, e) ||
+	    lock_file(b, c, e) || check_format(b, c, e) || start_engine(b, c, e)) {
+		block_close(b);
+		return NULL;
+	}
+	return b;
+}
+
+void block_close(struct block *b)
+{
+	if (!b)
+		return;
+	if (b->engine)
+		b->engine->ops->destroy(b->engine);
+	if (b->fd >= 0)
+		close(b->fd);
+	free(b);
+}

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Disk images: raw files and block devices, read and written asynchronously.
+ * virtio/blk.c is the user. Requests are queued, submitted together and come
+ * back in any order; block_fd() becomes readable when some are done.
+ *
+ * A struct block has no lock of its own: its user calls with one held.
+ */
+#ifndef VMM_BLOCK_FILE_H
+#define VMM_BLOCK_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "error.h"
+
+#define BLOCK_SECTOR	    512
+#define BLOCK_MAX_IN_FLIGHT 128
+
+enum block_op {
+	BLOCK_READ,
+	BLOCK_WRITE,
+	BLOCK_FLUSH,   /* what was written is on stable storage */
+	BLOCK_DISCARD, /* the contents are no longer needed */
+	BLOCK_ZERO,    /* the range reads as zeroes, its space stays allocated */
+	BLOCK_UNMAP,   /* the range reads as zeroes, its space may go */
+};
+
+/* A request. Offsets are in bytes and inside the disk: the caller has checked. */
+struct block_io {
+	enum block_op op;
+	bool durable;	   /* BLOCK_WRITE: done means on stable storage */
+	uint64_t offset;   /* changes as the request proceeds */
+	uint64_t len;	   /* bytes left */
+	struct iovec *iov; /* read, write: len bytes; changes, too */
+	unsigned int nr_iov;
+
+	int result; /* when done: 0 or a negative errno */
+
+	bool by_writing;       /* zeroes are written, as they cannot be had otherwise */
+	struct iovec zeroes;   /* what is written then */
+	struct block_io *next; /* in a list of the engine */
+};
+
+struct block_config {
+	const char *path;
+	bool readonly;
+	bool format_stated; /* the user said that it is raw, whatever it looks like */
+	bool no_uring;	    /* use a thread even if io_uring is there */
+};
+
+struct block;
+
+/*
+ * Open a disk image and lock it against other users. NULL with a sentence that
+ * names the file and the remedy.
+ */
+struct block *block_open(const struct block_config *config, struct error *e);
+/* Nothing may be in flight. */
+void block_close(struct block *b);
+
+uint64_t block_size(const struct block *b); /* bytes, a multiple of BLOCK_SECTOR */
+int block_fd(const struct block *b);	    /* to be watched edge-triggered; never read */
+
+/* Queue a request (at most BLOCK_MAX_IN_FLIGHT at once), and start all that are queued. */
+void block_queue(struct block *b, struct block_io *io);
+/* False: the host has no resources now and some did not start; call again later. */
+bool block_submit(struct block *b);
+/*
+ * The next finished request, or NULL. One that has to go on is queued again on
+ * the way, so block_submit() must follow.
+ */
+struct block_io *block_reap(struct block *b);
+/* Wait until block_reap() has something, or nothing is in flight. Starts what is queued. */
+void block_wait(struct block *b);
+unsigned int block_in_flight(const struct block *b);
+
+#endif

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Disk requests by one thread and plain system calls, in order: for hosts where
+ * io_uring is missing or forbidden (kernel.io_uring_disabled, seccomp).
+ */
+#define _GNU_SOURCE /* preadv(), pwritev2(), fallocate() */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "block/engine.h"
+
+struct list {
+	struct block_io *first;
+	struct block_io **end;
+};
+
+struct worker {
+	struct engine engine;
+	int fd;
+	int event_fd; /* something is done */
+	pthread_t thread;
+	struct list queued; /* not submitted: the user's side only */
+
+	pthread_mutex_t lock; /* protects everything below */
+	pthread_cond_t change;
+	struct list todo, done;
+	bool busy; /* the thread works on a request */
+	bool stop;
+};
+
+static struct worker *to_worker(struct engine *engine)
+{
+	return (struct worker *)engine;
+}
+
+static void list_init(struct list *l)
+{
+	l->first = NULL;
+	l->end = &l->first;
+}
+
+static void list_put(struct list *l, struct block_io *io)
+{
+	io->next = NULL;
+	*l->end = io;
+	l->end = &io->next;
+}
+
+static struct block_io *list_get(struct list *l)
+{
+	struct block_io *io = l->first;
+
+	if (io) {
+		l->first = io->next;
+		if (!l->first)
+			l->end = &l->first;
+	}
+	return io;
+}
+
+/* One system call for the request; what it returned goes to the user's side in io->result. */
+static void run(struct worker *w, struct block_io *io)
+{
+	ssize_t ret = 0;
+
+	switch (io->op) {
+	case BLOCK_READ:
+		ret = preadv(w->fd, io->iov, io->nr_iov, io->offset);
+		break;
+	case BLOCK_WRITE:
+		ret = pwritev2(w->fd, io->iov, io->nr_iov, io->offset, io->durable ? RWF_DSYNC : 0);
+		break;
+	case BLOCK_FLUSH:
+		ret = fdatasync(w->fd);
+		break;
+	case BLOCK_DISCARD:
+	case BLOCK_ZERO:
+	case BLOCK_UNMAP:
+		ret = fallocate(w->fd, fallocate_mode(io->op), io->offset, io->len);
+		break;
+	}
+	/* A transfer is at most 2 GiB less a page: it fits. */
+	io->result = ret < 0 ? -errno : (int)ret;
+}
+
+static void *work(void *arg)
+{
+	const uint64_t one = 1;
+	struct worker *w = arg;
+	struct block_io *io;
+
+	pthread_mutex_lock(&w->lock);
+	while (!w->stop) {
+		io = list_get(&w->todo);
+		if (!io) {
+			pthread_cond_wait(&w->change, &w->lock);
+			continue;
+		}
+		w->busy = true;
+		pthread_mutex_unlock(&w->lock);
+		run(w, io);
+		pthread_mutex_lock(&w->lock);
+		w->busy = false;
+		list_put(&w->done, io);
+		pthread_cond_broadcast(&w->change);
+		/* Never read, so it fails only when full: after 2^64 requests. */
+		while (write(w->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
+			;
+	}
+	pthread_mutex_unlock(&w->lock);
+	return NULL;
+}
+
+static void worker_queue(struct engine *engine, struct block_io *io)
+{
+	list_put(&to_worker(engine)->queued, io);
+}
+
+static bool worker_submit(struct engine *engine)
+{
+	struct worker *w = to_worker(engine);
+	struct block_io *io;
+
+	if (!w->queued.first)
+		return true;
+	pthread_mutex_lock(&w->lock);
+	while ((io = list_get(&w->queued)))
+		list_put(&w->todo, io);
+	pthread_cond_broadcast(&w->change);
+	pthread_mutex_unlock(&w->lock);
+	return true;
+}
+
+static struct block_io *worker_reap(struct engine *engine, int *res)
+{
+	struct worker *w = to_worker(engine);
+	struct block_io *io;
+
+	pthread_mutex_lock(&w->lock);
+	io = list_get(&w->done);
+	pthread_mutex_unlock(&w->lock);
+	if (io)
+		*res = io->result;
+	return io;
+}
+
+static void worker_wait(struct engine *engine)
+{
+	struct worker *w = to_worker(engine);
+
+	worker_submit(engine);
+	pthread_mutex_lock(&w->lock);
+	while (!w->done.first && (w->todo.first || w->busy))
+		pthread_cond_wait(&w->change, &w->lock);
+	pthread_mutex_unlock(&w->lock);
+}
+
+static int worker_fd(const struct engine *engine)
+{
+	return ((const struct worker *)engine)->event_fd;
+}
+
+static void worker_destroy(struct engine *engine)
+{
+	struct worker *w = to_worker(engine);
+
+	pthread_mutex_lock(&w->lock);
+	w->stop = true;
+	pthread_cond_broadcast(&w->change);
+	pthread_mutex_unlock(&w->lock);
+	pthread_join(w->thread, NULL);
+	pthread_cond_destroy(&w->change);
+	pthread_mutex_destroy(&w->lock);
+	close(w->event_fd);
+	free(w);
+}
+
+static const struct engine_ops worker_ops = {
+	.destroy = worker_destroy,
+	.queue = worker_queue,
+	.submit = worker_submit,
+	.reap = worker_reap,
+	.wait = worker_wait,
+	.fd = worker_fd,
+};
+
+/* Signals are for the threads that know what to do with them. */
+static int start(struct worker *w)
+{
+	sigset_t all, old;
+	int ret;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&w->thread, NULL, work, w);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return ret;
+}
+
+struct engine *thread_create(int fd)
+{
+	struct worker *w = calloc(1, sizeof(*w));
+	int ret;
+
+	if (!w)
+		return NULL;
+	w->engine.ops = &worker_ops;
+	w->fd = fd;
+	list_init(&w->queued);
+	list_init(&w->todo);
+	list_init(&w->done);
+	w->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->event_fd < 0) {
+		free(w);
+		return NULL;
+	}
+	pthread_mutex_init(&w->lock, NULL);
+	pthread_cond_init(&w->change, NULL);
+	ret = start(w);
+	if (ret) {
+		pthread_cond_destroy(&w->change);
+		pthread_mutex_destroy(&w->lock);
+		close(w->event_fd);
+		free(w);
+		errno = ret;
+		return NULL;
+	}
+	return &w->engine;
+}

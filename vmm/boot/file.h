@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Host files the user names (kernels, initrds, modules, fw_cfg files): opened
+ * so that nothing but a regular file gets through, and read with bounds checks.
+ */
+#ifndef VMM_BOOT_FILE_H
+#define VMM_BOOT_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "mem.h"
+
+struct host_file {
+	const char *what; /* "kernel", "initrd"...: begins every message */
+	const char *path; /* the caller's string, which outlives the file */
+	int fd;
+	uint64_t size;
+};
+
+/*
+ * Open a regular file. FIFOs and devices are refused without waiting for them.
+ * Returns 0 or a negative errno with a message that names the file.
+ */
+int host_file_open(struct host_file *f, const char *what, const char *path, struct error *e);
+void host_file_close(struct host_file *f);
+
+/* Read exactly [offset, offset + len); -ENOEXEC when the file ends before that. */
+int host_file_read(const struct host_file *f, uint64_t offset, void *buf, size_t len,
+		   struct error *e);
+
+/* The same into guest memory at gpa; -ENOSPC unless the range is wholly RAM. */
+int host_file_load(const struct host_file *f, uint64_t offset, uint64_t len, const struct mem *m,
+		   uint64_t gpa, struct error *e);
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Power management of hardware-reduced ACPI (ACPI 6.4): the sleep control and
+ * status registers (4.8.3.7), the reset register (4.8.3.6), and one register of
+ * our own that the DSDT's generic event device (5.6.9) reads to learn why its
+ * interrupt came. Called by the PIO bus on vCPU threads; power_button() by main.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "boot/layout.h"
+#include "dev/power.h"
+
+/* Sleep control register */
+#define SLP_TYP_SHIFT	 2
+#define SLP_TYP_MASK	 7
+#define SLP_EN		 0x20
+
+#define GED_POWER_BUTTON 0x01
+
+#define SLEEP_PORTS	 2
+#define RESET_PORTS	 1
+#define GED_PORTS	 4
+
+struct power {
+	struct bus *pio;	    /* set at creation */
+	struct irq_line ged;	    /* set at creation */
+	struct power_events events; /* set at creation */
+	pthread_mutex_t lock;	    /* protects pending; held while the line changes */
+	uint8_t pending;	    /* GED_* */
+};
+
+/* No wake-up to report: nothing sleeps. Write-only bits read as zero. */
+static uint64_t read_zero(void *dev, uint64_t offset, unsigned int size)
+{
+	(void)dev;
+	(void)offset;
+	(void)size;
+	return 0;
+}
+
+static void sleep_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+
+	(void)size;
+	if (offset == 0 && (value & SLP_EN) &&
+	    (value >> SLP_TYP_SHIFT & SLP_TYP_MASK) == ACPI_SLEEP_S5)
+		p->events.off(p->events.arg);
+}
+
+static void reset_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+
+	(void)offset;
+	(void)size;
+	if ((uint8_t)value == ACPI_RESET_VALUE)
+		p->events.reset(p->events.arg);
+}
+
+/* Reading takes the events and releases the line, in one step: none is lost. */
+static uint64_t ged_read(void *dev, uint64_t offset, unsigned int size)
+{
+	struct power *p = dev;
+	uint8_t pending;
+
+	(void)size;
+	if (offset != 0)
+		return 0;
+	pthread_mutex_lock(&p->lock);
+	pending = p->pending;
+	p->pending = 0;
+	irq_set(&p->ged, false);
+	pthread_mutex_unlock(&p->lock);
+	return pending;
+}
+
+static void ged_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	(void)dev;
+	(void)offset;
+	(void)size;
+	(void)value;
+}
+
+static const struct {
+	uint16_t port;
+	uint16_t len;
+	struct bus_ops ops;
+} ranges[] = {
+	{PORT_ACPI_SLEEP, SLEEP_PORTS, {read_zero, sleep_write}},
+	{PORT_ACPI_RESET, RESET_PORTS, {read_zero, reset_write}},
+	{PORT_ACPI_GED, GED_PORTS, {ged_read, ged_write}},
+};
+
+#define NR_RANGES (sizeof(ranges) / sizeof(ranges[0]))
+
+struct power *power_create(struct bus *pio, struct irq_line ged, const struct power_events *events,
+			   struct error *e)
+{
+	struct power *p = calloc(1, sizeof(*p));
+	unsigned int i;
+
+	if (!p) {
+		error_set(e, ENOMEM, "out of memory for the power registers");
+		return NULL;
+	}
+	p->pio = pio;
+	p->ged = ged;
+	p->events = *events;
+	pthread_mutex_init(&p->lock, NULL);
+
+	for (i = 0; i < NR_RANGES; i++) {
+		int ret = bus_add(pio, ranges[i].port, ranges[i].len, &ranges[i].ops, p);
+
+		if (ret < 0) {
+			error_set(e, -ret, "port %#x of the power registers is taken",
+				  ranges[i].port);
+			power_destroy(p);
+			return NULL;
+		}
+	}
+	return p;
+}
+
+void power_destroy(struct power *p)
+{
+	unsigned int i;
+
+	if (!p)
+		return;
+	/* After a failed creation some were never added: -ENOENT then, and no harm. */
+	for (i = 0; i < NR_RANGES; i++)
+		bus_remove(p->pio, ranges[i].port, p);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+void power_button(struct power *p)
+{
+	pthread_mutex_lock(&p->lock);
+	p->pending |= GED_POWER_BUTTON;
+	irq_set(&p->ged, true);
+	pthread_mutex_unlock(&p->lock);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* ACPI power-off, reset and power button. Created by machine.c. */
+#ifndef VMM_DEV_POWER_H
+#define VMM_DEV_POWER_H
+
+#include "bus.h"
+#include "error.h"
+#include "irq.h"
+
+/* Called on the thread of the vCPU that asked for it. */
+struct power_events {
+	void (*reset)(void *arg);
+	void (*off)(void *arg);
+	void *arg;
+};
+
+struct power;
+
+/* ged: the level-triggered line of the generic event device. */
+struct power *power_create(struct bus *pio, struct irq_line ged, const struct power_events *events,
+			   struct error *e);
+void power_destroy(struct power *p);
+
+/* Press the power button: ask the guest to power itself off. Any thread may call. */
+void power_button(struct power *p);
+
+#endif

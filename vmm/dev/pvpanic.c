@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* One port: reading tells which events we know, writing one of them reports it. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "boot/layout.h"
+#include "dev/pvpanic.h"
+
+#define EVENT_PANICKED 0x01
+
+struct pvpanic {
+	struct bus *pio;
+	void (*fn)(void *arg);
+	void *arg;
+};
+
+static uint64_t pvpanic_read(void *dev, uint64_t offset, unsigned int size)
+{
+	(void)dev;
+	(void)offset;
+	(void)size;
+	return EVENT_PANICKED;
+}
+
+static void pvpanic_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct pvpanic *p = dev;
+
+	(void)offset;
+	(void)size;
+	if (value & EVENT_PANICKED)
+		p->fn(p->arg);
+}
+
+static const struct bus_ops pvpanic_ops = {.read = pvpanic_read, .write = pvpanic_write};
+
+struct pvpanic *pvpanic_create(struct bus *pio, void (*fn)(void *arg), void *arg, struct error *e)
+{
+	struct pvpanic *p = calloc(1, sizeof(*p));
+	int ret = p ? bus_add(pio, PORT_PVPANIC, 1, &pvpanic_ops, p) : -ENOMEM;
+
+	if (ret) {
+		error_set(e, -ret, "cannot place the panic port at %#x: %s", PORT_PVPANIC,
+			  strerror(-ret));
+		free(p);
+		return NULL;
+	}
+	p->pio = pio;
+	p->fn = fn;
+	p->arg = arg;
+	return p;
+}
+
+void pvpanic_destroy(struct pvpanic *p)
+{
+	if (!p)
+		return;
+	bus_remove(p->pio, PORT_PVPANIC, p);
+	free(p);
+}

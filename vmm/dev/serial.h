@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A 16550A serial port between the guest and the console. Created by machine.c.
+ */
+#ifndef VMM_DEV_SERIAL_H
+#define VMM_DEV_SERIAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bus.h"
+#include "dev/console.h"
+#include "error.h"
+#include "irq.h"
+
+struct serial;
+
+/*
+ * Claims eight ports from "port" on and takes the console's input. The console
+ * must outlive the serial port.
+ */
+struct serial *serial_create(struct bus *pio, uint16_t port, struct irq_line irq,
+			     struct console *console, struct error *e);
+void serial_destroy(struct serial *s);
+
+/*
+ * The line: bytes arriving from outside. Returns how many fitted into the
+ * receiver; when not all did, console_input_ready() follows once there is room.
+ * The console calls it.
+ */
+size_t serial_receive(void *serial, const uint8_t *buf, size_t len);
+
+#endif

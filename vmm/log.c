@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Messages on standard error. Any thread and any part of the monitor calls this;
+ * each message is one write(), so lines never mix, and no state but the
+ * rate limit is shared.
+ */
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+
+/* What a guest may make us print in a second. */
+#define GUEST_LINES_PER_SECOND 10
+
+#define LINE_MAX_LEN	       1024
+
+static atomic_bool verbose;
+
+/* The second that the budget belongs to, and how much of it is used. */
+static _Atomic uint64_t guest_second;
+static atomic_uint guest_lines;
+
+void log_set_verbose(bool on)
+{
+	atomic_store(&verbose, on);
+}
+
+/* A terminal in raw mode does not turn a line feed into a new line by itself. */
+static const char *line_end(void)
+{
+	struct termios t;
+
+	if (tcgetattr(STDERR_FILENO, &t) == 0 && !(t.c_oflag & OPOST))
+		return "\r\n";
+	return "\n";
+}
+
+static void put_line(const char *fmt, va_list args)
+{
+	static const char prefix[] = "vmm: ";
+	const char *end = line_end();
+	char line[LINE_MAX_LEN];
+	size_t len = sizeof(prefix) - 1;
+	size_t room = sizeof(line) - len - strlen(end);
+	int n;
+
+	memcpy(line, prefix, len);
+	n = vsnprintf(line + len, room, fmt, args);
+	if (n < 0)
+		return;
+	n = (size_t)n < room ? n : (int)room - 1;
+
+	/* File names and guests must not be able to send escape sequences. */
+	for (char *c = line + len; c < line + len + n; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	}
+	len += n;
+	memcpy(line + len, end, strlen(end));
+	len += strlen(end);
+
+	/* There is nobody to tell when standard error does not take it. */
+	if (write(STDERR_FILENO, line, len) < 0)
+		return;
+}
+
+void log_error(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	put_line(fmt, args);
+	va_end(args);
+}
+
+void log_info(const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	put_line(fmt, args);
+	va_end(args);
+}
+
+static bool guest_may_print(void)
+{
+	struct timespec now;
+	uint64_t second;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	second = now.tv_sec;
+	if (atomic_exchange(&guest_second, second) != second)
+		atomic_store(&guest_lines, 0);
+	return atomic_fetch_add(&guest_lines, 1) < GUEST_LINES_PER_SECOND;
+}
+
+void log_guest(const char *fmt, ...)
+{
+	va_list args;
+
+	if (!atomic_load(&verbose) || !guest_may_print())
+		return;
+	va_start(args, fmt);
+	put_line(fmt, args);
+	va_end(args);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Entry: finds the subcommand and hands over. */
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "include/uapi/hv.h"
+#include "log.h"
+#include "version.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{"run", cmd_run},
+	{"check", cmd_check},
+};
+
+static void print_help(void)
+{
+	fputs("vmm - run virtual machines on /dev/hv\n"
+	      "\n"
+	      "Usage:\n"
+	      "  vmm run --kernel FILE [FLAGS]   run a machine in the foreground\n"
+	      "  vmm check [--json]              can this host run machines? if not, what mends it\n"
+	      "  vmm --version\n"
+	      "  vmm --help\n"
+	      "\n"
+	      "Begin with 'vmm check'. 'vmm run --help' lists the flags, vmm(1) says everything.\n"
+	      "\n"
+	      "Exit status: 0 success, 1 host or configuration error, 2 wrong usage, 3 the guest\n"
+	      "crashed.\n",
+	      stdout);
+}
+
+int main(int argc, char **argv)
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+
+	/* Threads allocate little and rarely: an arena for each would be most of our memory. */
+	mallopt(M_ARENA_MAX, 1);
+
+	if (!word) {
+		log_error("a command is missing: try 'vmm --help'");
+		return STATUS_USAGE;
+	}
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (!strcmp(word, commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	}
+	if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
+		print_help();
+		return STATUS_OK;
+	}
+	if (!strcmp(word, "--version")) {
+		printf("vmm %s (/dev/hv interface %d)\n", VMM_VERSION, HV_ABI_VERSION);
+		return STATUS_OK;
+	}
+	log_error("unknown %s '%s': try 'vmm --help'", word[0] == '-' ? "flag" : "command", word);
+	return STATUS_USAGE;
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The vCPU threads: { HV_RUN; handle the exit } until the machine ends. Started
+ * and stopped by machine.c.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "emulate.h"
+#include "hv.h"
+#include "log.h"
+#include "vcpu.h"
+#include "x86.h"
+
+/* Device code runs on it, and nothing in the monitor recurses. */
+#define STACK_SIZE	(128 << 10)
+
+#define NR_EXIT_REASONS (HV_EXIT_ERROR + 1)
+
+struct vcpu {
+	unsigned int id;		 /* constant */
+	int fd;				 /* constant */
+	uint32_t run_size;		 /* constant */
+	struct hv_run *run;		 /* constant pointer; the page belongs to the thread */
+	const struct vcpu_env *env;	 /* constant */
+	pthread_t thread;		 /* valid while started */
+	bool started;			 /* used by the thread that owns the machine */
+	atomic_bool stop;		 /* set by any thread */
+	uint64_t exits[NR_EXIT_REASONS]; /* written by the thread, read once it is joined */
+};
+
+/* What the kick's handler must reach: the run page of the thread it interrupts. */
+static _Thread_local struct hv_run *current_run;
+
+/*
+ * A kick that arrives just before HV_RUN would be lost if it only interrupted:
+ * with immediate_exit set, HV_RUN returns at once.
+ */
+static void on_kick(int signal)
+{
+	(void)signal;
+	if (current_run)
+		__atomic_store_n(&current_run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+}
+
+static int kick_signal(void)
+{
+	return SIGRTMIN;
+}
+
+struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, uint32_t run_size,
+			 const struct vcpu_env *env, struct error *e)
+{
+	struct vcpu *v = calloc(1, sizeof(*v));
+
+	if (!v) {
+		error_set(e, ENOMEM, "out of memory");
+		close(vcpu_fd);
+		return NULL;
+	}
+	v->id = id;
+	v->fd = vcpu_fd;
+	v->run_size = run_size;
+	v->env = env;
+	v->run = hv_map_run(vcpu_fd, run_size, e);
+	if (!v->run) {
+		vcpu_destroy(v);
+		return NULL;
+	}
+	return v;
+}
+
+void vcpu_set_entry(struct vcpu *v, const struct hv_gprs *gprs, const struct hv_sregs *sregs)
+{
+	v->run->gprs = *gprs;
+	v->run->sregs = *sregs;
+	v->run->dirty = HV_REGS_GPR | HV_REGS_SREGS;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Exits: each returns true when the vCPU can go on                           */
+
+static bool end(struct vcpu *v, enum vcpu_end how, const char *text)
+{
+	v->env->end(v->env->arg, how, text);
+	return false;
+}
+
+/* A crash is reported with where the guest was: the one thing its owner can search for. */
+static bool crash(struct vcpu *v, const char *what)
+{
+	const struct hv_run *run = v->run;
+	char text[400];
+	int ret = hv_get_regs(v->fd, HV_REGS_GPR | HV_REGS_SREGS);
+
+	if (ret < 0)
+		snprintf(text, sizeof(text), "vCPU %u: %s (registers unreadable: %s)", v->id, what,
+			 strerror(-ret));
+	else
+		snprintf(text, sizeof(text),
+			 "vCPU %u: %s at cs:rip %#x:%#llx, rsp %#llx, rflags %#llx, cr0 %#llx, "
+			 "cr2 %#llx, cr3 %#llx, cr4 %#llx, efer %#llx",
+			 v->id, what, run->sregs.cs.selector, run->gprs.rip, run->gprs.r[HV_RSP],
+			 run->gprs.rflags, run->sregs.cr0, run->sregs.cr2, run->sregs.cr3,
+			 run->sregs.cr4, run->sregs.efer);
+	return end(v, VCPU_CRASHED, text);
+}
+
+static bool exit_pio(struct vcpu *v)
+{
+	struct hv_run *run = v->run;
+	uint16_t port = run->exit.pio.port;
+	uint8_t len = run->exit.pio.len;
+	uint64_t value;
+	bool claimed;
+
+	if (run->exit.pio.flags & HV_IO_WRITE) {
+		claimed = bus_write(v->env->pio, port, len, run->exit.pio.data);
+	} else {
+		claimed = bus_read(v->env->pio, port, len, &value);
+		run->exit.pio.data = value;
+	}
+	if (!claimed)
+		log_guest("vCPU %u: nothing answers at port %#x (%u bytes)", v->id, port, len);
+	return true;
+}
+
+static bool exit_mmio(struct vcpu *v)
+{
+	struct hv_run *run = v->run;
+	uint64_t gpa = run->exit.mmio.gpa;
+	uint8_t len = run->exit.mmio.len;
+	uint64_t value;
+	bool claimed;
+
+	if (run->exit.mmio.flags & HV_IO_WRITE) {
+		claimed = bus_write(v->env->mmio, gpa, len, run->exit.mmio.data);
+	} else {
+		claimed = bus_read(v->env->mmio, gpa, len, &value);
+		run->exit.mmio.data = value;
+	}
+	if (!claimed)
+		log_guest("vCPU %u: nothing answers at %#llx (%u bytes)", v->id,
+			  (unsigned long long)gpa, len);
+	return true;
+}
+
+static bool exit_emulate(struct vcpu *v)
+{
+	const struct emulate_env env = {
+		.mem = v->env->mem,
+		.pio = v->env->pio,
+		.mmio = v->env->mmio,
+	};
+	char why[160];
+
+	/* The exit does not bring the debug registers: only single-stepping needs them. */
+	if (v->run->gprs.rflags & FLAG_TF)
+		hv_get_regs(v->fd, HV_REGS_ALL);
+	if (emulate(&env, v->run, why, sizeof(why)) == EMULATE_DONE)
+		return true;
+	return crash(v, why);
+}
+
+static bool exit_error(struct vcpu *v)
+{
+	static const char *const names[] = {
+		[HV_ERROR_ENTRY] = "the processor refused the guest's state",
+		[HV_ERROR_EXIT] = "an exit that the module does not know",
+		[HV_ERROR_FETCH] = "an instruction outside memory that needs emulation",
+		[HV_ERROR_MEMORY] = "the host memory behind the guest's is gone",
+		[HV_ERROR_MODULE] = "the module found itself in error (see dmesg)",
+	};
+	uint32_t code = v->run->exit.error.code;
+	const char *name = "an error this vmm does not know";
+	char text[160];
+
+	if (code < sizeof(names) / sizeof(names[0]) && names[code])
+		name = names[code];
+	snprintf(text, sizeof(text), "%s (error %u, hardware exit %#llx, %#llx, %#llx)", name, code,
+		 v->run->exit.error.hw_reason, v->run->exit.error.hw_info[0],
+		 v->run->exit.error.hw_info[1]);
+	return crash(v, text);
+}
+
+static bool handle_exit(struct vcpu *v)
+{
+	uint32_t reason = v->run->exit_reason;
+	char text[80];
+
+	if (reason < NR_EXIT_REASONS)
+		v->exits[reason]++;
+
+	switch (reason) {
+	case HV_EXIT_PIO:
+		return exit_pio(v);
+	case HV_EXIT_MMIO:
+		return exit_mmio(v);
+	case HV_EXIT_EMULATE:
+		return exit_emulate(v);
+	case HV_EXIT_EOI:
+		v->env->eoi(v->env->arg, v->run->exit.eoi.vector);
+		return true;
+	case HV_EXIT_NONE:
+	case HV_EXIT_SIGNAL:
+		return true;
+	case HV_EXIT_SHUTDOWN:
+		return crash(v, "triple fault");
+	case HV_EXIT_ERROR:
+		return exit_error(v);
+	default:
+		snprintf(text, sizeof(text), "exit reason %u, which this vmm does not know",
+			 reason);
+		return crash(v, text);
+	}
+}
+
+static bool run_failed(struct vcpu *v, int err)
+{
+	char text[160];
+
+	/* After set-up only the emulation of the guest's own instructions loads registers. */
+	if (err == EINVAL)
+		return crash(v, "registers hold a state that the processor cannot be in");
+	snprintf(text, sizeof(text), "vCPU %u cannot run: %s; look at 'dmesg'", v->id,
+		 strerror(err));
+	return end(v, VCPU_FAILED, text);
+}
+
+/* Take the flag down before looking at the reason: a kick in between is then seen. */
+static bool interrupted(struct vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	return !atomic_load(&v->stop);
+}
+
+static void *thread_main(void *arg)
+{
+	struct vcpu *v = arg;
+	bool go_on = true;
+	char name[16];
+
+	snprintf(name, sizeof(name), "vcpu%u", v->id);
+	prctl(PR_SET_NAME, name);
+	current_run = v->run;
+	while (go_on) {
+		int ret = hv_run_vcpu(v->fd);
+
+		if (ret == -EINTR)
+			go_on = interrupted(v);
+		else if (ret < 0)
+			go_on = run_failed(v, -ret);
+		else
+			go_on = handle_exit(v);
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------- */
+
+int vcpu_start(struct vcpu *v, struct error *e)
+{
+	/* Without SA_RESTART: HV_RUN must come back. */
+	struct sigaction action = {.sa_handler = on_kick};
+	pthread_attr_t attr;
+	int err;
+
+	sigaction(kick_signal(), &action, NULL);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	err = pthread_create(&v->thread, &attr, thread_main, v);
+	pthread_attr_destroy(&attr);
+	if (err)
+		return error_set(e, err, "cannot start the thread of vCPU %u: %s", v->id,
+				 strerror(err));
+	v->started = true;
+	return 0;
+}
+
+void vcpu_stop(struct vcpu *v)
+{
+	if (!v->started)
+		return;
+	atomic_store(&v->stop, true);
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(v->thread, kick_signal());
+}
+
+void vcpu_join(struct vcpu *v)
+{
+	if (!v->started)
+		return;
+	pthread_join(v->thread, NULL);
+	v->started = false;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	if (!v)
+		return;
+	hv_unmap_run(v->run, v->run_size);
+	close(v->fd);
+	free(v);
+}
+
+uint64_t vcpu_exits(const struct vcpu *v, enum hv_exit_reason reason)
+{
+	return v->exits[reason];
+}

@@ -1,0 +1,362 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Block device (virtio 1.2, 5.2): turns the driver's requests into those of
+ * block/file.h. Everything runs on the event loop's thread, when a doorbell
+ * rings or when the disk has completions; a reset waits on the thread that asks.
+ *
+ * A doorbell's work is done in batches: all chains are taken, started with one
+ * system call, what is complete already is given back, and one interrupt is
+ * raised for all of them.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+#include <linux/virtio_blk.h>
+#include <linux/virtio_ids.h>
+
+#include "block/file.h"
+#include "virtio/blk.h"
+
+#define BLK_QUEUE QUEUE_MAX
+/* A chain holds header and status besides the data. */
+#define BLK_SEG_MAX (QUEUE_MAX - 2)
+/* What one request may discard or zero, lest it holds up a flush for long: 1 GiB. */
+#define BLK_MAX_RANGE ((1u << 30) / BLOCK_SECTOR)
+/* Discards smaller than a block of the host's file system give nothing back. */
+#define BLK_DISCARD_ALIGN (4096 / BLOCK_SECTOR)
+
+_Static_assert(BLK_QUEUE <= BLOCK_MAX_IN_FLIGHT, "requests in flight");
+_Static_assert(sizeof(struct virtio_blk_outhdr) == 16, "request header");
+
+struct request {
+	struct request *next_free;
+	struct block_io io;
+	uint8_t *status;  /* in guest memory, written last */
+	uint32_t written; /* bytes in the guest's buffers if it succeeds */
+	struct queue_chain chain;
+};
+
+struct virtio_blk {
+	struct virtio_dev dev; /* its lock protects what follows */
+	struct block *block;
+	uint64_t sectors;		  /* (s) */
+	bool readonly;			  /* (s) */
+	struct virtio_blk_config config;  /* (s) */
+	char serial[VIRTIO_BLK_ID_BYTES]; /* (s) */
+
+	/* Those that were never used have never been touched and take no memory. */
+	struct request *free;
+	unsigned int nr_touched;
+	struct request request[BLK_QUEUE + 1]; /* one more to pop into */
+};
+
+static struct virtio_blk *to_blk(struct virtio_dev *d)
+{
+	return (struct virtio_blk *)((char *)d - offsetof(struct virtio_blk, dev));
+}
+
+/* ------------------------------------------------------------------------- */
+/* Requests                                                                   */
+
+/*
+ * There is one: the queue lets no more chains be in flight than it has entries,
+ * and one request waits for the next chain.
+ */
+static struct request *request_get(struct virtio_blk *b)
+{
+	struct request *r = b->free;
+
+	if (!r)
+		return &b->request[b->nr_touched++];
+	b->free = r->next_free;
+	return r;
+}
+
+static void request_put(struct virtio_blk *b, struct request *r)
+{
+	r->next_free = b->free;
+	b->free = r;
+}
+
+static void request_done(struct virtio_blk *b, struct request *r, uint8_t status)
+{
+	*r->status = status;
+	queue_push(&b->dev.queue[0].vq, r->chain.head, status == VIRTIO_BLK_S_OK ? r->written : 1);
+	request_put(b, r);
+}
+
+static bool in_disk(const struct virtio_blk *b, uint64_t sector, uint64_t bytes)
+{
+	return bytes % BLOCK_SECTOR == 0 && sector <= b->sectors &&
+	       bytes / BLOCK_SECTOR <= b->sectors - sector;
+}
+
+/* Start a request on part of the disk; one for nothing is done at once. */
+static void start(struct virtio_blk *b, struct request *r, enum block_op op, uint64_t sector,
+		  uint64_t bytes)
+{
+	if (!bytes && op != BLOCK_FLUSH) {
+		request_done(b, r, VIRTIO_BLK_S_OK);
+		return;
+	}
+	r->io.op = op;
+	r->io.offset = sector * BLOCK_SECTOR;
+	r->io.len = bytes;
+	block_queue(b->block, &r->io);
+}
+
+static void begin_read(struct virtio_blk *b, struct request *r, uint64_t sector)
+{
+	struct queue_chain *c = &r->chain;
+
+	if (!in_disk(b, sector, c->in_len)) {
+		request_done(b, r, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	r->written += c->in_len;
+	r->io.iov = c->in;
+	r->io.nr_iov = c->nr_in;
+	start(b, r, BLOCK_READ, sector, c->in_len);
+}
+
+static void begin_write(struct virtio_blk *b, struct request *r, uint64_t sector)
+{
+	struct queue_chain *c = &r->chain;
+
+	if (b->readonly || !in_disk(b, sector, c->out_len)) {
+		request_done(b, r, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	r->io.iov = c->out;
+	r->io.nr_iov = c->nr_out;
+	/* 5.2.6.2: a driver that cannot flush expects to find its data after a power cut. */
+	r->io.durable = !virtio_has(&b->dev, VIRTIO_BLK_F_FLUSH);
+	start(b, r, BLOCK_WRITE, sector, c->out_len);
+}
+
+/* 5.2.6: discard and write zeroes. We take one segment a request, and say so. */
+static void begin_range(struct virtio_blk *b, struct request *r, uint32_t type)
+{
+	bool zeroes = type == VIRTIO_BLK_T_WRITE_ZEROES;
+	uint32_t known = zeroes ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0;
+	struct virtio_blk_discard_write_zeroes seg;
+	enum block_op op = BLOCK_DISCARD;
+
+	if (b->readonly) {
+		request_done(b, r, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	if (!chain_take(&r->chain, &seg, sizeof(seg)) || r->chain.out_len || seg.flags & ~known) {
+		request_done(b, r, VIRTIO_BLK_S_UNSUPP);
+		return;
+	}
+	if (seg.num_sectors > BLK_MAX_RANGE ||
+	    !in_disk(b, seg.sector, (uint64_t)seg.num_sectors * BLOCK_SECTOR)) {
+		request_done(b, r, VIRTIO_BLK_S_IOERR);
+		return;
+	}
+	if (zeroes)
+		op = seg.flags ? BLOCK_UNMAP : BLOCK_ZERO;
+	start(b, r, op, seg.sector, (uint64_t)seg.num_sectors * BLOCK_SECTOR);
+}
+
+/* Look at a request that was just taken, and start it or answer it. */
+static void begin(struct virtio_blk *b, struct request *r)
+{
+	struct virtio_blk_outhdr hdr;
+
+	r->status = chain_take_last(&r->chain);
+	if (!r->status || !chain_take(&r->chain, &hdr, sizeof(hdr))) {
+		/* There is nowhere to put an answer. */
+		queue_fail(&b->dev.queue[0].vq, "a request has no header or no status");
+		request_put(b, r);
+		return;
+	}
+	r->written = 1;
+	r->io.durable = false;
+
+	switch (hdr.type) {
+	case VIRTIO_BLK_T_IN:
+		begin_read(b, r, hdr.sector);
+		break;
+	case VIRTIO_BLK_T_OUT:
+		begin_write(b, r, hdr.sector);
+		break;
+	case VIRTIO_BLK_T_FLUSH:
+		start(b, r, BLOCK_FLUSH, 0, 0);
+		break;
+	case VIRTIO_BLK_T_GET_ID:
+		r->written += chain_put(&r->chain, b->serial, sizeof(b->serial));
+		request_done(b, r, VIRTIO_BLK_S_OK);
+		break;
+	case VIRTIO_BLK_T_DISCARD:
+	case VIRTIO_BLK_T_WRITE_ZEROES:
+		begin_range(b, r, hdr.type);
+		break;
+	default:
+		request_done(b, r, VIRTIO_BLK_S_UNSUPP);
+		break;
+	}
+}
+
+/* ------------------------------------------------------------------------- */
+/* The queue                                                                  */
+
+/* Start what is queued; where the host is short of resources, try again soon. */
+static void submit(struct virtio_blk *b)
+{
+	if (!block_submit(b->block))
+		virtio_kick_later(&b->dev, 0);
+}
+
+static void complete(struct virtio_blk *b)
+{
+	struct block_io *io;
+
+	while ((io = block_reap(b->block))) {
+		struct request *r = (struct request *)((char *)io - offsetof(struct request, io));
+
+		request_done(b, r, io->result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
+	}
+	submit(b);
+	virtio_batch_done(&b->dev, 0);
+}
+
+static void blk_kick(struct virtio_dev *d, unsigned int queue)
+{
+	struct virtio_blk *b = to_blk(d);
+	struct virtqueue *vq = &d->queue[queue].vq;
+	unsigned int budget = BLK_QUEUE;
+
+	do {
+		queue_kicks_off(vq);
+		while (budget) {
+			struct request *r = request_get(b);
+
+			if (queue_pop(vq, &r->chain) <= 0) {
+				request_put(b, r);
+				break;
+			}
+			begin(b, r);
+			budget--;
+		}
+	} while (budget && queue_kicks_on(vq) && !vq->broken);
+	/* A guest that never stops must not keep the loop from its other work. */
+	if (!budget)
+		virtio_kick_later(d, queue);
+	submit(b);
+	complete(b);
+}
+
+static void blk_drain(struct virtio_dev *d)
+{
+	struct virtio_blk *b = to_blk(d);
+
+	while (block_in_flight(b->block)) {
+		block_wait(b->block);
+		complete(b);
+	}
+}
+
+/* The disk has completions. Called by the event loop. */
+static void blk_ready(void *arg, int fd, uint32_t events)
+{
+	struct virtio_blk *b = arg;
+
+	(void)fd;
+	(void)events;
+	pthread_mutex_lock(&b->dev.lock);
+	complete(b);
+	pthread_mutex_unlock(&b->dev.lock);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Set-up                                                                     */
+
+static const struct virtio_ops blk_ops = {.kick = blk_kick, .drain = blk_drain};
+
+static const struct virtio_type blk_type = {
+	.name = "blk",
+	.id = VIRTIO_ID_BLOCK,
+	.pci_class = 0x018000, /* mass storage, other */
+	.nr_queues = 1,
+	.queue_size = BLK_QUEUE,
+	.ops = &blk_ops,
+};
+
+/* 5.2.4; returns the device's features. */
+static uint64_t describe(struct virtio_blk *b)
+{
+	uint64_t features = 1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE |
+			    1ULL << VIRTIO_BLK_F_FLUSH;
+
+	b->config.capacity = b->sectors;
+	b->config.seg_max = BLK_SEG_MAX;
+	b->config.blk_size = BLOCK_SECTOR;
+	if (b->readonly)
+		return features | 1ULL << VIRTIO_BLK_F_RO;
+
+	b->config.max_discard_sectors = BLK_MAX_RANGE;
+	b->config.max_discard_seg = 1;
+	b->config.discard_sector_alignment = BLK_DISCARD_ALIGN;
+	b->config.max_write_zeroes_sectors = BLK_MAX_RANGE;
+	b->config.max_write_zeroes_seg = 1;
+	b->config.write_zeroes_may_unmap = 1;
+	return features | 1ULL << VIRTIO_BLK_F_DISCARD | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES;
+}
+
+struct virtio_blk *virtio_blk_create(const struct virtio_env *env, const struct blk_config *config,
+				     struct error *e)
+{
+	const struct block_config file = {
+		.path = config->path,
+		.readonly = config->readonly,
+		.format_stated = config->format_stated,
+	};
+	struct virtio_blk *b = calloc(1, sizeof(*b));
+	int ret;
+
+	if (!b) {
+		error_set(e, ENOMEM, "not enough memory for disk '%s'", config->path);
+		return NULL;
+	}
+	b->block = block_open(&file, e);
+	if (!b->block) {
+		free(b);
+		return NULL;
+	}
+	b->sectors = block_size(b->block) / BLOCK_SECTOR;
+	b->readonly = config->readonly;
+	if (config->serial)
+		memcpy(b->serial, config->serial, strnlen(config->serial, sizeof(b->serial)));
+
+	if (virtio_dev_init(&b->dev, env, &blk_type, describe(b), &b->config,
+			    offsetof(struct virtio_blk_config, unused1), e))
+		goto fail;
+	ret = loop_add_fd(env->loop, block_fd(b->block), EPOLLIN | EPOLLET, blk_ready, b);
+	if (ret) {
+		error_set(e, -ret, "cannot watch disk '%s': %s", config->path, strerror(-ret));
+		goto fail;
+	}
+	return b;
+
+fail:
+	virtio_blk_destroy(b);
+	return NULL;
+}
+
+void virtio_blk_destroy(struct virtio_blk *b)
+{
+	if (!b)
+		return;
+	loop_del_fd(b->dev.env.loop, block_fd(b->block));
+	pthread_mutex_lock(&b->dev.lock);
+	blk_drain(&b->dev);
+	pthread_mutex_unlock(&b->dev.lock);
+	virtio_dev_fini(&b->dev);
+	block_close(b->block);
+	free(b);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* A virtio disk on a raw image. machine.c creates one for each --disk. */
+#ifndef VMM_VIRTIO_BLK_H
+#define VMM_VIRTIO_BLK_H
+
+#include <stdbool.h>
+
+#include "error.h"
+#include "virtio/virtio.h"
+
+struct virtio_blk;
+
+struct blk_config {
+	const char *path;
+	bool readonly;
+	bool format_stated; /* the user said "format=raw" */
+	const char *serial; /* up to 20 bytes are shown to the guest; NULL: none */
+};
+
+/* NULL with a sentence that names the file. env->loop must watch from then on. */
+struct virtio_blk *virtio_blk_create(const struct virtio_env *env, const struct blk_config *config,
+				     struct error *e);
+/* Waits for what is in flight. No vCPU and no event loop may run any more. */
+void virtio_blk_destroy(struct virtio_blk *b);
+
+#endif

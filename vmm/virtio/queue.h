@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Split virtqueues (virtio 1.2, 2.7). This is the only place where descriptors
+ * are read: every index, length, address and chain that a guest may have made up
+ * is bounded here, and devices see host memory that is safe to touch.
+ *
+ * Where the rings are is checked once, when the queue is enabled, and kept until
+ * it is disabled: what the driver writes into the registers meanwhile has no
+ * effect. A descriptor is copied before it is looked at.
+ *
+ * Everything is protected by the lock of the device that embeds the queue. The
+ * guest writes its part of the rings at any time.
+ */
+#ifndef VMM_VIRTIO_QUEUE_H
+#define VMM_VIRTIO_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "mem.h"
+
+/* The longest ring, and the longest chain of descriptors, that a device accepts. */
+#define QUEUE_MAX 128
+
+struct vring_desc;
+struct vring_avail;
+struct vring_used;
+
+/* What the driver writes before it enables the queue. */
+struct queue_regs {
+	uint64_t desc, driver, device; /* guest-physical addresses of the three parts */
+	uint16_t size;
+};
+
+struct virtqueue {
+	struct queue_regs regs;
+	uint16_t max_size;
+
+	/* Latched by queue_enable() */
+	const struct mem *mem;
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t size;
+	bool indirect;	/* VIRTIO_F_INDIRECT_DESC */
+	bool event_idx; /* VIRTIO_F_EVENT_IDX */
+
+	bool enabled;
+	const char *broken; /* what the driver did wrong, NULL: nothing */
+	uint16_t avail_idx; /* the driver's index as last read */
+	uint16_t next;	    /* index of the next chain to take */
+	uint16_t used_idx;  /* our index in the used ring */
+	uint16_t signalled; /* used_idx at the last interrupt decision */
+};
+
+/*
+ * A chain of descriptors as host memory: first what the device reads, then what
+ * it writes. The caller gives the array; taking from a chain shortens it.
+ */
+struct queue_chain {
+	uint16_t head;
+	struct iovec *out, *in; /* read, written by the device */
+	unsigned int nr_out, nr_in;
+	uint64_t out_len, in_len; /* bytes left in each */
+	struct iovec iov[QUEUE_MAX];
+};
+
+/* Forget everything that the driver said. max_size: a power of two up to QUEUE_MAX. */
+void queue_reset(struct virtqueue *q, uint16_t max_size);
+/*
+ * Start using the rings that regs describes; features are those negotiated.
+ * -EINVAL: the size, an alignment or a place is not possible.
+ */
+int queue_enable(struct virtqueue *q, const struct mem *mem, uint64_t features);
+
+/*
+ * Take the next chain: 1, or 0 when there is none, or -EPROTO when the driver
+ * broke the rules; then q->broken says how and the queue is dead until reset.
+ */
+int queue_pop(struct virtqueue *q, struct queue_chain *c);
+/* The driver broke the device's own rules, too: returns -EPROTO, like queue_pop() from now on. */
+int queue_fail(struct virtqueue *q, const char *why);
+/* Give a chain back with "written" bytes in it. Nothing happens on a queue that is not live. */
+void queue_push(struct virtqueue *q, uint16_t head, uint32_t written);
+/* Since the last call, was something pushed that the driver wants an interrupt for? */
+bool queue_wants_interrupt(struct virtqueue *q);
+
+/* Tell the driver that it need not notify us: we look at the ring by ourselves. */
+void queue_kicks_off(struct virtqueue *q);
+/* Ask for notifications again. True: something came meanwhile, so look once more. */
+bool queue_kicks_on(struct virtqueue *q);
+
+/* Copy the first len bytes of the part to read and take them off. False: not that many. */
+bool chain_take(struct queue_chain *c, void *buf, size_t len);
+/* Take off the last byte of the part to write. NULL: there is none. */
+uint8_t *chain_take_last(struct queue_chain *c);
+/* Write to the front of the part to write: returns how many of the len bytes fit. */
+size_t chain_put(struct queue_chain *c, const void *buf, size_t len);
+
+#endif
