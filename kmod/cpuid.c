@@ -636,18 +636,25 @@ int cpuid_normalise(struct cpuid_table *t)
 	return 0;
 }
 
-/* One register of a user's entry, by the rules with this index; *known: there are some. */
-static bool register_allowed(const struct hv_cpuid_entry *e, u8 index, unsigned int reg, u32 value,
-			     u32 supported, bool *known)
+static bool has_rules(u32 function, u32 index)
+{
+	const struct rule *r;
+
+	for (r = rules; r < rules + ARRAY_SIZE(rules); r++) {
+		if (r->function == function && r->index == index)
+			return true;
+	}
+	return false;
+}
+
+/* One register of a user's leaf, by the rules that have this index. */
+static bool register_allowed(u32 function, u32 index, unsigned int reg, u32 value, u32 supported)
 {
 	u32 free = 0;
 	const struct rule *r;
 
 	for (r = rules; r < rules + ARRAY_SIZE(rules); r++) {
-		if (r->function != e->function || r->index != index)
-			continue;
-		*known = true;
-		if (r->reg != reg)
+		if (r->function != function || r->index != index || r->reg != reg)
 			continue;
 		switch ((enum rule_kind)r->kind) {
 		case PASS:
@@ -683,38 +690,28 @@ static bool register_allowed(const struct hv_cpuid_entry *e, u8 index, unsigned 
 	return !(value & ~free & ~supported);
 }
 
-static bool entry_allowed(const struct cpuid_table *supported, const struct hv_cpuid_entry *e,
-			  u8 index, bool *known)
-{
-	const struct hv_cpuid_entry *s = find(supported, e->function, e->index);
-	struct hv_cpuid_entry ours = s ? *s : (struct hv_cpuid_entry){0}, theirs = *e;
-	unsigned int reg;
-
-	*known = false;
-	for (reg = 0; reg < NR_REGS; reg++) {
-		if (!register_allowed(e, index, reg, *entry_reg(&theirs, reg),
-				      *entry_reg(&ours, reg), known))
-			return false;
-	}
-	return true;
-}
-
 int cpuid_check(const struct cpuid_table *supported, const struct cpuid_table *t)
 {
-	const struct hv_cpuid_entry *e;
-	bool known;
+	const struct hv_cpuid_entry *e, *s;
+	struct hv_cpuid_entry theirs, ours;
+	unsigned int reg;
+	u32 index;
 
 	for (e = t->e; e < t->e + t->count; e++) {
 		if (indexed(e->function) != !!(e->flags & HV_CPUID_INDEXED))
 			return -EINVAL;
-		/* Rules for this index go before those for any; ANY itself is no index. */
-		known = false;
-		if (e->index < ANY && !entry_allowed(supported, e, e->index, &known))
+		/* Rules for this index go before those for any. */
+		index = has_rules(e->function, e->index) ? e->index : ANY;
+		if (!has_rules(e->function, index))
 			return -EINVAL;
-		if (!known && !entry_allowed(supported, e, ANY, &known))
-			return -EINVAL;
-		if (!known)
-			return -EINVAL;
+		theirs = *e;
+		s = find(supported, e->function, e->index);
+		ours = s ? *s : (struct hv_cpuid_entry){0};
+		for (reg = 0; reg < NR_REGS; reg++) {
+			if (!register_allowed(e->function, index, reg, *entry_reg(&theirs, reg),
+					      *entry_reg(&ours, reg)))
+				return -EINVAL;
+		}
 	}
 	return 0;
 }
