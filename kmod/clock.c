@@ -73,8 +73,11 @@ static enum hrtimer_restart timer_fire(struct hrtimer *t)
 	u64 period = READ_ONCE(v->timer_period_ns);
 
 	timer_post(v);
-	if (!period)
+	if (!period) {
+		/* A one-shot count has run out: nothing re-arms it but a new one. */
+		WRITE_ONCE(v->lapic.timer_start_ns, 0);
 		return HRTIMER_NORESTART;
+	}
 	hrtimer_forward_now(t, ns_to_ktime(period));
 	return HRTIMER_RESTART;
 }
@@ -109,10 +112,11 @@ static void arm_deadline(struct hv_vcpu *v)
 	hrtimer_start(&v->timer, ktime_add_ns(ktime_get(), ns), HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
-/* The vCPU's thread; preemption may be off. */
-void clock_timer_update(struct hv_vcpu *v)
+/* Arm for the count that began at timer_start_ns, or the deadline. */
+void clock_timer_resume(struct hv_vcpu *v)
 {
-	u64 period;
+	u64 period = lapic_timer_period_ns(&v->lapic);
+	bool periodic = lapic_timer_mode(&v->lapic) == APIC_TIMER_PERIODIC;
 
 	hrtimer_cancel(&v->timer);
 	WRITE_ONCE(v->timer_period_ns, 0);
@@ -120,16 +124,19 @@ void clock_timer_update(struct hv_vcpu *v)
 		arm_deadline(v);
 		return;
 	}
-	period = lapic_timer_period_ns(&v->lapic);
-	v->lapic.timer_start_ns = period ? ktime_get_ns() : 0;
-	if (!period)
+	if (!period || !v->lapic.timer_start_ns)
 		return;
-	if (lapic_timer_mode(&v->lapic) == APIC_TIMER_PERIODIC) {
-		period = max_t(u64, period, MIN_PERIOD_NS);
-		WRITE_ONCE(v->timer_period_ns, period);
-	}
+	if (periodic)
+		WRITE_ONCE(v->timer_period_ns, max_t(u64, period, MIN_PERIOD_NS));
 	hrtimer_start(&v->timer, ns_to_ktime(v->lapic.timer_start_ns + period),
 		      HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+/* The timer's registers were written: the count begins anew. Preemption may be off. */
+void clock_timer_update(struct hv_vcpu *v)
+{
+	v->lapic.timer_start_ns = lapic_timer_period_ns(&v->lapic) ? ktime_get_ns() : 0;
+	clock_timer_resume(v);
 }
 
 /* ------------------------------------------------------------------------- */

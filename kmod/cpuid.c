@@ -130,6 +130,8 @@ static const struct rule rules[] = {
 	/* FSGSBASE, BMI1, BMI2, ERMS, RDSEED, ADX, CLFLUSHOPT, CLWB, SHA: no new state */
 	{0x7, 0, EBX, PASS, 0,
 	 BIT(0) | BIT(3) | BIT(8) | BIT(9) | BIT(18) | BIT(19) | BIT(23) | BIT(24) | BIT(29)},
+	/* TSC_ADJUST: an MSR of the module's own, which moves its TSC offset */
+	{0x7, 0, EBX, SET, 0, BIT(1)},
 	/* SMEP, SMAP: bits of the guest's CR4, under nested paging its own affair */
 	{0x7, 0, EBX, PASS, 0, BIT(7) | BIT(20)},
 	/* The FPU keeps no CS and DS: a fact */
@@ -144,7 +146,7 @@ static const struct rule rules[] = {
 	{0x7, 0, EBX, PASS, AVX512,
 	 BIT(16) | BIT(17) | BIT(21) | BIT(26) | BIT(27) | BIT(28) | BIT(30) | BIT(31)},
 	/*
-	 * Hidden: TSC_ADJUST, SGX, PQM, PQE, PT (MSRs that are not switched);
+	 * Hidden: SGX, PQM, PQE, PT (MSRs that are not switched);
 	 * HLE, RTM (withdrawn by microcode on most hosts); MPX (withdrawn).
 	 */
 
@@ -242,11 +244,11 @@ static const struct rule rules[] = {
 	/* What AMD repeats from leaf 1 */
 	{0x80000001, 0, EDX, PASS, 0, 0x0183f1ff},
 	{0x80000001, 0, EDX, PASS, 0, BIT(9)}, /* APIC: follows IA32_APIC_BASE */
-	/* SYSCALL, NX, MMX extensions, 1 GiB pages, long mode, 3DNow! */
+	/* SYSCALL, NX, MMX extensions, FFXSR, 1 GiB pages, long mode, 3DNow!: no more than EFER */
 	{0x80000001, 0, EDX, PASS, 0,
-	 BIT(11) | BIT(20) | BIT(22) | BIT(26) | BIT(29) | BIT(30) | BIT(31)},
+	 BIT(11) | BIT(20) | BIT(22) | BIT(25) | BIT(26) | BIT(29) | BIT(30) | BIT(31)},
 	{0x80000001, 0, EDX, PASS, 0, BIT(27)}, /* RDTSCP: TSC_AUX is switched */
-	/* Hidden: FFXSR (a bit of EFER that is not offered), MP (a K7's) */
+	/* Hidden: MP (a K7's) */
 
 	/* Brand string */
 	{0x80000002, 0, EAX, OWN, 0, ALL},
@@ -566,9 +568,6 @@ void cpuid_supported(const struct cpuid_host *host, struct cpuid_table *out)
 	memset(out, 0, sizeof(*out));
 	host->read(0, 0, &basic);
 	host->read(0x80000000, 0, &extended);
-	/* A processor without extended leaves answers with something else. */
-	if (extended.eax >> 16 != 0x8000)
-		extended.eax = 0;
 
 	while (r < end) {
 		u32 limit = r->function >> 31 ? extended.eax : basic.eax;
@@ -777,8 +776,8 @@ static noinline void query_absent(const struct cpuid_table *t, const struct cpui
 	e = find(t, base, 0);
 	if (e && function <= e->eax && (e->eax & 0x80000000) == base)
 		return;
-	/* No further than this: the highest leaf may be absent, or its sub-leaf. */
-	if (function != leaf0->eax && find(t, leaf0->eax, index))
+	/* No further than this: that one may be absent, or have no such sub-leaf. */
+	if (find(t, leaf0->eax, index))
 		cpuid_query(t, dyn, leaf0->eax, index, out);
 }
 

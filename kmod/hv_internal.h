@@ -450,6 +450,7 @@ void clock_write_tsc(struct hv_vcpu *v, u64 value);
 void clock_timer_init(struct hv_vcpu *v);
 /* Arm or disarm the LAPIC timer after its registers changed. */
 void clock_timer_update(struct hv_vcpu *v);
+void clock_timer_resume(struct hv_vcpu *v);
 void clock_timer_cancel(struct hv_vcpu *v);
 void clock_write_wall(struct hv_vcpu *v, u64 value);
 void clock_write_system(struct hv_vcpu *v, u64 value);

@@ -296,9 +296,12 @@ static unsigned int write_lvt_timer(struct lapic *l, u32 value)
 	if ((value & LVT_TIMER_MODE) == LVT_TIMER_MODE)
 		value &= ~LVT_TIMER_MODE;
 	WRITE_ONCE(*lvt, value);
-	/* SDM "TSC-Deadline Mode": entering or leaving that mode disarms the timer. */
-	if ((old == APIC_TIMER_DEADLINE) == (lapic_timer_mode(l) == APIC_TIMER_DEADLINE))
+	if (lapic_timer_mode(l) == old)
 		return 0;
+	/* A count under way goes on from its beginning, once or for good. */
+	if (old != APIC_TIMER_DEADLINE && lapic_timer_mode(l) != APIC_TIMER_DEADLINE)
+		return l->timer_start_ns ? LAPIC_DO_TIMER : 0;
+	/* SDM "TSC-Deadline Mode": entering or leaving that mode disarms the timer. */
 	l->regs[REG(APIC_REG_TIMER_INIT)] = 0;
 	l->tsc_deadline = 0;
 	l->timer_start_ns = 0;
@@ -451,7 +454,8 @@ static u32 processor_priority(const struct lapic *l)
 	int vector = highest(l->isr);
 	u32 isrv = vector < 0 ? 0 : vector & 0xf0;
 
-	return (tpr & 0xf0) >= isrv ? tpr : isrv;
+	/* Whole TPR against a class: the lower half cannot tip the balance. */
+	return tpr >= isrv ? tpr : isrv;
 }
 
 /* A register that exists and can be read in this mode. */

@@ -14,6 +14,7 @@
 #include <linux/interrupt.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/task_work.h>
 #include <linux/uaccess.h>
 #include <linux/vtime.h>
 #include <asm/msr.h>
@@ -48,15 +49,20 @@ void vcpu_kick(struct hv_vcpu *v)
 /* ------------------------------------------------------------------------- */
 /* The inner loop                                                             */
 
+/* What makes the thread return to user space; cheap enough for every entry. */
+static bool thread_work_pending(void)
+{
+	return read_thread_flags() & (_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL) ||
+	       task_work_pending(current);
+}
+
 #define REQS_OUTER (BIT(REQ_CLOCK) | BIT(REQ_INIT) | BIT(REQ_SIPI) | BIT(REQ_DEAD))
 
 /* Does the host, or a request that may sleep, want this thread out of the loop? */
 static bool must_leave(struct hv_vcpu *v)
 {
-	if (read_thread_flags() & (_TIF_NEED_RESCHED | _TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL |
-				   _TIF_NOTIFY_RESUME))
-		return true;
-	return READ_ONCE(v->requests) & REQS_OUTER || local_softirq_pending();
+	return need_resched() || thread_work_pending() ||
+	       READ_ONCE(v->requests) & REQS_OUTER || local_softirq_pending();
 }
 
 /* One entry and one exit. Interrupts go off for it. False: leave the loop. */
@@ -128,6 +134,25 @@ static int inner_loop(struct hv_vcpu *v)
 /* ------------------------------------------------------------------------- */
 /* The outer loop                                                             */
 
+/* Requests that may sleep, or that cannot wait for the next entry. */
+static void take_requests(struct hv_vcpu *v)
+{
+	event_take_requests(v);
+	if (vcpu_test_request(v, REQ_CLOCK))
+		clock_refresh(v);
+	if (vcpu_test_request(v, REQ_TLB_FLUSH))
+		hv_op(flush_tlb)(v);
+}
+
+static bool is_runnable(struct hv_vcpu *v)
+{
+	if (v->mp_state == HV_MP_HALTED && event_wakes(v)) {
+		v->mp_state = HV_MP_RUNNABLE;
+		v->scan = true;
+	}
+	return v->mp_state == HV_MP_RUNNABLE || test_bit(REQ_DEAD, &v->requests);
+}
+
 /* Sleep until the vCPU can run: woken from HLT, started by SIPI. -EINTR: a signal. */
 static int wait_runnable(struct hv_vcpu *v)
 {
@@ -135,28 +160,21 @@ static int wait_runnable(struct hv_vcpu *v)
 
 	prepare_to_rcuwait(&v->wait);
 	for (;;) {
+		/* Before the checks, so that a wake-up after them is not lost. */
 		set_current_state(TASK_INTERRUPTIBLE);
-		if (READ_ONCE(v->requests)) {
-			/* May sleep, so not with the state set. */
-			__set_current_state(TASK_RUNNING);
-			if (test_bit(REQ_DEAD, &v->requests))
-				break;
-			event_take_requests(v);
-			vcpu_test_request(v, REQ_CLOCK) ? clock_refresh(v) : (void)0;
-			if (vcpu_test_request(v, REQ_TLB_FLUSH))
-				hv_op(flush_tlb)(v);
-		} else if (signal_pending(current)) {
+		if (is_runnable(v))
+			break;
+		if (thread_work_pending()) {
 			r = -EINTR;
 			break;
-		} else {
-			schedule();
 		}
-		if (v->mp_state == HV_MP_HALTED && event_wakes(v)) {
-			v->mp_state = HV_MP_RUNNABLE;
-			v->scan = true;
+		if (READ_ONCE(v->requests)) {
+			/* These may sleep by themselves. */
+			__set_current_state(TASK_RUNNING);
+			take_requests(v);
+			continue;
 		}
-		if (v->mp_state == HV_MP_RUNNABLE)
-			break;
+		schedule();
 	}
 	finish_rcuwait(&v->wait);
 	return r;
@@ -174,10 +192,11 @@ static int outer_work(struct hv_vcpu *v)
 		if (stage2_fault_slow(v, gpa, v->slow_write) == S2_BAD)
 			return exit_error(v, HV_ERROR_MEMORY, 0, gpa, v->gprs.rip);
 	}
-	event_take_requests(v);
-	if (vcpu_test_request(v, REQ_CLOCK))
-		clock_refresh(v);
-	return compat_handle_thread_work() ?: EXIT_AGAIN;
+	take_requests(v);
+	if (thread_work_pending())
+		return -EINTR;
+	cond_resched();
+	return EXIT_AGAIN;
 }
 
 static int run_loop(struct hv_vcpu *v)
@@ -340,7 +359,7 @@ static long vcpu_set_lapic(struct hv_vcpu *v, void __user *arg)
 		return PTR_ERR(l);
 	if (lapic_load(&v->lapic, ktime_get_ns(), l->regs)) {
 		v->lapic.tsc_deadline = l->tsc_deadline;
-		clock_timer_update(v);
+		clock_timer_resume(v);
 		v->scan = true;
 	} else {
 		r = -EINVAL;

@@ -15,7 +15,6 @@
 
 #include "alu.h"
 #include "emulate_priv.h"
-#include "x86.h"
 
 /* Other vCPUs that change the same memory can make a locked instruction start over. */
 #define MAX_EXCHANGES 64

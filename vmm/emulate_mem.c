@@ -8,7 +8,6 @@
 #include "alu.h"
 #include "emulate_priv.h"
 #include "walk.h"
-#include "x86.h"
 
 #define PAGE_SIZE 4096
 
@@ -145,8 +144,8 @@ static enum emu_result translate_linear(struct emu *emu, uint64_t la, unsigned i
 	if (size <= first)
 		return add_part(emu, la, size, walk_flags, access);
 
-	/* Outside long mode linear addresses wrap at 4 GiB. */
-	if (!(emu->run->sregs.efer & EFER_LMA))
+	/* Outside 64-bit mode linear addresses wrap at 4 GiB. */
+	if (!emu_is_long(emu) && la <= 0xffffffff)
 		next_page &= 0xffffffff;
 	ret = add_part(emu, la, first, walk_flags, access);
 	if (ret == EMU_OK)

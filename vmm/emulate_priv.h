@@ -6,6 +6,7 @@
 #include <Zydis/Zydis.h>
 
 #include "emulate.h"
+#include "x86.h"
 
 /* How an instruction, or a step of one, ended. */
 enum emu_result {
@@ -46,7 +47,7 @@ static inline bool emu_is_long(const struct emu *emu)
 {
 	const struct hv_sregs *s = &emu->run->sregs;
 
-	return (s->efer & 1ULL << 10) && (s->cs.ar & HV_AR_L);
+	return (s->efer & EFER_LMA) && (s->cs.ar & HV_AR_L);
 }
 
 /* 0 in real mode, 3 in virtual-8086 mode. */

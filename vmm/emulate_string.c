@@ -5,7 +5,6 @@
  */
 #include "alu.h"
 #include "emulate_priv.h"
-#include "x86.h"
 
 /* An interrupt may have to wait for this many steps; a device may do work in each. */
 #define MAX_STEPS 1024

@@ -13,6 +13,7 @@
 #include "boot/acpi.h"
 #include "boot/boot.h"
 #include "boot/layout.h"
+#include "boot/reset_vector.h"
 #include "bus.h"
 #include "dev/debug_exit.h"
 #include "dev/fw_cfg.h"
@@ -295,7 +296,11 @@ static int load(struct machine *m, struct boot_entry *entry, struct error *e)
 	};
 	int ret = acpi_build(&m->mem, &acpi, &boot.acpi_rsdp, e);
 
-	return ret ? ret : boot_load(&m->mem, &boot, entry, e);
+	if (!ret)
+		ret = reset_vector_place(&m->mem, e);
+	if (!ret)
+		ret = boot_load(&m->mem, &boot, entry, e);
+	return ret;
 }
 
 static int create_vcpu(struct machine *m, unsigned int id, const struct hv_cpuid_entry *cpuid,

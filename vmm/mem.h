@@ -22,7 +22,7 @@ struct mem_region {
 };
 
 struct mem {
-	struct mem_region region[MEM_MAX_REGIONS];	/* ascending gpa, no overlaps */
+	struct mem_region region[MEM_MAX_REGIONS]; /* ascending gpa, no overlaps */
 	unsigned int nr_regions;
 };
 

@@ -5,15 +5,34 @@
 
 #include "svm.h"
 
-static void step_off(struct hv_vcpu *v)
+/*
+ * One instruction under TF, to exit behind it. The #DB intercept hides the trap
+ * from the guest.
+ */
+static void step_on(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
 
-	if (!s->nmi_step)
+	if (s->step)
 		return;
-	s->nmi_step = false;
-	if (!s->step_tf)
+	s->step = true;
+	s->step_tf = v->gprs.rflags & X86_EFLAGS_TF;
+	v->gprs.rflags |= X86_EFLAGS_TF;
+}
+
+/* Back to the guest's own TF; whoever wanted the step looks again. */
+void svm_step_off(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+
+	if (!s->step)
+		return;
+	s->step = false;
+	v->scan = true;
+	/* An IRET that was stepped over has loaded flags of its own. */
+	if (!s->step_tf && !s->step_over_iret)
 		v->gprs.rflags &= ~X86_EFLAGS_TF;
+	s->step_over_iret = false;
 }
 
 void svm_inject(struct hv_vcpu *v, const struct hv_event *e)
@@ -22,7 +41,7 @@ void svm_inject(struct hv_vcpu *v, const struct hv_event *e)
 	u32 inj = EVT_VALID | e->vector;
 
 	/* A single step of ours must not be pushed with the flags. */
-	step_off(v);
+	svm_step_off(v);
 	if (e->type == EVENT_NMI)
 		inj |= EVT_TYPE_NMI;
 	else if (e->type == EVENT_EXCEPTION)
@@ -68,11 +87,34 @@ void svm_requeue(struct hv_vcpu *v)
 	event_requeue(v, &e);
 }
 
-/* A virtual interrupt of highest priority, whose intercept is the window. */
+/* Exit after one instruction, or after the delivery of the event that goes in now. */
+static void leave_after(struct hv_vcpu *v)
+{
+	if (!(to_svm(v)->vmcb->c.event_inj & EVT_VALID)) {
+		step_on(v);
+		return;
+	}
+	/*
+	 * A step's TF would be pushed with the flags. So an interrupt of the host
+	 * makes this CPU leave the guest right after the delivery.
+	 */
+	v->scan = true;
+	smp_send_reschedule(smp_processor_id());
+}
+
+/*
+ * A virtual interrupt of highest priority, whose intercept is the window. In a
+ * shadow one instruction is stepped over first: QEMU's VMRUN (7.2 at least) does
+ * not load the shadow, and would take the interrupt between STI and HLT.
+ */
 void svm_interrupt_window(struct hv_vcpu *v)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 
+	if (v->shadow) {
+		leave_after(v);
+		return;
+	}
 	b->c.int_ctl |= INT_V_IRQ | INT_V_PRIO(0xf) | INT_V_IGN_TPR;
 	b->c.int_vector = 0;
 	b->c.intercept[3] |= ICPT3_VINTR;
@@ -107,30 +149,13 @@ void svm_set_nmi_masked(struct hv_vcpu *v, bool masked)
 	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
 }
 
-/*
- * An NMI waits. While it is masked, the IRET exit comes first; after that exit,
- * and in an interrupt shadow, one instruction is single-stepped.
- */
+/* An NMI waits: for the handler's IRET, and then for that to be carried out. */
 void svm_nmi_window(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
 
-	if (s->nmi_masked && !s->nmi_awaits_iret)
-		return;
-	/*
-	 * An event that goes in with this entry would push the step's TF. So this
-	 * CPU is made to leave the guest right after it, and looks again.
-	 */
-	if (s->vmcb->c.event_inj & EVT_VALID) {
-		v->scan = true;
-		smp_send_reschedule(smp_processor_id());
-		return;
-	}
-	if (s->nmi_step)
-		return;
-	s->nmi_step = true;
-	s->step_tf = v->gprs.rflags & X86_EFLAGS_TF;
-	v->gprs.rflags |= X86_EFLAGS_TF;
+	if (!s->nmi_masked || s->nmi_awaits_iret)
+		leave_after(v);
 }
 
 /* The intercept comes before IRET is carried out: NMIs stay masked until it was. */
@@ -156,31 +181,22 @@ void svm_nmi_iret_done(struct hv_vcpu *v)
 	s->nmi_masked = false;
 	v->scan = true;
 	/* IRET has loaded the guest's own flags. */
-	if (s->nmi_step)
-		s->nmi_step_over_iret = true;
+	s->step_over_iret = s->step;
 }
 
 /* #DB: true when it was our single step alone, and the guest must not see it. */
-bool svm_nmi_step_done(struct hv_vcpu *v)
+bool svm_step_done(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
-	bool ours;
+	bool ours = s->step && !s->step_tf;
 
-	if (!s->nmi_step)
+	svm_step_off(v);
+	if (!ours)
 		return false;
-	ours = !s->step_tf;
-	s->nmi_step = false;
-	if (ours && !s->nmi_step_over_iret)
-		v->gprs.rflags &= ~X86_EFLAGS_TF;
-	s->nmi_step_over_iret = false;
-	v->scan = true;
-	if (ours) {
-		/* DR6.BS was set by the step; breakpoints that hit are the guest's. */
-		s->vmcb->s.dr6 &= ~BIT_ULL(14);
-		vmcb_dirty(s->vmcb, CLEAN_DR);
-		ours = !(s->vmcb->s.dr6 & 0xf);
-	}
-	return ours;
+	/* DR6.BS was set by the step; breakpoints that hit are the guest's. */
+	s->vmcb->s.dr6 &= ~BIT_ULL(14);
+	vmcb_dirty(s->vmcb, CLEAN_DR);
+	return !(s->vmcb->s.dr6 & 0xf);
 }
 
 /* CR8 writes exit only while the task priority holds an interrupt back. */

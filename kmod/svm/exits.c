@@ -107,7 +107,7 @@ static int svm_exit_dr(struct hv_vcpu *v)
 
 static int svm_exit_db(struct hv_vcpu *v)
 {
-	if (!svm_nmi_step_done(v))
+	if (!svm_step_done(v))
 		event_exception(v, 1, false, 0);
 	return EXIT_AGAIN;
 }
@@ -125,65 +125,113 @@ static int svm_exit_mc(struct hv_vcpu *v)
 	return EXIT_AGAIN;
 }
 
+/* A control register instruction: which register, and from or to where. */
+struct cr_access {
+	unsigned int cr, gpr;
+	bool msw;		/* LMSW or SMSW */
+	bool memory;		/* with an operand in memory */
+};
+
 /*
- * MOV to CR0, CR4 or CR8, LMSW. Which one, and from where, is in the
- * instruction. An operand in memory (LMSW alone) is left to user space.
+ * Decode MOV to or from a control register (mov is its opcode), or LMSW or
+ * SMSW. As next_rip(): *ok, or what the exit handler must return.
  */
-static int svm_exit_cr_write(struct hv_vcpu *v)
+static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bool *ok)
 {
 	enum decode_mode mode = svm_code_mode(v);
 	u8 bytes[HV_INSN_MAX], modrm, rex = 0;
-	unsigned int len, reg, cr;
-	bool lmsw = false, ok;
-	u64 value;
+	unsigned int len = 0;
 	int n;
 
+	*ok = false;
+	*a = (struct cr_access){ 0 };
 	n = guest_fetch(v, bytes, sizeof(bytes));
 	if (n == -EFAULT)
 		return EXIT_SLEEP;
 	if (n == GUEST_NO_PAGE)
 		return EXIT_AGAIN;
-	len = n < 0 ? 0 : decode_length(bytes, n, mode, (const u8 *)"\x0f\x22", 2);
-	if (!len && n > 0) {
-		len = decode_length(bytes, n, mode, (const u8 *)"\x0f\x01", 2);
-		lmsw = true;
+	if (n > 0) {
+		len = decode_length(bytes, n, mode, (const u8 *)mov, 2);
+		if (!len) {
+			len = decode_length(bytes, n, mode, (const u8 *)"\x0f\x01", 2);
+			a->msw = true;
+		}
 	}
 	if (!len || len >= (unsigned int)n)
 		return exit_error(v, HV_ERROR_FETCH, to_svm(v)->vmcb->c.exit_code, v->gprs.rip, 0);
 	modrm = bytes[len];
 	if (mode == DECODE_64 && len > 2 && (bytes[len - 3] & 0xf0) == 0x40)
 		rex = bytes[len - 3];
-	cr = (modrm >> 3 & 7) | (rex & 4 ? 8 : 0);
-	reg = (modrm & 7) | (rex & 1 ? 8 : 0);
-	if (lmsw && modrm < 0xc0)
-		return exit_emulate(v, ~0ULL, 0, false);
+	if (!a->msw)
+		a->cr = (modrm >> 3 & 7) | (rex & 4 ? 8 : 0);
+	a->gpr = (modrm & 7) | (rex & 1 ? 8 : 0);
+	/* MOV ignores the mode bits: its operand is always a register. */
+	a->memory = a->msw && modrm < 0xc0;
 	v->next_rip = v->gprs.rip + len + 1;
-	value = mode == DECODE_64 ? v->gprs.r[reg] : (u32)v->gprs.r[reg];
-	if (lmsw) {
-		/* The low four bits; PE can be set, not cleared. */
-		value = (v->cr0 & ~0xeULL) | (value & 0xf);
-		cr = 0;
-	}
+	*ok = true;
+	return EXIT_AGAIN;
+}
+
+static bool write_cr(struct hv_vcpu *v, unsigned int cr, u64 value)
+{
 	switch (cr) {
 	case 0:
-		ok = state_write_cr0(v, value);
-		break;
+		return state_write_cr0(v, value);
 	case 4:
-		ok = state_write_cr4(v, value);
-		break;
+		return state_write_cr4(v, value);
 	case 8:
-		ok = !(value & ~0xfULL);
-		if (ok)
-			irq_apic_write(v, APIC_REG_TPR, value << 4);
-		break;
+		if (value & ~0xfULL)
+			return false;
+		irq_apic_write(v, APIC_REG_TPR, value << 4);
+		return true;
 	default:
-		ok = false;
+		return false;
 	}
-	if (ok)
+}
+
+/* LMSW with an operand in memory is left to user space. */
+static int svm_exit_cr_write(struct hv_vcpu *v)
+{
+	struct cr_access a;
+	u64 value;
+	bool ok;
+	int r = decode_cr(v, "\x0f\x22", &a, &ok);
+
+	if (!ok)
+		return r;
+	if (a.memory)
+		return exit_emulate(v, ~0ULL, 0, false);
+	value = v->gprs.r[a.gpr];
+	if (svm_code_mode(v) != DECODE_64)
+		value = (u32)value;
+	svm_sync_cr0(v);
+	/* LMSW: the low four bits; PE can be set, not cleared. */
+	if (a.msw)
+		value = (v->cr0 & ~0xeULL) | (value & 0xf);
+	if (write_cr(v, a.cr, value))
 		exit_skip(v);
 	else
 		event_gp(v);
 	v->scan = true;
+	return EXIT_AGAIN;
+}
+
+/* Only CR0 is intercepted, and only while it has bits that the processor does not see. */
+static int svm_exit_cr0_read(struct hv_vcpu *v)
+{
+	struct cr_access a;
+	u64 *reg;
+	bool ok;
+	int r = decode_cr(v, "\x0f\x20", &a, &ok);
+
+	if (!ok)
+		return r;
+	if (a.memory)
+		return exit_emulate(v, ~0ULL, 0, true);
+	svm_sync_cr0(v);
+	reg = &v->gprs.r[a.gpr];
+	*reg = svm_code_mode(v) == DECODE_64 ? v->cr0 : (*reg & ~0xffffffffULL) | v->cr0;
+	exit_skip(v);
 	return EXIT_AGAIN;
 }
 
@@ -207,6 +255,9 @@ int svm_handle_exit(struct hv_vcpu *v)
 
 	if (unlikely(s->nmi_awaits_iret))
 		svm_nmi_iret_done(v);
+	/* The instruction exited otherwise: what is done about it must not see our TF. */
+	if (unlikely(s->step && code != SVM_EXIT_EXCP_DB))
+		svm_step_off(v);
 
 	switch (code) {
 	case SVM_EXIT_INTR:
@@ -239,7 +290,8 @@ int svm_handle_exit(struct hv_vcpu *v)
 		return svm_exit_ac(v);
 	case SVM_EXIT_EXCP_MC:
 		return svm_exit_mc(v);
-	case SVM_EXIT_CR0_WRITE:
+	case SVM_EXIT_CR0_READ:
+		return svm_exit_cr0_read(v);
 	case SVM_EXIT_CR0_SEL:
 	case SVM_EXIT_CR4_WRITE:
 	case SVM_EXIT_CR8_WRITE:

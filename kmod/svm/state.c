@@ -15,7 +15,8 @@ void svm_vcpu_reset(struct hv_vcpu *v)
 	b->s.dbgctl = 0;
 	s->nmi_masked = false;
 	s->nmi_awaits_iret = false;
-	s->nmi_step = false;
+	s->step = false;
+	s->step_over_iret = false;
 	s->cr8_intercept = false;
 	b->c.intercept[0] &= ~BIT(ICPT_CR_WRITE(8));
 	b->c.intercept[3] &= ~(ICPT3_IRET | ICPT3_VINTR);
@@ -28,12 +29,27 @@ void svm_update_cr(struct hv_vcpu *v)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 
-	/* The host decides how memory is cached: the processor does not see CD and NW. */
+	/*
+	 * The host decides how memory is cached: the processor does not see CD and
+	 * NW, and while they are set the guest reads CR0 by way of an exit.
+	 */
 	b->s.cr0 = v->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
+	if (v->cr0 & (X86_CR0_CD | X86_CR0_NW))
+		b->c.intercept[0] |= BIT(ICPT_CR_READ(0));
+	else
+		b->c.intercept[0] &= ~BIT(ICPT_CR_READ(0));
 	b->s.cr4 = v->cr4;
 	/* VMRUN demands SVME; the guest does not see it. */
 	b->s.efer = v->efer | EFER_SVME;
-	vmcb_dirty(b, CLEAN_CR);
+	vmcb_dirty(b, CLEAN_CR | CLEAN_INTERCEPTS);
+}
+
+/* Changes of TS and MP alone do not exit. */
+void svm_sync_cr0(struct hv_vcpu *v)
+{
+	u64 unseen = X86_CR0_TS | X86_CR0_MP;
+
+	v->cr0 = (v->cr0 & ~unseen) | (to_svm(v)->vmcb->s.cr0 & unseen);
 }
 
 void svm_update_dr(struct hv_vcpu *v)
@@ -120,10 +136,8 @@ static struct vmcb_seg set_seg(const struct hv_segment *h)
 void svm_get_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
-	u64 unseen = X86_CR0_TS | X86_CR0_MP;
 
-	/* Changes of these two alone do not exit. */
-	v->cr0 = (v->cr0 & ~unseen) | (b->s.cr0 & unseen);
+	svm_sync_cr0(v);
 	s->cs = get_seg(&b->s.cs);
 	s->ds = get_seg(&b->s.ds);
 	s->es = get_seg(&b->s.es);

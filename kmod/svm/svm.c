@@ -332,6 +332,7 @@ static void svm_enter(struct hv_vcpu *v)
 	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
 	struct vmcb *b = s->vmcb;
 	u8 tpr = lapic_tpr(&v->lapic) >> 4;
+	u64 rip = v->gprs.rip;
 
 	b->s.rax = v->gprs.r[HV_RAX];
 	b->s.rsp = v->gprs.r[HV_RSP];
@@ -355,9 +356,14 @@ static void svm_enter(struct hv_vcpu *v)
 	v->gprs.rip = b->s.rip;
 	v->gprs.rflags = b->s.rflags;
 	v->cr2 = b->s.cr2;
-	v->shadow = b->c.int_state & INT_STATE_SHADOW;
+	/*
+	 * A shadow that was there on entry holds until its instruction is done,
+	 * also where the processor lost sight of it (see svm_interrupt_window()).
+	 */
+	if (likely(!v->shadow) || b->s.rip != rip)
+		v->shadow = b->c.int_state & INT_STATE_SHADOW;
 	if ((b->c.int_ctl & INT_TPR_MASK) != tpr)
-		lapic_set_tpr(&v->lapic, (b->c.int_ctl & INT_TPR_MASK) << 4);
+		lapic_set_tpr(&v->lapic, (b->c.int_ctl & INT_TPR_MASK) << 4);	/* MOV to CR8 */
 	b->c.clean = svm_features.clean_bits ? CLEAN_ALL : 0;
 	b->c.event_inj = 0;
 	b->c.tlb_control = TLB_NOTHING;

@@ -13,8 +13,8 @@ struct svm_vcpu {
 	bool flush;		/* translations must go before the next entry runs */
 	bool nmi_masked;
 	bool nmi_awaits_iret;	/* the handler's IRET was met, but not carried out */
-	bool nmi_step;		/* TF is ours, to exit after one instruction */
-	bool nmi_step_over_iret;	/* that instruction was the IRET */
+	bool step;		/* TF is ours, to exit after one instruction */
+	bool step_over_iret;	/* that instruction was the NMI handler's IRET */
 	bool step_tf;		/* the guest's own TF meanwhile */
 	bool cr8_intercept;
 	u64 iret_rip;
@@ -69,13 +69,15 @@ void svm_tpr_threshold(struct hv_vcpu *v, bool exit_on_lower);
 void svm_requeue(struct hv_vcpu *v);
 void svm_exit_iret(struct hv_vcpu *v);
 void svm_nmi_iret_done(struct hv_vcpu *v);
-bool svm_nmi_step_done(struct hv_vcpu *v);
+void svm_step_off(struct hv_vcpu *v);
+bool svm_step_done(struct hv_vcpu *v);
 void svm_close_interrupt_window(struct hv_vcpu *v);
 
 /* state.c */
 extern const struct hv_ops svm_ops;
 void svm_vcpu_reset(struct hv_vcpu *v);
 void svm_update_cr(struct hv_vcpu *v);
+void svm_sync_cr0(struct hv_vcpu *v);
 void svm_update_dr(struct hv_vcpu *v);
 void svm_sync_dr(struct hv_vcpu *v);
 u64 svm_read_cr3(struct hv_vcpu *v);

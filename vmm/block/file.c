@@ -8,10 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
-#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -92,10 +90,11 @@ static bool finished(struct block_io *io, int res)
 		return false;
 	if (res < 0)
 		return failed(io, res);
+	io->result = 0;
 	if (io->op != BLOCK_READ && io->op != BLOCK_WRITE)
 		return true;
-	/* Nothing there: the file became shorter under us. */
 	if (!res) {
+		/* Nothing there: the file became shorter under us. */
 		io->result = -EIO;
 		return true;
 	}
@@ -105,7 +104,6 @@ static bool finished(struct block_io *io, int res)
 
 void block_queue(struct block *b, struct block_io *io)
 {
-	io->result = 0;
 	io->by_writing = false;
 	b->in_flight++;
 	b->engine->ops->queue(b->engine, io);
@@ -178,16 +176,18 @@ static int open_file(struct block *b, const struct block_config *c, struct error
 static int find_size(struct block *b, const char *path, struct error *e)
 {
 	struct stat st;
+	off_t end;
 
 	if (fstat(b->fd, &st))
 		return error_set(e, errno, "cannot look at disk '%s': %s", path, strerror(errno));
-	if (S_ISREG(st.st_mode))
-		b->size = st.st_size;
-	else if (!S_ISBLK(st.st_mode))
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
 		return error_set(e, EINVAL, "disk '%s' is neither a file nor a block device", path);
-	else if (ioctl(b->fd, BLKGETSIZE64, &b->size))
+	/* st_size says nothing about a block device; its end does. */
+	end = lseek(b->fd, 0, SEEK_END);
+	if (end < 0)
 		return error_set(e, errno, "cannot find the size of disk '%s': %s", path,
 				 strerror(errno));
+	b->size = end;
 
 	if (!b->size)
 		return error_set(e, EINVAL,

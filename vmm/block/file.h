@@ -36,7 +36,7 @@ struct block_io {
 	struct iovec *iov; /* read, write: len bytes; changes, too */
 	unsigned int nr_iov;
 
-	int result; /* when done: 0 or a negative errno */
+	int result; /* when done: 0 or a negative errno; the engine's before */
 
 	bool by_writing;       /* zeroes are written, as they cannot be had otherwise */
 	struct iovec zeroes;   /* what is written then */

@@ -8,21 +8,22 @@
 #define GiB(n) ((uint64_t)(n) << 30)
 
 /* Low memory */
-#define LAYOUT_BOOT_GDT	   0x00000500 /* descriptor table of the 64-bit entry */
-#define LAYOUT_PVH_INFO	   0x00006000 /* hvm_start_info, module list, memory map */
-#define LAYOUT_ZERO_PAGE   0x00007000 /* struct boot_params */
-#define LAYOUT_BOOT_STACK  0x00008ff0
-#define LAYOUT_BOOT_PAGES  0x00009000 /* identity page tables: 6 pages (PML4, PDPT, 4 PD) */
-#define LAYOUT_CMDLINE	   0x00020000
-#define LAYOUT_CMDLINE_MAX 0x00010000
-#define LAYOUT_MB_INFO	   0x00030000 /* Multiboot information, 64 KiB */
-#define LAYOUT_MB_INFO_MAX 0x00010000
-#define LAYOUT_LOADER_END  0x00040000 /* a kernel is not loaded below this */
-#define LAYOUT_LOW_RAM_END 0x0009fc00 /* end of usable memory below 1 MiB */
-#define LAYOUT_EBDA_END	   0x000a0000
-#define LAYOUT_ACPI	   0x000e0000 /* RSDP and tables: found by scanning, too */
-#define LAYOUT_ACPI_MAX	   0x00010000
-#define LAYOUT_KERNEL	   0x00100000
+#define LAYOUT_BOOT_GDT	    0x00000500 /* descriptor table of the 64-bit entry */
+#define LAYOUT_PVH_INFO	    0x00006000 /* hvm_start_info, module list, memory map */
+#define LAYOUT_ZERO_PAGE    0x00007000 /* struct boot_params */
+#define LAYOUT_BOOT_STACK   0x00008ff0
+#define LAYOUT_BOOT_PAGES   0x00009000 /* identity page tables: 6 pages (PML4, PDPT, 4 PD) */
+#define LAYOUT_CMDLINE	    0x00020000
+#define LAYOUT_CMDLINE_MAX  0x00010000
+#define LAYOUT_MB_INFO	    0x00030000 /* Multiboot information, 64 KiB */
+#define LAYOUT_MB_INFO_MAX  0x00010000
+#define LAYOUT_LOADER_END   0x00040000 /* a kernel is not loaded below this */
+#define LAYOUT_LOW_RAM_END  0x0009fc00 /* end of usable memory below 1 MiB */
+#define LAYOUT_EBDA_END	    0x000a0000
+#define LAYOUT_ACPI	    0x000e0000 /* RSDP and tables: found by scanning, too */
+#define LAYOUT_ACPI_MAX	    0x00010000
+#define LAYOUT_RESET_VECTOR 0x000ffff0 /* F000:FFF0 */
+#define LAYOUT_KERNEL	    0x00100000
 
 /* The 32-bit hole: RAM below it, RAM above 4 GiB */
 #define LAYOUT_HOLE	    0xc0000000ULL
