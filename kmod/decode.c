@@ -5,8 +5,8 @@
  * the processor reported or that were copied from guest memory once: they are
  * the guest's, so each is bounded where it is taken.
  *
- * The address is not computed: the processor reports the one that faulted.
- * Anything but these forms goes to user space, which has a whole decoder.
+ * The processor reports the address that faulted; decode_offset() tells whether
+ * the access began before it. Anything but these forms goes to user space, which has a whole decoder.
  *
  * Encodings: Intel SDM Vol. 2, chapter "Instruction Format" and appendix
  * "Opcode Map"; AMD APM Vol. 3, chapter 1.
@@ -19,11 +19,17 @@
 #define REX_W	 8
 #define REX_R	 4
 
+#define REX_X	 2
+#define REX_B	 1
+
+#define NO_SEGMENT 0xff
+
 struct prefixes {
 	bool operand_size; /* 66 */
 	bool address_size; /* 67 */
 	bool lock;	   /* F0 */
 	u8 rex;		   /* 0: none */
+	u8 segment;	   /* the last override, or NO_SEGMENT */
 };
 
 /* The bytes that are left of an instruction. */
@@ -40,14 +46,6 @@ static u8 next(struct cursor *c)
 		return 0;
 	}
 	return c->bytes[c->pos++];
-}
-
-static void skip(struct cursor *c, unsigned int n)
-{
-	if (n > c->avail - c->pos)
-		c->short_of = true;
-	else
-		c->pos += n;
 }
 
 /* A little-endian value of n bytes, sign-extended. */
@@ -70,13 +68,13 @@ static struct cursor cursor_begin(const u8 *bytes, unsigned int avail)
 }
 
 /*
- * Take the prefixes; the cursor then stands at the opcode. Segment overrides
- * and REP/REPNE change nothing here. A REX that is not next to the opcode is
+ * Take the prefixes; the cursor then stands at the opcode. REP and REPNE
+ * change nothing here. A REX that is not next to the opcode is
  * void.
  */
 static struct prefixes take_prefixes(struct cursor *c, enum decode_mode mode)
 {
-	struct prefixes p = {0};
+	struct prefixes p = {.segment = NO_SEGMENT};
 
 	for (; c->pos < c->avail; c->pos++) {
 		u8 byte = c->bytes[c->pos];
@@ -93,12 +91,16 @@ static struct prefixes take_prefixes(struct cursor *c, enum decode_mode mode)
 			break;
 		case 0xf2:
 		case 0xf3:
-		case 0x26:
+			break;
+		case 0x26: /* ES, CS, SS, DS */
 		case 0x2e:
 		case 0x36:
 		case 0x3e:
-		case 0x64:
+			p.segment = byte >> 3 & 3;
+			break;
+		case 0x64: /* FS, GS */
 		case 0x65:
+			p.segment = byte - 0x60;
 			break;
 		default:
 			if (mode != DECODE_64 || (byte & 0xf0) != 0x40)
@@ -125,30 +127,72 @@ static unsigned int address_size(const struct prefixes *p, enum decode_mode mode
 	return (mode == DECODE_16) != p->address_size ? 2 : 4;
 }
 
-/*
- * Pass over ModRM, SIB and displacement, and return ModRM; SDM Vol. 2, tables
- * "16-Bit Addressing Forms" and "32-Bit Addressing Forms". A register operand
- * (mod 3) is left for the caller to refuse.
- */
-static u8 take_modrm(struct cursor *c, unsigned int addr_size)
+enum { SEG_NR_SS = 2, SEG_NR_DS = 3 };
+
+/* SDM Vol. 2, table "16-Bit Addressing Forms": base and index by r/m. */
+static void take_mem16(struct cursor *c, u8 modrm, struct decode_mem *m)
 {
-	u8 modrm = next(c);
+	static const s8 bases[] = {3, 3, 5, 5, 6, 7, 5, 3};
+	static const s8 indexes[] = {6, 7, 6, 7, -1, -1, -1, -1};
 	u8 mod = modrm >> 6, rm = modrm & 7;
 
-	if (mod == 3)
-		return modrm;
-	if (addr_size == 2) {
-		if (mod == 2 || (mod == 0 && rm == 6))
-			skip(c, 2);
-	} else {
-		/* The base field decides as rm does; REX.B does not change that. */
-		if (rm == 4)
-			rm = next(c) & 7;
-		if (mod == 2 || (mod == 0 && rm == 5))
-			skip(c, 4);
+	m->base = bases[rm];
+	m->index = indexes[rm];
+	if (mod == 0 && rm == 6) {
+		m->base = -1;
+		mod = 2;
 	}
-	if (mod == 1)
-		skip(c, 1);
+	if (m->base == 5)
+		m->seg = SEG_NR_SS;
+	if (mod)
+		m->disp = next_signed(c, mod);
+}
+
+/* Tables "32-Bit Addressing Forms" and "... with the SIB Byte". */
+static void take_mem32(struct cursor *c, u8 modrm, const struct prefixes *p, enum decode_mode mode,
+		       struct decode_mem *m)
+{
+	u8 mod = modrm >> 6, rm = modrm & 7, sib;
+
+	if (rm == 4) {
+		sib = next(c);
+		rm = sib & 7;
+		m->scale = sib >> 6;
+		m->index = (sib >> 3 & 7) | (p->rex & REX_X ? 8 : 0);
+		if (m->index == 4)
+			m->index = -1;
+		/* No base, nor RIP, with a SIB. */
+		if (mod == 0 && rm == 5) {
+			m->disp = next_signed(c, 4);
+			return;
+		}
+	} else if (mod == 0 && rm == 5) {
+		m->rip_relative = mode == DECODE_64;
+		m->disp = next_signed(c, 4);
+		return;
+	}
+	/* The low bits decide about the segment and the displacement; REX.B does not. */
+	m->base = rm | (p->rex & REX_B ? 8 : 0);
+	if (m->base == 4 || m->base == 5)
+		m->seg = SEG_NR_SS;
+	if (mod)
+		m->disp = next_signed(c, mod == 1 ? 1 : 4);
+}
+
+/* Take ModRM and what belongs to it. A register operand (mod 3) is the caller's to refuse. */
+static u8 take_modrm(struct cursor *c, const struct prefixes *p, enum decode_mode mode,
+		     struct decode_mem *m)
+{
+	u8 modrm = next(c);
+
+	if (modrm >> 6 == 3)
+		return modrm;
+	if (m->address_size == 2)
+		take_mem16(c, modrm, m);
+	else
+		take_mem32(c, modrm, p, mode, m);
+	if (p->segment != NO_SEGMENT)
+		m->seg = p->segment;
 	return modrm;
 }
 
@@ -164,6 +208,10 @@ bool decode_mov(const u8 *bytes, unsigned int avail, enum decode_mode mode,
 	if (p.lock)
 		return false;
 	memset(insn, 0, sizeof(*insn));
+	insn->mem.base = -1;
+	insn->mem.index = -1;
+	insn->mem.seg = SEG_NR_DS;
+	insn->mem.address_size = address_size(&p, mode);
 
 	switch (opcode) {
 	case 0x88: /* MOV r/m8, r8 */
@@ -180,7 +228,9 @@ bool decode_mov(const u8 *bytes, unsigned int avail, enum decode_mode mode,
 		insn->size = opcode & 1 ? full : 1;
 		insn->dest_size = insn->size;
 		insn->write = opcode & 2;
-		skip(&c, address_size(&p, mode));
+		insn->mem.disp = next_signed(&c, insn->mem.address_size);
+		if (p.segment != NO_SEGMENT)
+			insn->mem.seg = p.segment;
 		insn->len = c.pos;
 		return !c.short_of;
 	case 0xc6: /* MOV r/m8, imm8 */
@@ -210,7 +260,7 @@ bool decode_mov(const u8 *bytes, unsigned int avail, enum decode_mode mode,
 		return false;
 	}
 
-	modrm = take_modrm(&c, address_size(&p, mode));
+	modrm = take_modrm(&c, &p, mode, &insn->mem);
 	if (modrm >> 6 == 3)
 		return false;
 	insn->reg = modrm >> 3 & 7;
@@ -245,6 +295,20 @@ unsigned int decode_length(const u8 *bytes, unsigned int avail, enum decode_mode
 			return 0;
 	}
 	return c.short_of ? 0 : c.pos;
+}
+
+u64 decode_offset(const struct decode_insn *insn, const u64 *regs, u64 rip)
+{
+	const struct decode_mem *m = &insn->mem;
+	u64 offset = m->disp;
+
+	if (m->base >= 0)
+		offset += regs[m->base];
+	if (m->index >= 0)
+		offset += regs[m->index] << m->scale;
+	if (m->rip_relative)
+		offset += rip + insn->len;
+	return m->address_size == 8 ? offset : offset & ((1ULL << (8 * m->address_size)) - 1);
 }
 
 u64 decode_merge(const struct decode_insn *insn, u64 old, u64 data)

@@ -10,6 +10,16 @@
 
 enum decode_mode { DECODE_16, DECODE_32, DECODE_64 };	/* CS.D and CS.L */
 
+/* Where the memory operand is. Registers by their number; -1: none. */
+struct decode_mem {
+	s8 base, index;
+	u8 scale;		/* shift of index: 0..3 */
+	u8 seg;			/* number of the segment register (ES, CS, SS, DS, FS, GS) */
+	u8 address_size;	/* 2, 4 or 8 */
+	bool rip_relative;
+	u64 disp;		/* sign-extended; the whole offset of A0..A3 */
+};
+
 struct decode_insn {
 	u8 len;			/* whole instruction, 1..15 */
 	u8 size;		/* bytes of the memory access: 1, 2, 4, 8 */
@@ -20,6 +30,7 @@ struct decode_insn {
 	u8 dest_size;		/* read: bytes written to reg (MOVZX/MOVSX widen) */
 	bool sign_extend;	/* read: MOVSX, MOVSXD */
 	u64 imm;		/* write: sign-extended to the operand size */
+	struct decode_mem mem;
 };
 
 /*
@@ -37,6 +48,12 @@ bool decode_mov(const u8 *bytes, unsigned int avail, enum decode_mode mode,
  */
 unsigned int decode_length(const u8 *bytes, unsigned int avail, enum decode_mode mode,
 			   const u8 *opcode, unsigned int opcode_len);
+
+/*
+ * The offset of the memory operand within its segment: regs by number, and RIP
+ * of the instruction. Wraps at the address size.
+ */
+u64 decode_offset(const struct decode_insn *insn, const u64 *regs, u64 rip);
 
 /* The value of a completed read, merged into the register's old value. */
 u64 decode_merge(const struct decode_insn *insn, u64 old, u64 data);

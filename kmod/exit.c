@@ -133,6 +133,12 @@ int exit_hlt(struct hv_vcpu *v)
 	return EXIT_SLEEP;
 }
 
+static void complete_later(struct hv_vcpu *v, enum hv_completion how)
+{
+	v->complete = how;
+	v->complete_rip = v->gprs.rip;
+}
+
 int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
 {
 	u32 data = in ? 0 : v->gprs.r[HV_RAX] & GENMASK(len * 8 - 1, 0);
@@ -146,7 +152,7 @@ int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
 	WRITE_ONCE(run->exit.pio.len, len);
 	WRITE_ONCE(run->exit.pio.flags, in ? 0 : HV_IO_WRITE);
 	WRITE_ONCE(run->exit.pio.data, data);
-	v->complete = in ? COMPLETE_IN : COMPLETE_SKIP;
+	complete_later(v, in ? COMPLETE_IN : COMPLETE_SKIP);
 	v->io_len = len;
 	exit_set_reason(v, HV_EXIT_PIO);
 	return EXIT_USER;
@@ -201,6 +207,12 @@ int exit_error(struct hv_vcpu *v, u32 code, u64 reason, u64 info0, u64 info1)
 	return EXIT_USER;
 }
 
+/* The register of the access: AH, CH, DH and BH are in RAX, RCX, RDX and RBX. */
+static u64 *insn_reg(struct hv_vcpu *v)
+{
+	return &v->gprs.r[v->insn.high_byte ? v->insn.reg - 4 : v->insn.reg];
+}
+
 static u64 store_value(struct hv_vcpu *v)
 {
 	const struct decode_insn *i = &v->insn;
@@ -209,13 +221,13 @@ static u64 store_value(struct hv_vcpu *v)
 	if (i->immediate)
 		value = i->imm;
 	else
-		value = v->gprs.r[i->reg] >> (i->high_byte ? 8 : 0);
+		value = *insn_reg(v) >> (i->high_byte ? 8 : 0);
 	return i->size == 8 ? value : value & GENMASK_ULL(i->size * 8 - 1, 0);
 }
 
 static void finish_read(struct hv_vcpu *v, u64 data)
 {
-	u64 *reg = &v->gprs.r[v->insn.reg];
+	u64 *reg = insn_reg(v);
 
 	*reg = decode_merge(&v->insn, *reg, data);
 	exit_skip(v);
@@ -249,10 +261,20 @@ static bool is_apic_page(const struct hv_vcpu *v, u64 gpa)
 	       !lapic_x2apic(&v->lapic);
 }
 
-/* gpa is where the processor met the fault: the access itself may begin before it. */
-static bool crosses_page(const struct decode_insn *i, u64 gpa)
+/*
+ * Does the access lie in more pages than the one of gpa? The processor reports
+ * where it met the fault, which may be the second page of an access that began
+ * in the first, so its linear address is asked.
+ */
+static bool crosses_page(struct hv_vcpu *v, u64 gpa)
 {
-	return (gpa & ~PAGE_MASK) + i->size > PAGE_SIZE;
+	const struct decode_insn *i = &v->insn;
+	u64 gva = decode_offset(i, v->gprs.r, v->gprs.rip);
+
+	/* In 64-bit mode only FS and GS have a base. */
+	if (hv_op(code_mode)(v) != DECODE_64 || i->mem.seg >= SEG_FS)
+		gva += hv_op(seg_base)(v, i->mem.seg);
+	return (gva ^ gpa) & ~PAGE_MASK || (gva & ~PAGE_MASK) + i->size > PAGE_SIZE;
 }
 
 /* An access to what no slot backs, or a write to a read-only slot. */
@@ -280,7 +302,7 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 	 * only the full emulation in user space has.
 	 */
 	if (!decode_mov(bytes, n, hv_op(code_mode)(v), i) || i->write != write ||
-	    crosses_page(i, gpa))
+	    crosses_page(v, gpa))
 		return exit_emulate(v, gpa, 0, write);
 	v->next_rip = v->gprs.rip + i->len;
 	if (is_apic_page(v, gpa))
@@ -296,7 +318,7 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 	run->exit.mmio.data = value;
 	run->exit.mmio.len = i->size;
 	run->exit.mmio.flags = write ? HV_IO_WRITE : 0;
-	v->complete = write ? COMPLETE_SKIP : COMPLETE_MMIO_READ;
+	complete_later(v, write ? COMPLETE_SKIP : COMPLETE_MMIO_READ);
 	exit_set_reason(v, HV_EXIT_MMIO);
 	return EXIT_USER;
 }
@@ -334,6 +356,9 @@ void exit_complete(struct hv_vcpu *v)
 	u32 data;
 
 	v->complete = COMPLETE_NONE;
+	/* User space has moved RIP away: the instruction is not to be completed. */
+	if (v->gprs.rip != v->complete_rip)
+		return;
 	switch (what) {
 	case COMPLETE_NONE:
 		return;

@@ -119,6 +119,7 @@ struct hv_vcpu {
 	/* Completion of the last exit to user space (v) */
 	u8 complete;			/* enum hv_completion */
 	u8 io_len;
+	u64 complete_rip;		/* of the instruction to be completed */
 	bool exit_on_hlt;		/* HV_RUN_EXIT_HLT of this HV_RUN */
 	u64 exit_groups;		/* register groups that go with this exit */
 	struct decode_insn insn;
@@ -323,6 +324,11 @@ static inline bool vcpu_test_request(struct hv_vcpu *v, enum hv_request req)
 }
 
 /* state.c: the rules of the architecture, once for both backends */
+/* An address the processor would not fault on: AMD APM Vol. 2, 5.3.1 (48 bits). */
+static inline bool state_canonical(u64 va)
+{
+	return (u64)((s64)(va << 16) >> 16) == va;
+}
 bool state_cr0_ok(const struct hv_vcpu *v, u64 cr0);
 bool state_cr4_ok(const struct hv_vcpu *v, u64 cr4);
 bool state_efer_ok(const struct hv_vcpu *v, u64 efer);

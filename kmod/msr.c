@@ -118,12 +118,6 @@ static const struct msr_rule *find_rule(u32 index)
 	return NULL;
 }
 
-/* Addresses must be canonical, or the processor would fault on them (AMD APM Vol. 2, 5.3.1). */
-static bool canonical(u64 va)
-{
-	return (u64)((s64)(va << 16) >> 16) == va;
-}
-
 /* Where a memory type range register is kept: pairs, fixed ranges, default type. */
 static unsigned int mtrr_slot(u32 index)
 {
@@ -246,7 +240,7 @@ enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 	case RULE_BACKEND:
 		/* Selectors and masks are not addresses. */
 		if (index != MSR_STAR && index != MSR_SYSCALL_MASK &&
-		    index != MSR_IA32_SYSENTER_CS && !canonical(value))
+		    index != MSR_IA32_SYSENTER_CS && !state_canonical(value))
 			return MSR_GP;
 		hv_op(set_msr)(v, index, value);
 		return MSR_OK;

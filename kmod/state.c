@@ -310,6 +310,10 @@ static bool sregs_ok(const struct hv_vcpu *v, const struct hv_sregs *s)
 		return false;
 	if (s->cr8 > 15)
 		return false;
+	if (!state_canonical(s->fs.base) || !state_canonical(s->gs.base) ||
+	    !state_canonical(s->tr.base) || !state_canonical(s->ldt.base) ||
+	    !state_canonical(s->gdt.base) || !state_canonical(s->idt.base))
+		return false;
 	return !(s->cr3 & ~(v->gpa_mask | (s->cr4 & X86_CR4_PCIDE ? BIT_ULL(63) : 0)));
 }
 

@@ -228,13 +228,13 @@ static long vcpu_run(struct hv_vcpu *v)
 
 	if (flags & ~HV_RUN_EXIT_HLT || (wanted | dirty) & ~HV_REGS_ALL)
 		return -EINVAL;
-	exit_complete(v);
 	if (dirty) {
 		WRITE_ONCE(run->dirty, 0);
 		r = state_load(v, dirty);
 		if (r)
 			return r;
 	}
+	exit_complete(v);
 	v->exit_on_hlt = flags & HV_RUN_EXIT_HLT;
 	v->exit_groups = 0;
 	v->slow_gpa = ~0ULL;
