@@ -14,9 +14,9 @@
 #include "hv_internal.h"
 
 /* The shortest period a guest gets: a shorter one would only burn the host's time. */
-#define MIN_PERIOD_NS	(100 * NSEC_PER_USEC)
+#define MIN_PERIOD_NS (100 * NSEC_PER_USEC)
 /* Bit 0 of the system time MSR */
-#define SYSTEM_TIME_ENABLE	1
+#define SYSTEM_TIME_ENABLE 1
 
 void clock_vm_init(struct hv_vm *vm)
 {
@@ -197,7 +197,7 @@ static void write_system_time(struct hv_vcpu *v)
 
 static void write_wall_clock(struct hv_vcpu *v, u64 gpa)
 {
-	struct pvclock_wall_clock w = { .version = 1 };
+	struct pvclock_wall_clock w = {.version = 1};
 	u64 ns = ktime_get_real_ns() - vm_clock_ns(v->vm);
 
 	w.sec = div_u64_rem(ns, NSEC_PER_SEC, &w.nsec);

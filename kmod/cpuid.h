@@ -9,14 +9,16 @@
 #include <linux/types.h>
 #include "../include/uapi/hv.h"
 
-struct cpuid_leaf { u32 eax, ebx, ecx, edx; };
+struct cpuid_leaf {
+	u32 eax, ebx, ecx, edx;
+};
 
 /* What the policy needs to know of the host besides CPUID itself. */
 struct cpuid_host {
 	void (*read)(u32 function, u32 index, struct cpuid_leaf *out);
-	u64 xcr0;		/* XCR0 bits guests may use */
+	u64 xcr0; /* XCR0 bits guests may use */
 	u32 tsc_khz;
-	bool svm;		/* AMD-V backend: guest sees an AMD or Hygon CPU */
+	bool svm; /* AMD-V backend: guest sees an AMD or Hygon CPU */
 };
 
 /* Functions below this, and from 0x80000000 on as many, are found without a search. */
@@ -26,7 +28,7 @@ struct cpuid_table {
 	u32 count;
 	/* 1 + the place of a function's first entry, 0: none; kept by cpuid_normalise() */
 	u8 at[2][CPUID_DIRECT];
-	struct hv_cpuid_entry e[HV_MAX_CPUID];	/* ascending (function, index) */
+	struct hv_cpuid_entry e[HV_MAX_CPUID]; /* ascending (function, index) */
 };
 
 /* The table HV_GET_CPUID returns. Static per host: built once at load. */
@@ -50,9 +52,9 @@ void cpuid_set_apic_id(struct cpuid_table *t, u32 apic_id);
 
 /* State of the vCPU that CPUID mirrors. */
 struct cpuid_dynamic {
-	u64 cr4;		/* OSXSAVE, OSPKE */
-	u64 xcr0;		/* leaf 0xd sub-leaf 0: size of the enabled features */
-	bool apic_enabled;	/* leaf 1 EDX.APIC */
+	u64 cr4;	   /* OSXSAVE, OSPKE */
+	u64 xcr0;	   /* leaf 0xd sub-leaf 0: size of the enabled features */
+	bool apic_enabled; /* leaf 1 EDX.APIC */
 };
 
 /*

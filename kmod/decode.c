@@ -14,13 +14,13 @@
 #include <linux/string.h>
 #include "decode.h"
 
-#define INSN_MAX 15 /* a longer instruction is a #GP */
+#define INSN_MAX   15 /* a longer instruction is a #GP */
 
-#define REX_W	 8
-#define REX_R	 4
+#define REX_W	   8
+#define REX_R	   4
 
-#define REX_X	 2
-#define REX_B	 1
+#define REX_X	   2
+#define REX_B	   1
 
 #define NO_SEGMENT 0xff
 
@@ -127,7 +127,10 @@ static unsigned int address_size(const struct prefixes *p, enum decode_mode mode
 	return (mode == DECODE_16) != p->address_size ? 2 : 4;
 }
 
-enum { SEG_NR_SS = 2, SEG_NR_DS = 3 };
+enum {
+	SEG_NR_SS = 2,
+	SEG_NR_DS = 3
+};
 
 /* SDM Vol. 2, table "16-Bit Addressing Forms": base and index by r/m. */
 static void take_mem16(struct cursor *c, u8 modrm, struct decode_mem *m)

@@ -8,28 +8,32 @@
 
 #include <linux/types.h>
 
-enum decode_mode { DECODE_16, DECODE_32, DECODE_64 };	/* CS.D and CS.L */
+enum decode_mode {
+	DECODE_16,
+	DECODE_32,
+	DECODE_64
+}; /* CS.D and CS.L */
 
 /* Where the memory operand is. Registers by their number; -1: none. */
 struct decode_mem {
 	s8 base, index;
-	u8 scale;		/* shift of index: 0..3 */
-	u8 seg;			/* number of the segment register (ES, CS, SS, DS, FS, GS) */
-	u8 address_size;	/* 2, 4 or 8 */
+	u8 scale;	 /* shift of index: 0..3 */
+	u8 seg;		 /* number of the segment register (ES, CS, SS, DS, FS, GS) */
+	u8 address_size; /* 2, 4 or 8 */
 	bool rip_relative;
-	u64 disp;		/* sign-extended; the whole offset of A0..A3 */
+	u64 disp; /* sign-extended; the whole offset of A0..A3 */
 };
 
 struct decode_insn {
-	u8 len;			/* whole instruction, 1..15 */
-	u8 size;		/* bytes of the memory access: 1, 2, 4, 8 */
+	u8 len;	 /* whole instruction, 1..15 */
+	u8 size; /* bytes of the memory access: 1, 2, 4, 8 */
 	bool write;
-	bool immediate;		/* write: the value is imm, not a register */
-	u8 reg;			/* register number (enum hv_gpr) */
-	bool high_byte;		/* reg is AH, CH, DH or BH: bits 8..15 of reg - 4 */
-	u8 dest_size;		/* read: bytes written to reg (MOVZX/MOVSX widen) */
-	bool sign_extend;	/* read: MOVSX, MOVSXD */
-	u64 imm;		/* write: sign-extended to the operand size */
+	bool immediate;	  /* write: the value is imm, not a register */
+	u8 reg;		  /* register number (enum hv_gpr) */
+	bool high_byte;	  /* reg is AH, CH, DH or BH: bits 8..15 of reg - 4 */
+	u8 dest_size;	  /* read: bytes written to reg (MOVZX/MOVSX widen) */
+	bool sign_extend; /* read: MOVSX, MOVSXD */
+	u64 imm;	  /* write: sign-extended to the operand size */
 	struct decode_mem mem;
 };
 

@@ -5,9 +5,15 @@
  */
 #include "hv_internal.h"
 
-#define RFLAGS_IF	BIT_ULL(9)
+#define RFLAGS_IF BIT_ULL(9)
 
-enum { VECTOR_DE = 0, VECTOR_NMI = 2, VECTOR_DF = 8, VECTOR_TS = 10, VECTOR_PF = 14 };
+enum {
+	VECTOR_DE = 0,
+	VECTOR_NMI = 2,
+	VECTOR_DF = 8,
+	VECTOR_TS = 10,
+	VECTOR_PF = 14
+};
 
 static bool contributory(u8 vector)
 {
@@ -74,7 +80,7 @@ static bool inject_first(struct hv_vcpu *v)
 
 static bool inject_nmi(struct hv_vcpu *v, bool busy)
 {
-	static const struct hv_event nmi = { .type = EVENT_NMI, .vector = VECTOR_NMI };
+	static const struct hv_event nmi = {.type = EVENT_NMI, .vector = VECTOR_NMI};
 
 	if (busy || v->shadow || hv_op(nmi_masked)(v)) {
 		hv_op(nmi_window)(v);
@@ -89,7 +95,7 @@ static bool inject_nmi(struct hv_vcpu *v, bool busy)
 static void inject_interrupt(struct hv_vcpu *v, bool busy)
 {
 	int vector = lapic_deliverable(&v->lapic);
-	struct hv_event e = { .type = EVENT_INTERRUPT, .vector = vector };
+	struct hv_event e = {.type = EVENT_INTERRUPT, .vector = vector};
 
 	/* Something waits, but the task priority holds it back: tell us when that falls. */
 	hv_op(tpr_threshold)(v, vector < 0 && lapic_highest_irr(&v->lapic) >= 0);

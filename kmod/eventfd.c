@@ -14,12 +14,12 @@
 #define MAX_IRQFDS 1024
 
 struct hv_irqfd_entry {
-	struct list_head list;		/* vm->irqfds, under vm->lock */
+	struct list_head list; /* vm->irqfds, under vm->lock */
 	struct hv_vm *vm;
 	struct eventfd_ctx *ctx;
-	raw_spinlock_t lock;		/* msg; inside the eventfd's own lock */
+	raw_spinlock_t lock; /* msg; inside the eventfd's own lock */
 	struct lapic_msg msg;
-	bool closed;			/* the eventfd has no descriptor any more */
+	bool closed; /* the eventfd has no descriptor any more */
 	wait_queue_entry_t wait;
 	poll_table table;
 };
@@ -111,7 +111,7 @@ static struct hv_irqfd_entry *find(struct hv_vm *vm, struct eventfd_ctx *ctx)
 {
 	struct hv_irqfd_entry *e, *next, *found = NULL;
 
-	list_for_each_entry_safe(e, next, &vm->irqfds, list) {
+	list_for_each_entry_safe (e, next, &vm->irqfds, list) {
 		if (e->ctx == ctx)
 			found = e;
 		else if (READ_ONCE(e->closed))
@@ -163,6 +163,6 @@ void eventfd_free_irqfds(struct hv_vm *vm)
 {
 	struct hv_irqfd_entry *e, *next;
 
-	list_for_each_entry_safe(e, next, &vm->irqfds, list)
+	list_for_each_entry_safe (e, next, &vm->irqfds, list)
 		remove_entry(vm, e);
 }

@@ -10,7 +10,7 @@
 #include "hv_internal.h"
 
 /* What a guest that calls without need hears (-KVM_ENOSYS). */
-#define HYPERCALL_ENOSYS	((u64)-1000)
+#define HYPERCALL_ENOSYS ((u64)-1000)
 
 void exit_set_reason(struct hv_vcpu *v, u32 reason)
 {
@@ -25,7 +25,7 @@ void exit_skip(struct hv_vcpu *v)
 	v->gprs.rflags &= ~X86_EFLAGS_RF;
 	if (unlikely(v->gprs.rflags & X86_EFLAGS_TF)) {
 		hv_op(sync_dr)(v);
-		v->dr6 |= BIT_ULL(14);	/* BS */
+		v->dr6 |= BIT_ULL(14); /* BS */
 		hv_op(update_dr)(v);
 		event_exception(v, 1, false, 0);
 	}
@@ -162,7 +162,7 @@ int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
 int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write)
 {
 	struct hv_run *run = v->run;
-	u8 bytes[16] = { 0 };
+	u8 bytes[16] = {0};
 	int n = guest_fetch(v, bytes, HV_INSN_MAX);
 
 	if (n == -EFAULT)
@@ -368,7 +368,7 @@ void exit_complete(struct hv_vcpu *v)
 	case COMPLETE_IN:
 		data = READ_ONCE(v->run->exit.pio.data);
 		if (v->io_len == 4)
-			*rax = data;	/* a 32-bit result clears the upper half */
+			*rax = data; /* a 32-bit result clears the upper half */
 		else
 			*rax = (*rax & ~GENMASK_ULL(v->io_len * 8 - 1, 0)) |
 			       (data & GENMASK(v->io_len * 8 - 1, 0));

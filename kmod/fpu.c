@@ -17,12 +17,11 @@
 
 #include "hv_internal.h"
 
-#define GUEST_XCR0 (XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM | \
-		    XFEATURE_MASK_AVX512)
+#define GUEST_XCR0 (XFEATURE_MASK_FP | XFEATURE_MASK_SSE | XFEATURE_MASK_YMM | XFEATURE_MASK_AVX512)
 
 /* Power-up values (AMD APM Vol. 2, table 14-1; Intel SDM Vol. 1, 13.6). */
-#define FCW_RESET	0x037f
-#define MXCSR_RESET	0x1f80
+#define FCW_RESET   0x037f
+#define MXCSR_RESET 0x1f80
 
 static u32 mxcsr_mask;
 
@@ -83,14 +82,18 @@ void fpu_reset(struct hv_vcpu *v)
 
 static void load(const struct xregs_state *x)
 {
-	asm volatile("xrstor64 %0" : : "m"(*x), "a"((u32)hv_host.guest_xcr0),
-		     "d"((u32)(hv_host.guest_xcr0 >> 32)) : "memory");
+	asm volatile("xrstor64 %0"
+		     :
+		     : "m"(*x), "a"((u32)hv_host.guest_xcr0), "d"((u32)(hv_host.guest_xcr0 >> 32))
+		     : "memory");
 }
 
 static void save(struct xregs_state *x)
 {
-	asm volatile("xsave64 %0" : "+m"(*x) : "a"((u32)hv_host.guest_xcr0),
-		     "d"((u32)(hv_host.guest_xcr0 >> 32)) : "memory");
+	asm volatile("xsave64 %0"
+		     : "+m"(*x)
+		     : "a"((u32)hv_host.guest_xcr0), "d"((u32)(hv_host.guest_xcr0 >> 32))
+		     : "memory");
 }
 
 /* Entering the loop: disables preemption until fpu_put(). */

@@ -9,14 +9,14 @@
 
 #include "hv_internal.h"
 
-#define CR0_PG		BIT_ULL(31)
-#define CR4_PSE		BIT_ULL(4)
-#define CR4_PAE		BIT_ULL(5)
-#define CR4_LA57	BIT_ULL(12)
-#define EFER_LMA_BIT	BIT_ULL(10)
-#define PTE_P		BIT_ULL(0)
-#define PTE_PS		BIT_ULL(7)
-#define PTE_ADDR	0x000ffffffffff000ULL
+#define CR0_PG	     BIT_ULL(31)
+#define CR4_PSE	     BIT_ULL(4)
+#define CR4_PAE	     BIT_ULL(5)
+#define CR4_LA57     BIT_ULL(12)
+#define EFER_LMA_BIT BIT_ULL(10)
+#define PTE_P	     BIT_ULL(0)
+#define PTE_PS	     BIT_ULL(7)
+#define PTE_ADDR     0x000ffffffffff000ULL
 
 static void __user *find_hva(struct hv_vcpu *v, u64 gpa, bool write)
 {
@@ -105,8 +105,8 @@ int guest_translate(struct hv_vcpu *v, u64 gva, u64 *gpa)
 			return r;
 		if (!(entry & PTE_P))
 			return GUEST_NO_PAGE;
-		if (levels == 0 || (entry & PTE_PS && levels <= (lma ? 2 : 1) &&
-				    (pae || v->cr4 & CR4_PSE))) {
+		if (levels == 0 ||
+		    (entry & PTE_PS && levels <= (lma ? 2 : 1) && (pae || v->cr4 & CR4_PSE))) {
 			offset_mask = (1ULL << shift) - 1;
 			/* A 4 MiB page of 32-bit paging: address bits 39:32 in 20:13. */
 			if (!pae && levels == 1)

@@ -43,7 +43,7 @@ enum hv_event_type {
 };
 
 struct hv_event {
-	u8 type;			/* enum hv_event_type */
+	u8 type; /* enum hv_event_type */
 	u8 vector;
 	bool has_error;
 	u32 error;
@@ -51,24 +51,24 @@ struct hv_event {
 
 /* Work for a vCPU: a bit here, a barrier, a kick. */
 enum hv_request {
-	REQ_EVENT,			/* look for interrupts, NMIs, INIT, SIPI */
-	REQ_TLB_FLUSH,			/* the stage-2 tables lost a mapping */
-	REQ_CLOCK,			/* refresh the paravirtual clock */
-	REQ_NMI,			/* an NMI arrived */
-	REQ_INIT,			/* an INIT arrived */
-	REQ_SIPI,			/* a SIPI arrived: vcpu->sipi_vector */
-	REQ_DEAD,			/* the VM is broken: leave with an error */
+	REQ_EVENT,     /* look for interrupts, NMIs, INIT, SIPI */
+	REQ_TLB_FLUSH, /* the stage-2 tables lost a mapping */
+	REQ_CLOCK,     /* refresh the paravirtual clock */
+	REQ_NMI,       /* an NMI arrived */
+	REQ_INIT,      /* an INIT arrived */
+	REQ_SIPI,      /* a SIPI arrived: vcpu->sipi_vector */
+	REQ_DEAD,      /* the VM is broken: leave with an error */
 };
 
 enum hv_vcpu_mode {
 	VCPU_OUTSIDE,
-	VCPU_IN_GUEST,			/* entering or in the guest: needs an IPI to notice */
+	VCPU_IN_GUEST, /* entering or in the guest: needs an IPI to notice */
 };
 
 /* What HV_RUN must still do for the instruction that exited to user space. */
 enum hv_completion {
 	COMPLETE_NONE,
-	COMPLETE_SKIP,			/* OUT, MMIO write */
+	COMPLETE_SKIP, /* OUT, MMIO write */
 	COMPLETE_IN,
 	COMPLETE_MMIO_READ,
 };
@@ -81,47 +81,47 @@ struct hv_pgcache {
 	void *page[HV_PGCACHE_PAGES];
 };
 
-#define HV_MTRR_MSRS 28			/* 8 pairs, 11 fixed, default type */
+#define HV_MTRR_MSRS 28 /* 8 pairs, 11 fixed, default type */
 
 struct hv_vcpu {
-	struct hv_vm *vm;		/* (c) */
-	u32 id;				/* (c) vCPU id and APIC id */
-	int cpu;			/* (v) CPU of the last entry; -1: none yet */
-	struct mutex lock;		/* held by HV_RUN and every register access */
-	struct hv_run *run;		/* (c) shared with user space: hostile */
+	struct hv_vm *vm;   /* (c) */
+	u32 id;		    /* (c) vCPU id and APIC id */
+	int cpu;	    /* (v) CPU of the last entry; -1: none yet */
+	struct mutex lock;  /* held by HV_RUN and every register access */
+	struct hv_run *run; /* (c) shared with user space: hostile */
 
 	/* Registers outside the guest. The rest lives in the backend. */
-	struct hv_gprs gprs;		/* (v) */
-	u64 next_rip;			/* (v) set by the backend for skippable exits */
-	u64 cr0, cr4, efer, xcr0;	/* (v) as the guest sees them */
-	u64 cr2;			/* (v) */
-	u64 dr[4], dr6, dr7;		/* (v) */
-	bool dr_live;			/* (v) the guest's DR0-3 are in the CPU in the loop */
-	u8 shadow;			/* (v) interrupt shadow */
+	struct hv_gprs gprs;	  /* (v) */
+	u64 next_rip;		  /* (v) set by the backend for skippable exits */
+	u64 cr0, cr4, efer, xcr0; /* (v) as the guest sees them */
+	u64 cr2;		  /* (v) */
+	u64 dr[4], dr6, dr7;	  /* (v) */
+	bool dr_live;		  /* (v) the guest's DR0-3 are in the CPU in the loop */
+	u8 shadow;		  /* (v) interrupt shadow */
 
-	unsigned long requests;		/* (a) bits of enum hv_request */
-	int mode;			/* (a) enum hv_vcpu_mode */
-	struct rcuwait wait;		/* (a) sleeping in HLT or for INIT/SIPI */
-	u8 sipi_vector;			/* (a) */
+	unsigned long requests; /* (a) bits of enum hv_request */
+	int mode;		/* (a) enum hv_vcpu_mode */
+	struct rcuwait wait;	/* (a) sleeping in HLT or for INIT/SIPI */
+	u8 sipi_vector;		/* (a) */
 
 	/* Events (v) */
-	struct hv_event inject;		/* delivery was cut short: do it again */
-	struct hv_event exception;	/* to be delivered next */
-	bool scan;			/* look for deliverable interrupts at the next entry */
+	struct hv_event inject;	   /* delivery was cut short: do it again */
+	struct hv_event exception; /* to be delivered next */
+	bool scan;		   /* look for deliverable interrupts at the next entry */
 	bool nmi_pending;
-	bool intr_exit;			/* the last exit was a host interrupt */
-	u8 mp_state;			/* enum hv_mp_state */
+	bool intr_exit; /* the last exit was a host interrupt */
+	u8 mp_state;	/* enum hv_mp_state */
 
-	struct lapic lapic;		/* see lapic.h */
-	struct hrtimer timer;		/* (v) arms; the callback only posts */
-	u64 timer_period_ns;		/* (v) periodic mode, clamped; read by the callback */
+	struct lapic lapic;   /* see lapic.h */
+	struct hrtimer timer; /* (v) arms; the callback only posts */
+	u64 timer_period_ns;  /* (v) periodic mode, clamped; read by the callback */
 
 	/* Completion of the last exit to user space (v) */
-	u8 complete;			/* enum hv_completion */
+	u8 complete; /* enum hv_completion */
 	u8 io_len;
-	u64 complete_rip;		/* of the instruction to be completed */
-	bool exit_on_hlt;		/* HV_RUN_EXIT_HLT of this HV_RUN */
-	u64 exit_groups;		/* register groups that go with this exit */
+	u64 complete_rip; /* of the instruction to be completed */
+	bool exit_on_hlt; /* HV_RUN_EXIT_HLT of this HV_RUN */
+	u64 exit_groups;  /* register groups that go with this exit */
 	struct decode_insn insn;
 
 	/* MSRs that only the core knows (v) */
@@ -136,16 +136,16 @@ struct hv_vcpu {
 	/* CPUID and what follows from it; fixed at the first HV_RUN (v) */
 	struct cpuid_table cpuid;
 	u64 cr4_allowed, efer_allowed, xcr0_allowed;
-	u64 gpa_mask;			/* address bits the guest may use */
+	u64 gpa_mask; /* address bits the guest may use */
 	bool has_run;
 
-	struct xregs_state *xstate;	/* (v) guest xstate while outside the loop */
-	struct hv_pgcache pgcache;	/* (v) */
-	unsigned int slot_hint;		/* (v) index of the last slot found */
-	u64 slow_gpa;			/* (v) EXIT_SLEEP: bring this in; ~0: nothing */
-	bool slow_write;		/* (v) ...for writing */
+	struct xregs_state *xstate; /* (v) guest xstate while outside the loop */
+	struct hv_pgcache pgcache;  /* (v) */
+	unsigned int slot_hint;	    /* (v) index of the last slot found */
+	u64 slow_gpa;		    /* (v) EXIT_SLEEP: bring this in; ~0: nothing */
+	bool slow_write;	    /* (v) ...for writing */
 
-	void *arch;			/* (c) the backend's part */
+	void *arch; /* (c) the backend's part */
 };
 
 struct hv_slot_entry {
@@ -166,30 +166,30 @@ struct hv_irqfd_entry;
 struct hv_iobus;
 
 struct hv_vm {
-	struct kref ref;		/* the VM's descriptor and one per vCPU descriptor */
-	struct mm_struct *mm;		/* (c) */
-	struct mutex lock;		/* creation and configuration */
-	struct hv_vcpu *vcpus[HV_MAX_VCPUS];	/* set once with release, under (m) */
-	unsigned int nr_vcpus;		/* (m) highest id + 1; read locklessly */
-	struct hv_slots __rcu *slots;	/* (s) */
-	struct hv_iobus __rcu *iobus;	/* (s) */
-	struct list_head irqfds;	/* (m) */
-	unsigned int nr_irqfds;		/* (m) */
+	struct kref ref;		     /* the VM's descriptor and one per vCPU descriptor */
+	struct mm_struct *mm;		     /* (c) */
+	struct mutex lock;		     /* creation and configuration */
+	struct hv_vcpu *vcpus[HV_MAX_VCPUS]; /* set once with release, under (m) */
+	unsigned int nr_vcpus;		     /* (m) highest id + 1; read locklessly */
+	struct hv_slots __rcu *slots;	     /* (s) */
+	struct hv_iobus __rcu *iobus;	     /* (s) */
+	struct list_head irqfds;	     /* (m) */
+	unsigned int nr_irqfds;		     /* (m) */
 
 	/* Stage 2 */
 	raw_spinlock_t s2_lock;
-	void *s2_root;			/* (c) the table; its entries (p) */
-	u64 s2_root_pa;			/* (c) */
-	unsigned long notifier_seq;	/* (p) */
-	unsigned int notifier_count;	/* (p) invalidations under way */
+	void *s2_root;		     /* (c) the table; its entries (p) */
+	u64 s2_root_pa;		     /* (c) */
+	unsigned long notifier_seq;  /* (p) */
+	unsigned int notifier_count; /* (p) invalidations under way */
 	struct mmu_notifier notifier;
-	bool dead;			/* (a) set once */
+	bool dead; /* (a) set once */
 
 	/* Clock */
-	u64 clock_tsc;			/* (c) host TSC at creation... */
-	u64 clock_ns;			/* (c) ...and CLOCK_BOOTTIME then */
-	u64 tsc_offset;			/* (m) that new vCPUs start with */
-	u64 lowest_rr;			/* (a) round robin of lowest-priority messages */
+	u64 clock_tsc;	/* (c) host TSC at creation... */
+	u64 clock_ns;	/* (c) ...and CLOCK_BOOTTIME then */
+	u64 tsc_offset; /* (m) that new vCPUs start with */
+	u64 lowest_rr;	/* (a) round robin of lowest-priority messages */
 };
 
 /* ------------------------------------------------------------------------- */
@@ -197,18 +197,18 @@ struct hv_vm {
 
 /* Bits of stage-2 entries, for stage2.c. All formats have 4 KiB tables of 512. */
 struct hv_s2_format {
-	u64 table;			/* an entry that points to a table */
-	u64 leaf;			/* a readable, executable page */
+	u64 table; /* an entry that points to a table */
+	u64 leaf;  /* a readable, executable page */
 	u64 write;
-	u64 large;			/* with leaf, at the 2 MiB level */
-	u64 accessed;			/* 0: the format has none */
-	u64 present;			/* any of these: the entry is in use */
+	u64 large;    /* with leaf, at the 2 MiB level */
+	u64 accessed; /* 0: the format has none */
+	u64 present;  /* any of these: the entry is in use */
 };
 
 /* Registers that live in the backend's control block. */
 struct hv_ops {
 	const struct hv_s2_format *s2;
-	u32 backend;			/* enum hv_backend */
+	u32 backend; /* enum hv_backend */
 
 	/* Module load: 0, or an errno after one line in the log. */
 	int (*setup)(void);
@@ -261,14 +261,22 @@ struct hv_ops {
 };
 
 /* Order of seg in seg_base(): the encoding of segment registers. */
-enum hv_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS };
+enum hv_seg {
+	SEG_ES,
+	SEG_CS,
+	SEG_SS,
+	SEG_DS,
+	SEG_FS,
+	SEG_GS
+};
 
-#define HV_OPS_LIST(OP) \
-	OP(vcpu_create) OP(vcpu_free) OP(vcpu_reset) OP(load) OP(put) OP(enter) \
-	OP(handle_exit) OP(inject) OP(interrupt_window) OP(nmi_window) OP(nmi_masked) \
-	OP(set_nmi_masked) OP(update_cr) OP(update_dr) OP(sync_dr) OP(read_cr3) OP(cpl) \
-	OP(code_mode) OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr) \
-	OP(update_tsc_offset) OP(flush_tlb) OP(tpr_threshold)
+#define HV_OPS_LIST(OP)                                                                            \
+	OP(vcpu_create)                                                                            \
+	OP(vcpu_free) OP(vcpu_reset) OP(load) OP(put) OP(enter) OP(handle_exit) OP(inject)         \
+		OP(interrupt_window) OP(nmi_window) OP(nmi_masked) OP(set_nmi_masked)              \
+			OP(update_cr) OP(update_dr) OP(sync_dr) OP(read_cr3) OP(cpl) OP(code_mode) \
+				OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr)   \
+					OP(update_tsc_offset) OP(flush_tlb) OP(tpr_threshold)
 
 #define HV_DECLARE_OP(name) DECLARE_STATIC_CALL(hv_##name, *(((struct hv_ops *)0)->name));
 HV_OPS_LIST(HV_DECLARE_OP)
@@ -281,13 +289,13 @@ extern const struct hv_ops svm_ops;
 /* Facts of this host, set at load. */
 extern struct hv_host {
 	const struct hv_ops *ops;
-	u64 xcr0;			/* host's XCR0 */
-	u64 guest_xcr0;			/* bits guests may set */
+	u64 xcr0;	/* host's XCR0 */
+	u64 guest_xcr0; /* bits guests may set */
 	u32 xsave_size;
 	u32 gpa_bits;
-	u64 xss;			/* host's IA32_XSS */
-	bool has_tsc_aux;		/* RDTSCP or RDPID */
-	struct cpuid_table cpuid;	/* what guests may have */
+	u64 xss;		  /* host's IA32_XSS */
+	bool has_tsc_aux;	  /* RDTSCP or RDPID */
+	struct cpuid_table cpuid; /* what guests may have */
 } hv_host;
 
 /* ------------------------------------------------------------------------- */
@@ -363,9 +371,9 @@ void event_take_requests(struct hv_vcpu *v);
 bool event_wakes(struct hv_vcpu *v);
 
 /* exit.c. What to do after an exit; a negative errno ends HV_RUN with it. */
-#define EXIT_USER	0		/* the run page says why */
-#define EXIT_AGAIN	1		/* enter the guest again */
-#define EXIT_SLEEP	2		/* leave the atomic loop, bring in vcpu->slow_gpa or sleep */
+#define EXIT_USER  0 /* the run page says why */
+#define EXIT_AGAIN 1 /* enter the guest again */
+#define EXIT_SLEEP 2 /* leave the atomic loop, bring in vcpu->slow_gpa or sleep */
 int exit_cpuid(struct hv_vcpu *v);
 int exit_rdmsr(struct hv_vcpu *v);
 int exit_wrmsr(struct hv_vcpu *v);
@@ -375,10 +383,10 @@ int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in);
 int exit_pio_string(struct hv_vcpu *v, u16 port, bool in);
 int exit_shutdown(struct hv_vcpu *v);
 int exit_error(struct hv_vcpu *v, u32 code, u64 reason, u64 info0, u64 info1);
-#define EXIT_FAULT_WRITE	(1U << 0)
-#define EXIT_FAULT_FETCH	(1U << 1)
-#define EXIT_FAULT_WALK		(1U << 2)	/* on the guest's page tables */
-#define EXIT_FAULT_EVENT	(1U << 3)	/* while delivering an event */
+#define EXIT_FAULT_WRITE (1U << 0)
+#define EXIT_FAULT_FETCH (1U << 1)
+#define EXIT_FAULT_WALK	 (1U << 2) /* on the guest's page tables */
+#define EXIT_FAULT_EVENT (1U << 3) /* while delivering an event */
 int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags);
 int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write);
 int exit_eoi(struct hv_vcpu *v);
@@ -389,7 +397,10 @@ void exit_skip(struct hv_vcpu *v);
 void exit_set_reason(struct hv_vcpu *v, u32 reason);
 
 /* msr.c */
-enum msr_result { MSR_OK, MSR_GP };
+enum msr_result {
+	MSR_OK,
+	MSR_GP
+};
 enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value);
 enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value);
 void msr_reset(struct hv_vcpu *v);
@@ -409,11 +420,11 @@ const struct hv_slot_entry *slot_find_in(const struct hv_slots *s, u64 gfn);
 int stage2_init(struct hv_vm *vm);
 void stage2_destroy(struct hv_vm *vm);
 enum stage2_result {
-	S2_OK,				/* mapped: enter again */
-	S2_RETRY,			/* raced with an invalidation: enter again */
-	S2_SLEEP,			/* needs stage2_fault_slow() outside the loop */
-	S2_MMIO,			/* no slot, or a write to a read-only one */
-	S2_BAD,				/* the slot's host memory is gone */
+	S2_OK,	  /* mapped: enter again */
+	S2_RETRY, /* raced with an invalidation: enter again */
+	S2_SLEEP, /* needs stage2_fault_slow() outside the loop */
+	S2_MMIO,  /* no slot, or a write to a read-only one */
+	S2_BAD,	  /* the slot's host memory is gone */
 };
 enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write);
 enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write);
@@ -425,8 +436,8 @@ void stage2_unmap(struct hv_vm *vm, u64 gfn, u64 npages);
 /* guest.c: preemption may be off; -EFAULT: not mapped now (host page absent) */
 int guest_read(struct hv_vcpu *v, u64 gpa, void *buf, unsigned int len);
 int guest_write(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len);
-#define GUEST_NO_SLOT	(-ENXIO)
-#define GUEST_NO_PAGE	(-EADDRNOTAVAIL)	/* not mapped by the guest's own tables */
+#define GUEST_NO_SLOT (-ENXIO)
+#define GUEST_NO_PAGE (-EADDRNOTAVAIL) /* not mapped by the guest's own tables */
 int guest_translate(struct hv_vcpu *v, u64 gva, u64 *gpa);
 /* Instruction bytes at CS:RIP: how many were read (up to 15), or an error. */
 int guest_fetch(struct hv_vcpu *v, u8 *buf, unsigned int max);
@@ -474,8 +485,8 @@ void fpu_sync_xcr0(struct hv_vcpu *v);
 int fpu_get_image(struct hv_vcpu *v, void __user *dst, u32 len);
 int fpu_set_image(struct hv_vcpu *v, const void __user *src, u32 len);
 
-#define hv_for_each_vcpu(vm, i, v)                                                                 \
-	for ((i) = 0; (i) < READ_ONCE((vm)->nr_vcpus); (i)++)                                      \
+#define hv_for_each_vcpu(vm, i, v)                            \
+	for ((i) = 0; (i) < READ_ONCE((vm)->nr_vcpus); (i)++) \
 		if (((v) = smp_load_acquire(&(vm)->vcpus[i])) != NULL)
 
 #endif

@@ -18,7 +18,7 @@ struct entry {
 	u64 addr;
 	u64 datamatch;
 	struct eventfd_ctx *ctx;
-	u8 len;			/* 0: any */
+	u8 len; /* 0: any */
 	bool pio;
 	bool match;
 };
@@ -74,8 +74,8 @@ bool iobus_write(struct hv_vm *vm, bool pio, u64 addr, unsigned int len, u64 val
 
 static bool same(const struct entry *a, const struct entry *b)
 {
-	return a->pio == b->pio && a->addr == b->addr && a->len == b->len &&
-	       a->match == b->match && (!a->match || a->datamatch == b->datamatch);
+	return a->pio == b->pio && a->addr == b->addr && a->len == b->len && a->match == b->match &&
+	       (!a->match || a->datamatch == b->datamatch);
 }
 
 static int check(const struct hv_ioeventfd *i)
@@ -86,8 +86,8 @@ static int check(const struct hv_ioeventfd *i)
 		return -EINVAL;
 	if (i->len != 0 && i->len != 1 && i->len != 2 && i->len != 4 && i->len != 8)
 		return -EINVAL;
-	if (i->flags & HV_IOEVENTFD_PIO && (i->len == 8 || i->addr + i->len > 0x10000 ||
-					    i->addr > 0xffff))
+	if (i->flags & HV_IOEVENTFD_PIO &&
+	    (i->len == 8 || i->addr + i->len > 0x10000 || i->addr > 0xffff))
 		return -EINVAL;
 	if (i->flags & HV_IOEVENTFD_DATAMATCH && !i->len)
 		return -EINVAL;

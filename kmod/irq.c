@@ -18,7 +18,7 @@ static bool deliver_one(struct hv_vcpu *v, const struct lapic_msg *msg)
 		if (!lapic_post(&v->lapic, msg->vector, msg->level, &pending))
 			return false;
 		if (pending)
-			return true;	/* coalesced: who posted it first has kicked */
+			return true; /* coalesced: who posted it first has kicked */
 		vcpu_request(v, REQ_EVENT);
 		break;
 	case LAPIC_DM_NMI:
@@ -63,19 +63,19 @@ int irq_deliver(struct hv_vm *vm, const struct lapic_msg *msg, struct hv_vcpu *f
 		return v ? deliver_one(v, msg) : 0;
 	}
 	if (msg->delivery != LAPIC_DM_LOWEST) {
-		hv_for_each_vcpu(vm, i, v)
+		hv_for_each_vcpu (vm, i, v)
 			if (lapic_match(&v->lapic, msg, v == from))
 				n += deliver_one(v, msg);
 		return n;
 	}
 
 	/* Lowest priority: one of those that match, by turns. */
-	hv_for_each_vcpu(vm, i, v)
+	hv_for_each_vcpu (vm, i, v)
 		matches += lapic_match(&v->lapic, msg, v == from);
 	if (!matches)
 		return 0;
 	turn = (unsigned long)vm->lowest_rr++ % matches;
-	hv_for_each_vcpu(vm, i, v)
+	hv_for_each_vcpu (vm, i, v)
 		if (lapic_match(&v->lapic, msg, v == from) && turn-- == 0)
 			return deliver_one(v, msg);
 	return 0;

@@ -42,10 +42,10 @@ enum lapic_reg {
 };
 
 /* IA32_APIC_BASE */
-#define LAPIC_BASE_BSP		(1ULL << 8)
-#define LAPIC_BASE_X2APIC	(1ULL << 10)
-#define LAPIC_BASE_ENABLE	(1ULL << 11)
-#define LAPIC_BASE_DEFAULT	0xfee00000ULL
+#define LAPIC_BASE_BSP	   (1ULL << 8)
+#define LAPIC_BASE_X2APIC  (1ULL << 10)
+#define LAPIC_BASE_ENABLE  (1ULL << 11)
+#define LAPIC_BASE_DEFAULT 0xfee00000ULL
 
 /* Delivery modes of an ICR, an MSI's data and an LVT entry */
 enum lapic_delivery {
@@ -60,44 +60,44 @@ enum lapic_delivery {
 
 /* An interrupt message, wherever it came from. */
 struct lapic_msg {
-	u32 dest;			/* APIC id, logical destination or broadcast */
+	u32 dest; /* APIC id, logical destination or broadcast */
 	u8 vector;
-	u8 delivery;			/* enum lapic_delivery */
-	u8 shorthand;			/* 0 none, 1 self, 2 all, 3 all but self */
-	bool logical;			/* destination mode */
-	bool level;			/* trigger mode */
-	bool assert;			/* level field of an ICR (false: INIT de-assert) */
-	bool x2apic;			/* dest is 32 bits wide */
+	u8 delivery;  /* enum lapic_delivery */
+	u8 shorthand; /* 0 none, 1 self, 2 all, 3 all but self */
+	bool logical; /* destination mode */
+	bool level;   /* trigger mode */
+	bool assert;  /* level field of an ICR (false: INIT de-assert) */
+	bool x2apic;  /* dest is 32 bits wide */
 };
 
 /* What a register write asks of the caller (a set of bits). */
-#define LAPIC_DO_ICR	(1U << 0)	/* send the message in lapic_icr_msg() */
-#define LAPIC_DO_TIMER	(1U << 1)	/* timer registers changed: re-arm */
-#define LAPIC_DO_EOI	(1U << 2)	/* EOI of a level interrupt: eoi_vector */
-#define LAPIC_DO_SCAN	(1U << 3)	/* a pending interrupt may be deliverable now */
-#define LAPIC_DO_GP	(1U << 4)	/* x2APIC: #GP, nothing changed */
+#define LAPIC_DO_ICR   (1U << 0) /* send the message in lapic_icr_msg() */
+#define LAPIC_DO_TIMER (1U << 1) /* timer registers changed: re-arm */
+#define LAPIC_DO_EOI   (1U << 2) /* EOI of a level interrupt: eoi_vector */
+#define LAPIC_DO_SCAN  (1U << 3) /* a pending interrupt may be deliverable now */
+#define LAPIC_DO_GP    (1U << 4) /* x2APIC: #GP, nothing changed */
 
 struct lapic {
 	/*
 	 * (v) only the thread that runs the vCPU; (a) atomic, any context.
 	 */
-	u64 base;			/* (v) IA32_APIC_BASE */
-	u32 id;				/* (v) initial APIC id = vCPU id */
-	u32 regs[64];			/* (v) by offset / 16; ISR, TMR and IRR are below */
-	DECLARE_BITMAP(isr, 256);	/* (v) */
-	DECLARE_BITMAP(irr, 256);	/* (a) */
-	DECLARE_BITMAP(tmr, 256);	/* (a) */
-	unsigned long errors;		/* (a) ESR bits that software has not latched yet */
-	u64 icr;			/* (v) x2APIC's 64-bit ICR; xAPIC's two halves too */
-	u64 tsc_deadline;		/* (v) guest TSC; 0: disarmed */
-	u8 eoi_vector;			/* (v) of the last LAPIC_DO_EOI */
+	u64 base;		  /* (v) IA32_APIC_BASE */
+	u32 id;			  /* (v) initial APIC id = vCPU id */
+	u32 regs[64];		  /* (v) by offset / 16; ISR, TMR and IRR are below */
+	DECLARE_BITMAP(isr, 256); /* (v) */
+	DECLARE_BITMAP(irr, 256); /* (a) */
+	DECLARE_BITMAP(tmr, 256); /* (a) */
+	unsigned long errors;	  /* (a) ESR bits that software has not latched yet */
+	u64 icr;		  /* (v) x2APIC's 64-bit ICR; xAPIC's two halves too */
+	u64 tsc_deadline;	  /* (v) guest TSC; 0: disarmed */
+	u8 eoi_vector;		  /* (v) of the last LAPIC_DO_EOI */
 	/*
 	 * The timer in its own ticks is the caller's (it knows the time): it
 	 * stores here when the current count began and reads it back: the time
 	 * of a LAPIC_DO_TIMER (0 if lapic_timer_period_ns() is), then, at each
 	 * expiry, one period more in periodic mode and 0 in one-shot mode.
 	 */
-	u64 timer_start_ns;		/* (v) when the count began; 0: stopped */
+	u64 timer_start_ns; /* (v) when the count began; 0: stopped */
 };
 
 /* Power-up or INIT state; the latter keeps id and base. */
@@ -176,7 +176,11 @@ bool lapic_lvt_msg(const struct lapic *l, enum lapic_reg lvt, struct lapic_msg *
 
 /* Timer modes of LVT_TIMER, and the length of one period in nanoseconds (0: stopped).
  * The bus clock is 1 GHz. */
-enum lapic_timer_mode { APIC_TIMER_ONESHOT = 0, APIC_TIMER_PERIODIC = 1, APIC_TIMER_DEADLINE = 2 };
+enum lapic_timer_mode {
+	APIC_TIMER_ONESHOT = 0,
+	APIC_TIMER_PERIODIC = 1,
+	APIC_TIMER_DEADLINE = 2
+};
 
 static inline enum lapic_timer_mode lapic_timer_mode(const struct lapic *l)
 {

@@ -176,8 +176,7 @@ static long system_get_caps(void __user *arg)
 		return -EINVAL;
 	if (size > PAGE_SIZE)
 		return -E2BIG;
-	if (size > sizeof(caps) &&
-	    clear_user((u8 __user *)arg + sizeof(caps), size - sizeof(caps)))
+	if (size > sizeof(caps) && clear_user((u8 __user *)arg + sizeof(caps), size - sizeof(caps)))
 		return -EFAULT;
 	if (copy_to_user(arg, &caps, min_t(size_t, size, sizeof(caps))))
 		return -EFAULT;
@@ -259,7 +258,7 @@ static void bind_ops(const struct hv_ops *ops)
 
 static int __init hv_init(void)
 {
-	struct cpuid_host host = { .read = read_host_cpuid };
+	struct cpuid_host host = {.read = read_host_cpuid};
 	int r;
 
 	hv_host.ops = &svm_ops;

@@ -55,8 +55,8 @@ static int check(const struct hv_slot *s)
 		return -EINVAL;
 	if (s->gpa + s->len < s->gpa || s->gpa + s->len > 1ULL << hv_host.gpa_bits)
 		return -EINVAL;
-	if (s->len && (s->hva + s->len < s->hva ||
-		       !access_ok((void __user *)(unsigned long)s->hva, s->len)))
+	if (s->len &&
+	    (s->hva + s->len < s->hva || !access_ok((void __user *)(unsigned long)s->hva, s->len)))
 		return -EINVAL;
 	return 0;
 }
@@ -77,7 +77,7 @@ int slot_set(struct hv_vm *vm, const struct hv_slot *s)
 		.flags = s->flags,
 	};
 	const struct hv_slot_entry *old = NULL;
-	struct hv_slot_entry gone = { 0 };
+	struct hv_slot_entry gone = {0};
 	struct hv_slots *cur, *next;
 	unsigned int i, n = 0;
 	int r = check(s);

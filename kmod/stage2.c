@@ -16,11 +16,11 @@
 
 #include "hv_internal.h"
 
-#define S2_LEVELS	4
-#define S2_INDEX_BITS	9
-#define S2_ENTRIES	(1U << S2_INDEX_BITS)
-#define S2_ADDR_MASK	0x000ffffffffff000ULL
-#define S2_LARGE_PAGES	(1ULL << S2_INDEX_BITS)	/* 4 KiB pages in a large one */
+#define S2_LEVELS      4
+#define S2_INDEX_BITS  9
+#define S2_ENTRIES     (1U << S2_INDEX_BITS)
+#define S2_ADDR_MASK   0x000ffffffffff000ULL
+#define S2_LARGE_PAGES (1ULL << S2_INDEX_BITS) /* 4 KiB pages in a large one */
 
 static inline unsigned int s2_index(u64 gfn, int level)
 {
@@ -127,7 +127,7 @@ static void flush_all(struct hv_vm *vm)
 	bool have_mask = zalloc_cpumask_var(&mask, GFP_ATOMIC);
 
 	preempt_disable();
-	hv_for_each_vcpu(vm, i, v) {
+	hv_for_each_vcpu (vm, i, v) {
 		int cpu;
 
 		vcpu_request(v, REQ_TLB_FLUSH);
@@ -280,8 +280,7 @@ static int notifier_clear_flush_young(struct mmu_notifier *mn, struct mm_struct 
 	return for_each_hva_range(container_of(mn, struct hv_vm, notifier), start, end, age_clear);
 }
 
-static int notifier_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
-			       unsigned long address)
+static int notifier_test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long address)
 {
 	return for_each_hva_range(container_of(mn, struct hv_vm, notifier), address,
 				  address + PAGE_SIZE, age_test);
@@ -391,7 +390,7 @@ static bool map_locked(struct hv_vcpu *v, u64 gfn, u64 pfn, bool writable, bool 
 		} else if ((old & S2_ADDR_MASK) != (entry & S2_ADDR_MASK)) {
 			*flush = true;
 		} else if (old & f->write) {
-			return true;	/* another vCPU was here first */
+			return true; /* another vCPU was here first */
 		}
 	}
 	WRITE_ONCE(*slot, entry);
@@ -488,7 +487,8 @@ enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write)
 		return S2_MMIO;
 	hva = slot.hva + ((gfn - slot.gfn) << PAGE_SHIFT);
 
-	n = get_user_pages_unlocked(hva, 1, &page, write ? FOLL_WRITE | FOLL_HWPOISON : FOLL_HWPOISON);
+	n = get_user_pages_unlocked(hva, 1, &page,
+				    write ? FOLL_WRITE | FOLL_HWPOISON : FOLL_HWPOISON);
 	if (n == -EINTR || n == -EAGAIN || (n < 0 && fatal_signal_pending(current)))
 		return S2_RETRY;
 	if (n != 1)

@@ -12,13 +12,14 @@
 
 #include "hv_internal.h"
 
-#define CR0_DEFINED (X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
-		     X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
+#define CR0_DEFINED                                                                    \
+	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
+	 X86_CR0_WP | X86_CR0_AM | X86_CR0_NW | X86_CR0_CD | X86_CR0_PG)
 
 /* Always there on a 64-bit processor. */
-#define CR4_BASE (X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | \
-		  X86_CR4_PAE | X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | \
-		  X86_CR4_OSXMMEXCPT)
+#define CR4_BASE                                                                            \
+	(X86_CR4_VME | X86_CR4_PVI | X86_CR4_TSD | X86_CR4_DE | X86_CR4_PSE | X86_CR4_PAE | \
+	 X86_CR4_MCE | X86_CR4_PGE | X86_CR4_PCE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT)
 
 /* ------------------------------------------------------------------------- */
 /* Rules                                                                      */
@@ -97,13 +98,12 @@ bool state_write_cr4(struct hv_vcpu *v, u64 cr4)
 		if (!(cr4 & X86_CR4_PAE) || changed & X86_CR4_LA57)
 			return false;
 	}
-	if (changed & cr4 & X86_CR4_PCIDE &&
-	    (!(v->efer & EFER_LMA) || hv_op(read_cr3)(v) & 0xfff))
+	if (changed & cr4 & X86_CR4_PCIDE && (!(v->efer & EFER_LMA) || hv_op(read_cr3)(v) & 0xfff))
 		return false;
 	v->cr4 = cr4;
 	hv_op(update_cr)(v);
-	if (changed & (X86_CR4_PAE | X86_CR4_PSE | X86_CR4_PGE | X86_CR4_SMEP | X86_CR4_SMAP |
-		       X86_CR4_PCIDE))
+	if (changed &
+	    (X86_CR4_PAE | X86_CR4_PSE | X86_CR4_PGE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PCIDE))
 		hv_op(flush_tlb)(v);
 	return true;
 }
@@ -136,7 +136,8 @@ bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0)
 	return true;
 }
 
-static u64 if_has(const struct hv_vcpu *v, u32 function, unsigned int reg, unsigned int bit, u64 mask)
+static u64 if_has(const struct hv_vcpu *v, u32 function, unsigned int reg, unsigned int bit,
+		  u64 mask)
 {
 	return cpuid_has(&v->cpuid, function, 0, reg, bit) ? mask : 0;
 }
@@ -145,44 +146,43 @@ static u64 if_has(const struct hv_vcpu *v, u32 function, unsigned int reg, unsig
 void state_cpuid_changed(struct hv_vcpu *v)
 {
 	struct cpuid_leaf r;
-	struct cpuid_dynamic dyn = { 0 };
+	struct cpuid_dynamic dyn = {0};
 	bool has_xsave = cpuid_has(&v->cpuid, 1, 0, 2, 26);
 
-	v->cr4_allowed = CR4_BASE |
-		if_has(v, 1, 2, 17, X86_CR4_PCIDE) |
-		if_has(v, 1, 2, 26, X86_CR4_OSXSAVE) |
-		if_has(v, 7, 1, 0, X86_CR4_FSGSBASE) |
-		if_has(v, 7, 1, 7, X86_CR4_SMEP) |
-		if_has(v, 7, 1, 20, X86_CR4_SMAP) |
-		if_has(v, 7, 2, 2, X86_CR4_UMIP) |
-		if_has(v, 7, 2, 16, X86_CR4_LA57);
-	v->efer_allowed =
-		if_has(v, 0x80000001, 3, 11, EFER_SCE) |
-		if_has(v, 0x80000001, 3, 20, EFER_NX) |
-		if_has(v, 0x80000001, 3, 25, EFER_FFXSR) |
-		if_has(v, 0x80000001, 3, 29, EFER_LME | EFER_LMA);
+	v->cr4_allowed = CR4_BASE | if_has(v, 1, 2, 17, X86_CR4_PCIDE) |
+			 if_has(v, 1, 2, 26, X86_CR4_OSXSAVE) |
+			 if_has(v, 7, 1, 0, X86_CR4_FSGSBASE) | if_has(v, 7, 1, 7, X86_CR4_SMEP) |
+			 if_has(v, 7, 1, 20, X86_CR4_SMAP) | if_has(v, 7, 2, 2, X86_CR4_UMIP) |
+			 if_has(v, 7, 2, 16, X86_CR4_LA57);
+	v->efer_allowed = if_has(v, 0x80000001, 3, 11, EFER_SCE) |
+			  if_has(v, 0x80000001, 3, 20, EFER_NX) |
+			  if_has(v, 0x80000001, 3, 25, EFER_FFXSR) |
+			  if_has(v, 0x80000001, 3, 29, EFER_LME | EFER_LMA);
 	cpuid_query(&v->cpuid, &dyn, 0xd, 0, &r);
-	v->xcr0_allowed = has_xsave ? (r.eax | (u64)r.edx << 32) & hv_host.guest_xcr0 :
-				      XFEATURE_MASK_FP;
+	v->xcr0_allowed =
+		has_xsave ? (r.eax | (u64)r.edx << 32) & hv_host.guest_xcr0 : XFEATURE_MASK_FP;
 	v->gpa_mask = BIT_ULL(hv_host.gpa_bits) - 1;
 }
 
 /* ------------------------------------------------------------------------- */
 /* Reset                                                                      */
 
-static const struct hv_segment reset_data = { .limit = 0xffff, .ar = 0x93 };
+static const struct hv_segment reset_data = {.limit = 0xffff, .ar = 0x93};
 
 /* AMD APM Vol. 2, table 14-1; Intel SDM Vol. 3, table 9-1 */
 void state_reset(struct hv_vcpu *v, bool init)
 {
 	struct hv_sregs s = {
-		.cs = { .base = 0xffff0000, .limit = 0xffff, .selector = 0xf000, .ar = 0x9b },
-		.ds = reset_data, .es = reset_data, .fs = reset_data, .gs = reset_data,
+		.cs = {.base = 0xffff0000, .limit = 0xffff, .selector = 0xf000, .ar = 0x9b},
+		.ds = reset_data,
+		.es = reset_data,
+		.fs = reset_data,
+		.gs = reset_data,
 		.ss = reset_data,
-		.tr = { .limit = 0xffff, .ar = 0x8b },
-		.ldt = { .limit = 0xffff, .ar = 0x82 },
-		.gdt = { .limit = 0xffff },
-		.idt = { .limit = 0xffff },
+		.tr = {.limit = 0xffff, .ar = 0x8b},
+		.ldt = {.limit = 0xffff, .ar = 0x82},
+		.gdt = {.limit = 0xffff},
+		.idt = {.limit = 0xffff},
 	};
 
 	memset(&v->gprs, 0, sizeof(v->gprs));
@@ -260,7 +260,7 @@ void state_store(struct hv_vcpu *v, u64 groups)
 	if (groups & HV_REGS_GPR)
 		run->gprs = v->gprs;
 	if (groups & HV_REGS_SREGS) {
-		struct hv_sregs s = { 0 };
+		struct hv_sregs s = {0};
 
 		store_sregs(v, &s);
 		run->sregs = s;
@@ -272,7 +272,7 @@ void state_store(struct hv_vcpu *v, u64 groups)
 		run->dregs.dr7 = v->dr7;
 	}
 	if (groups & HV_REGS_EVENTS) {
-		struct hv_events e = { 0 };
+		struct hv_events e = {0};
 
 		store_events(v, &e);
 		run->events = e;
@@ -361,7 +361,8 @@ static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 	    e->exception & ~(HV_EVENT_PENDING | HV_EVENT_ERROR_CODE))
 		return -EINVAL;
 	/* NMI is not an exception, and there are 32 of them. */
-	if (e->exception & HV_EVENT_PENDING && (e->exception_vector > 31 || e->exception_vector == 2))
+	if (e->exception & HV_EVENT_PENDING &&
+	    (e->exception_vector > 31 || e->exception_vector == 2))
 		return -EINVAL;
 	if (e->interrupt && e->interrupt_vector < 16)
 		return -EINVAL;

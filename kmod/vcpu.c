@@ -61,8 +61,8 @@ static bool thread_work_pending(void)
 /* Does the host, or a request that may sleep, want this thread out of the loop? */
 static bool must_leave(struct hv_vcpu *v)
 {
-	return need_resched() || thread_work_pending() ||
-	       READ_ONCE(v->requests) & REQS_OUTER || local_softirq_pending();
+	return need_resched() || thread_work_pending() || READ_ONCE(v->requests) & REQS_OUTER ||
+	       local_softirq_pending();
 }
 
 /* One entry and one exit. Interrupts go off for it. False: leave the loop. */
@@ -331,8 +331,8 @@ static long vcpu_xsave(struct hv_vcpu *v, void __user *arg, bool write)
 		return -EFAULT;
 	if (x.pad)
 		return -EINVAL;
-	return write ? fpu_set_image(v, u64_to_user_ptr(x.buffer), x.len) :
-		       fpu_get_image(v, u64_to_user_ptr(x.buffer), x.len);
+	return write ? fpu_set_image(v, u64_to_user_ptr(x.buffer), x.len)
+		     : fpu_get_image(v, u64_to_user_ptr(x.buffer), x.len);
 }
 
 static long vcpu_get_lapic(struct hv_vcpu *v, void __user *arg)

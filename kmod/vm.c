@@ -24,7 +24,7 @@ int copy_struct_in(void *dst, size_t ksize, const void __user *src)
 	if (get_user(size, (const u32 __user *)src))
 		return -EFAULT;
 	if (size < ksize)
-		return -EINVAL;		/* all fields of the first version are needed */
+		return -EINVAL; /* all fields of the first version are needed */
 	if (size > PAGE_SIZE)
 		return -E2BIG;
 	r = copy_struct_from_user(dst, ksize, src, size);
@@ -70,7 +70,7 @@ void vm_kill(struct hv_vm *vm)
 	unsigned int i;
 
 	WRITE_ONCE(vm->dead, true);
-	hv_for_each_vcpu(vm, i, v) {
+	hv_for_each_vcpu (vm, i, v) {
 		vcpu_request(v, REQ_DEAD);
 		vcpu_kick(v);
 	}

@@ -19,121 +19,121 @@
 #include <linux/types.h>
 #include <linux/ioctl.h>
 
-#define HV_ABI_VERSION	1
-#define HV_IOC		0xB7
+#define HV_ABI_VERSION 1
+#define HV_IOC	       0xB7
 
 /* Limits that are part of the ABI; the ones in force are in struct hv_caps. */
-#define HV_MAX_VCPUS	64		/* vCPU ids (= APIC ids) are 0..63 */
-#define HV_MAX_SLOTS	512		/* slot ids are 0..511 */
-#define HV_MAX_CPUID	128		/* entries of a CPUID table */
-#define HV_MAX_MSRS	256		/* entries in one HV_GET_MSRS/HV_SET_MSRS */
+#define HV_MAX_VCPUS 64	 /* vCPU ids (= APIC ids) are 0..63 */
+#define HV_MAX_SLOTS 512 /* slot ids are 0..511 */
+#define HV_MAX_CPUID 128 /* entries of a CPUID table */
+#define HV_MAX_MSRS  256 /* entries in one HV_GET_MSRS/HV_SET_MSRS */
 
 /* ------------------------------------------------------------------------- */
 /* System descriptor: /dev/hv                                                 */
 
 enum hv_backend {
-	HV_BACKEND_SVM = 1,		/* AMD-V with nested paging */
-	HV_BACKEND_VMX = 2,		/* VT-x with EPT and unrestricted guest */
+	HV_BACKEND_SVM = 1, /* AMD-V with nested paging */
+	HV_BACKEND_VMX = 2, /* VT-x with EPT and unrestricted guest */
 };
 
 /* hv_caps.features */
-#define HV_FEATURE_TSC_DEADLINE	(1ULL << 0)	/* LAPIC timer: TSC-deadline mode */
+#define HV_FEATURE_TSC_DEADLINE (1ULL << 0) /* LAPIC timer: TSC-deadline mode */
 #define HV_FEATURE_X2APIC	(1ULL << 1)
-#define HV_FEATURE_PVCLOCK	(1ULL << 2)	/* kvm-clock for the guest */
+#define HV_FEATURE_PVCLOCK	(1ULL << 2) /* kvm-clock for the guest */
 
 struct hv_caps {
 	__u32 size;
-	__u32 abi_version;		/* HV_ABI_VERSION of the module */
-	__u32 backend;			/* enum hv_backend */
+	__u32 abi_version; /* HV_ABI_VERSION of the module */
+	__u32 backend;	   /* enum hv_backend */
 	__u32 max_vcpus;
 	__u32 max_slots;
-	__u32 run_size;			/* bytes to mmap() from a vCPU descriptor */
-	__u32 tsc_khz;			/* frequency of the guest's TSC */
-	__u32 gpa_bits;			/* width of a guest-physical address */
-	__u32 xsave_size;		/* bytes of an HV_GET_XSAVE image */
+	__u32 run_size;	  /* bytes to mmap() from a vCPU descriptor */
+	__u32 tsc_khz;	  /* frequency of the guest's TSC */
+	__u32 gpa_bits;	  /* width of a guest-physical address */
+	__u32 xsave_size; /* bytes of an HV_GET_XSAVE image */
 	__u32 pad;
-	__u64 features;			/* HV_FEATURE_* */
-	__u64 xcr0;			/* XCR0 bits a guest may set */
+	__u64 features; /* HV_FEATURE_* */
+	__u64 xcr0;	/* XCR0 bits a guest may set */
 };
 
 struct hv_cpuid_entry {
-	__u32 function;			/* EAX */
-	__u32 index;			/* ECX, where HV_CPUID_INDEXED is set */
-	__u32 flags;			/* HV_CPUID_* */
+	__u32 function; /* EAX */
+	__u32 index;	/* ECX, where HV_CPUID_INDEXED is set */
+	__u32 flags;	/* HV_CPUID_* */
 	__u32 eax, ebx, ecx, edx;
 	__u32 pad;
 };
 
-#define HV_CPUID_INDEXED	(1U << 0)	/* the leaf depends on ECX */
+#define HV_CPUID_INDEXED (1U << 0) /* the leaf depends on ECX */
 
 struct hv_cpuid {
-	__u32 count;			/* in: room; out: entries */
+	__u32 count; /* in: room; out: entries */
 	__u32 pad;
-	__u64 entries;			/* user pointer to struct hv_cpuid_entry[] */
+	__u64 entries; /* user pointer to struct hv_cpuid_entry[] */
 };
 
 struct hv_create_vm {
 	__u32 size;
-	__u32 flags;			/* none defined */
+	__u32 flags; /* none defined */
 };
 
 /*
  * Fill a struct hv_caps. A shorter struct than the module's is filled as far as
  * it goes; "size" comes back as the number of bytes the module knows.
  */
-#define HV_GET_CAPS		_IO(HV_IOC, 0x00)
+#define HV_GET_CAPS _IO(HV_IOC, 0x00)
 /*
  * The CPUID table this host offers guests: what HV_SET_CPUID accepts at most.
  * E2BIG, with "count" set to the number needed, when there is too little room.
  */
-#define HV_GET_CPUID		_IOWR(HV_IOC, 0x01, struct hv_cpuid)
+#define HV_GET_CPUID _IOWR(HV_IOC, 0x01, struct hv_cpuid)
 /*
  * Create a VM: returns its descriptor. EBUSY: another hypervisor holds the
  * processor's virtualisation (see hv(4)).
  */
-#define HV_CREATE_VM		_IO(HV_IOC, 0x02)
+#define HV_CREATE_VM _IO(HV_IOC, 0x02)
 
 /* ------------------------------------------------------------------------- */
 /* VM descriptor                                                              */
 
 struct hv_create_vcpu {
 	__u32 size;
-	__u32 id;			/* vCPU id and initial APIC id; 0 is the BSP */
-	__u64 flags;			/* none defined */
+	__u32 id;    /* vCPU id and initial APIC id; 0 is the BSP */
+	__u64 flags; /* none defined */
 };
 
 /* hv_slot.flags */
-#define HV_SLOT_READONLY	(1ULL << 0)	/* writes exit as MMIO */
+#define HV_SLOT_READONLY (1ULL << 0) /* writes exit as MMIO */
 
 struct hv_slot {
 	__u32 size;
-	__u32 slot;			/* slot id */
-	__u64 flags;			/* HV_SLOT_* */
-	__u64 gpa;			/* 4 KiB aligned */
-	__u64 len;			/* 4 KiB multiple; 0 deletes the slot */
-	__u64 hva;			/* 4 KiB aligned address in the caller */
+	__u32 slot;  /* slot id */
+	__u64 flags; /* HV_SLOT_* */
+	__u64 gpa;   /* 4 KiB aligned */
+	__u64 len;   /* 4 KiB multiple; 0 deletes the slot */
+	__u64 hva;   /* 4 KiB aligned address in the caller */
 };
 
 /* hv_irqfd.flags, hv_ioeventfd.flags */
-#define HV_IRQFD_DEASSIGN	(1U << 0)
-#define HV_IOEVENTFD_DEASSIGN	(1U << 0)
-#define HV_IOEVENTFD_PIO	(1U << 1)	/* addr is a port, not a gpa */
-#define HV_IOEVENTFD_DATAMATCH	(1U << 2)	/* only for this value */
+#define HV_IRQFD_DEASSIGN      (1U << 0)
+#define HV_IOEVENTFD_DEASSIGN  (1U << 0)
+#define HV_IOEVENTFD_PIO       (1U << 1) /* addr is a port, not a gpa */
+#define HV_IOEVENTFD_DATAMATCH (1U << 2) /* only for this value */
 
 struct hv_irqfd {
 	__u32 size;
-	__u32 flags;			/* HV_IRQFD_* */
-	__s32 fd;			/* eventfd */
-	__u32 data;			/* MSI data */
-	__u64 addr;			/* MSI address */
+	__u32 flags; /* HV_IRQFD_* */
+	__s32 fd;    /* eventfd */
+	__u32 data;  /* MSI data */
+	__u64 addr;  /* MSI address */
 };
 
 struct hv_ioeventfd {
 	__u32 size;
-	__u32 flags;			/* HV_IOEVENTFD_* */
-	__s32 fd;			/* eventfd */
-	__u32 len;			/* 1, 2, 4 or 8; 0: any width */
-	__u64 addr;			/* gpa or port */
+	__u32 flags; /* HV_IOEVENTFD_* */
+	__s32 fd;    /* eventfd */
+	__u32 len;   /* 1, 2, 4 or 8; 0: any width */
+	__u64 addr;  /* gpa or port */
 	__u64 datamatch;
 };
 
@@ -144,49 +144,49 @@ struct hv_msi {
 };
 
 /* Create a vCPU: returns its descriptor. EEXIST: the id is taken. */
-#define HV_CREATE_VCPU		_IO(HV_IOC, 0x20)
+#define HV_CREATE_VCPU _IO(HV_IOC, 0x20)
 /*
  * Create, change or delete a memory slot. EEXIST: overlaps another slot.
  * EINVAL: not aligned, wraps, beyond gpa_bits, or not wholly in user space.
  * A slot's length and addresses cannot change while it exists; its flags can.
  */
-#define HV_SET_SLOT		_IO(HV_IOC, 0x21)
+#define HV_SET_SLOT _IO(HV_IOC, 0x21)
 /*
  * Bind an eventfd to an MSI: each signal delivers it. Binding an eventfd that
  * is bound already replaces its message. An event already pending in the
  * eventfd is delivered at once. HV_IRQFD_DEASSIGN: unbind (ENOENT: not bound).
  */
-#define HV_IRQFD		_IO(HV_IOC, 0x22)
+#define HV_IRQFD _IO(HV_IOC, 0x22)
 /*
  * Signal an eventfd when a vCPU writes to a port or address, without an exit.
  * EEXIST: the same address, length and match are bound already.
  */
-#define HV_IOEVENTFD		_IO(HV_IOC, 0x23)
+#define HV_IOEVENTFD _IO(HV_IOC, 0x23)
 /*
  * Deliver an MSI (Intel SDM Vol. 3, "Message Signalled Interrupts"). Returns
  * the number of vCPUs that accepted it. A level-triggered message (data bit 15)
  * makes the EOI of its vector exit with HV_EXIT_EOI.
  */
-#define HV_SIGNAL_MSI		_IOW(HV_IOC, 0x24, struct hv_msi)
+#define HV_SIGNAL_MSI _IOW(HV_IOC, 0x24, struct hv_msi)
 
 /* ------------------------------------------------------------------------- */
 /* vCPU descriptor: registers                                                 */
 
 /* Access rights as in a VMCS: Intel SDM Vol. 3, "Format of Access Rights" */
-#define HV_AR_TYPE		0x0000f
-#define HV_AR_S			0x00010		/* code or data */
-#define HV_AR_DPL		0x00060
-#define HV_AR_P			0x00080
-#define HV_AR_AVL		0x01000
-#define HV_AR_L			0x02000
-#define HV_AR_DB		0x04000
-#define HV_AR_G			0x08000
-#define HV_AR_UNUSABLE		0x10000
+#define HV_AR_TYPE     0x0000f
+#define HV_AR_S	       0x00010 /* code or data */
+#define HV_AR_DPL      0x00060
+#define HV_AR_P	       0x00080
+#define HV_AR_AVL      0x01000
+#define HV_AR_L	       0x02000
+#define HV_AR_DB       0x04000
+#define HV_AR_G	       0x08000
+#define HV_AR_UNUSABLE 0x10000
 
 struct hv_segment {
 	__u64 base;
-	__u32 limit;			/* in bytes, expanded */
-	__u32 ar;			/* HV_AR_* */
+	__u32 limit; /* in bytes, expanded */
+	__u32 ar;    /* HV_AR_* */
 	__u16 selector;
 	__u16 pad[3];
 };
@@ -199,8 +199,22 @@ struct hv_dtable {
 
 /* Order of hv_gprs.r[]: the processor's own encoding. */
 enum hv_gpr {
-	HV_RAX, HV_RCX, HV_RDX, HV_RBX, HV_RSP, HV_RBP, HV_RSI, HV_RDI,
-	HV_R8, HV_R9, HV_R10, HV_R11, HV_R12, HV_R13, HV_R14, HV_R15,
+	HV_RAX,
+	HV_RCX,
+	HV_RDX,
+	HV_RBX,
+	HV_RSP,
+	HV_RBP,
+	HV_RSI,
+	HV_RDI,
+	HV_R8,
+	HV_R9,
+	HV_R10,
+	HV_R11,
+	HV_R12,
+	HV_R13,
+	HV_R14,
+	HV_R15,
 	HV_NR_GPRS
 };
 
@@ -216,7 +230,7 @@ struct hv_sregs {
 	__u64 cr0, cr2, cr3, cr4, cr8;
 	__u64 efer;
 	__u64 xcr0;
-	__u64 apic_base;		/* IA32_APIC_BASE */
+	__u64 apic_base; /* IA32_APIC_BASE */
 };
 
 struct hv_dregs {
@@ -226,23 +240,23 @@ struct hv_dregs {
 
 enum hv_mp_state {
 	HV_MP_RUNNABLE = 0,
-	HV_MP_UNINIT = 1,		/* an AP before its first INIT */
-	HV_MP_INIT = 2,			/* got INIT, waits for SIPI */
+	HV_MP_UNINIT = 1, /* an AP before its first INIT */
+	HV_MP_INIT = 2,	  /* got INIT, waits for SIPI */
 	HV_MP_HALTED = 3,
 };
 
 /* hv_events.exception: */
-#define HV_EVENT_PENDING	(1U << 0)
-#define HV_EVENT_ERROR_CODE	(1U << 1)
+#define HV_EVENT_PENDING    (1U << 0)
+#define HV_EVENT_ERROR_CODE (1U << 1)
 
 struct hv_events {
-	__u32 mp_state;			/* enum hv_mp_state */
-	__u8 exception;			/* HV_EVENT_* */
+	__u32 mp_state; /* enum hv_mp_state */
+	__u8 exception; /* HV_EVENT_* */
 	__u8 exception_vector;
-	__u8 shadow;			/* 1: in the shadow of STI or MOV SS */
+	__u8 shadow; /* 1: in the shadow of STI or MOV SS */
 	__u8 nmi_pending;
 	__u8 nmi_masked;
-	__u8 interrupt;			/* HV_EVENT_PENDING: being delivered */
+	__u8 interrupt; /* HV_EVENT_PENDING: being delivered */
 	__u8 interrupt_vector;
 	__u8 pad0;
 	__u32 exception_error;
@@ -254,40 +268,40 @@ struct hv_events {
  * vCPU's state; a bit that user space sets in hv_run.dirty makes the next
  * HV_RUN load the group before it enters the guest.
  */
-#define HV_REGS_GPR		(1ULL << 0)
-#define HV_REGS_SREGS		(1ULL << 1)
-#define HV_REGS_DREGS		(1ULL << 2)
-#define HV_REGS_EVENTS		(1ULL << 3)
-#define HV_REGS_ALL		0xfULL
+#define HV_REGS_GPR    (1ULL << 0)
+#define HV_REGS_SREGS  (1ULL << 1)
+#define HV_REGS_DREGS  (1ULL << 2)
+#define HV_REGS_EVENTS (1ULL << 3)
+#define HV_REGS_ALL    0xfULL
 
 /* ------------------------------------------------------------------------- */
 /* vCPU descriptor: exits and the run page                                    */
 
 enum hv_exit_reason {
 	HV_EXIT_NONE = 0,
-	HV_EXIT_PIO = 1,		/* IN or OUT; .pio */
-	HV_EXIT_MMIO = 2,		/* a plain MOV on no slot; .mmio */
-	HV_EXIT_EMULATE = 3,		/* any other instruction; .emulate */
-	HV_EXIT_HLT = 4,		/* only with HV_RUN_EXIT_HLT */
-	HV_EXIT_SHUTDOWN = 5,		/* triple fault */
-	HV_EXIT_EOI = 6,		/* EOI of a level interrupt; .eoi */
-	HV_EXIT_SIGNAL = 7,		/* a signal, or immediate_exit; EINTR */
-	HV_EXIT_ERROR = 8,		/* cannot go on; .error */
+	HV_EXIT_PIO = 1,      /* IN or OUT; .pio */
+	HV_EXIT_MMIO = 2,     /* a plain MOV on no slot; .mmio */
+	HV_EXIT_EMULATE = 3,  /* any other instruction; .emulate */
+	HV_EXIT_HLT = 4,      /* only with HV_RUN_EXIT_HLT */
+	HV_EXIT_SHUTDOWN = 5, /* triple fault */
+	HV_EXIT_EOI = 6,      /* EOI of a level interrupt; .eoi */
+	HV_EXIT_SIGNAL = 7,   /* a signal, or immediate_exit; EINTR */
+	HV_EXIT_ERROR = 8,    /* cannot go on; .error */
 };
 
 /* hv_run.exit.pio.flags, hv_run.exit.mmio.flags */
-#define HV_IO_WRITE		(1U << 0)
+#define HV_IO_WRITE (1U << 0)
 
 /* hv_run.exit.error.code */
 enum hv_error_code {
-	HV_ERROR_ENTRY = 1,		/* the processor refused the guest state */
-	HV_ERROR_EXIT = 2,		/* an exit the module does not know */
-	HV_ERROR_FETCH = 3,		/* instruction not in a memory slot */
-	HV_ERROR_MEMORY = 4,		/* the slot's host memory is gone (EFAULT) */
-	HV_ERROR_MODULE = 5,		/* the module found itself in error */
+	HV_ERROR_ENTRY = 1,  /* the processor refused the guest state */
+	HV_ERROR_EXIT = 2,   /* an exit the module does not know */
+	HV_ERROR_FETCH = 3,  /* instruction not in a memory slot */
+	HV_ERROR_MEMORY = 4, /* the slot's host memory is gone (EFAULT) */
+	HV_ERROR_MODULE = 5, /* the module found itself in error */
 };
 
-#define HV_INSN_MAX		15
+#define HV_INSN_MAX 15
 
 union hv_exit {
 	/*
@@ -296,16 +310,16 @@ union hv_exit {
 	 */
 	struct {
 		__u16 port;
-		__u8 len;		/* 1, 2 or 4 */
-		__u8 flags;		/* HV_IO_* */
+		__u8 len;   /* 1, 2 or 4 */
+		__u8 flags; /* HV_IO_* */
 		__u32 data;
 	} pio;
 	/* As above, for memory. */
 	struct {
 		__u64 gpa;
 		__u64 data;
-		__u8 len;		/* 1, 2, 4 or 8 */
-		__u8 flags;		/* HV_IO_* */
+		__u8 len;   /* 1, 2, 4 or 8 */
+		__u8 flags; /* HV_IO_* */
 		__u8 pad[6];
 	} mmio;
 	/*
@@ -314,10 +328,10 @@ union hv_exit {
 	 * changed in "dirty", rip included.
 	 */
 	struct {
-		__u64 gpa;		/* address that faulted, or ~0 for string PIO */
-		__u16 port;		/* for string PIO */
-		__u8 insn_len;		/* bytes valid in insn */
-		__u8 flags;		/* HV_IO_* */
+		__u64 gpa;     /* address that faulted, or ~0 for string PIO */
+		__u16 port;    /* for string PIO */
+		__u8 insn_len; /* bytes valid in insn */
+		__u8 flags;    /* HV_IO_* */
 		__u8 insn[16];
 		__u8 pad[4];
 	} emulate;
@@ -325,27 +339,27 @@ union hv_exit {
 		__u8 vector;
 	} eoi;
 	struct {
-		__u32 code;		/* enum hv_error_code */
+		__u32 code; /* enum hv_error_code */
 		__u32 pad;
-		__u64 hw_reason;	/* the processor's exit code */
+		__u64 hw_reason; /* the processor's exit code */
 		__u64 hw_info[2];
 	} error;
 	__u64 raw[8];
 };
 
 /* hv_run.flags: what user space asks for */
-#define HV_RUN_EXIT_HLT		(1U << 0)	/* HLT exits instead of waiting */
+#define HV_RUN_EXIT_HLT (1U << 0) /* HLT exits instead of waiting */
 
 struct hv_run {
 	/* in */
-	__u32 immediate_exit;		/* non-zero: HV_RUN returns EINTR at once */
-	__u32 flags;			/* HV_RUN_* */
-	__u64 wanted;			/* HV_REGS_* */
+	__u32 immediate_exit; /* non-zero: HV_RUN returns EINTR at once */
+	__u32 flags;	      /* HV_RUN_* */
+	__u64 wanted;	      /* HV_REGS_* */
 	/* in and out */
-	__u64 dirty;			/* HV_REGS_*; zeroed by HV_RUN */
+	__u64 dirty; /* HV_REGS_*; zeroed by HV_RUN */
 	/* out */
-	__u64 valid;			/* HV_REGS_* */
-	__u32 exit_reason;		/* enum hv_exit_reason */
+	__u64 valid;	   /* HV_REGS_* */
+	__u32 exit_reason; /* enum hv_exit_reason */
 	__u32 pad;
 	union hv_exit exit;
 	__u64 reserved[3];
@@ -365,13 +379,13 @@ struct hv_msr_entry {
 struct hv_msrs {
 	__u32 count;
 	__u32 pad;
-	__u64 entries;			/* user pointer to struct hv_msr_entry[] */
+	__u64 entries; /* user pointer to struct hv_msr_entry[] */
 };
 
 struct hv_xsave {
-	__u32 len;			/* hv_caps.xsave_size */
+	__u32 len; /* hv_caps.xsave_size */
 	__u32 pad;
-	__u64 buffer;			/* user pointer; standard XSAVE format */
+	__u64 buffer; /* user pointer; standard XSAVE format */
 };
 
 /* The local APIC: registers as in the xAPIC page, one every 16 bytes. */
@@ -386,34 +400,34 @@ struct hv_lapic {
  * EBUSY: another thread runs it. EINVAL: a dirty group holds a state that the
  * processor cannot be in; nothing of that group was loaded.
  */
-#define HV_RUN			_IO(HV_IOC, 0x40)
+#define HV_RUN _IO(HV_IOC, 0x40)
 /* Store the groups (HV_REGS_* in the argument itself) in the run page. */
-#define HV_GET_REGS		_IO(HV_IOC, 0x41)
+#define HV_GET_REGS _IO(HV_IOC, 0x41)
 /* Load the groups (HV_REGS_* in the argument itself) from the run page. */
-#define HV_SET_REGS		_IO(HV_IOC, 0x42)
+#define HV_SET_REGS _IO(HV_IOC, 0x42)
 /*
  * Give the vCPU its CPUID table, before its first HV_RUN (EBUSY afterwards).
  * EINVAL: a feature that HV_GET_CPUID does not offer. A new vCPU has the table
  * of HV_GET_CPUID with its own APIC id.
  */
-#define HV_SET_CPUID		_IOW(HV_IOC, 0x43, struct hv_cpuid)
+#define HV_SET_CPUID _IOW(HV_IOC, 0x43, struct hv_cpuid)
 /*
  * Read or write MSRs as the guest would, and the ones only a host may write.
  * Both return the number done; the first that cannot be accessed ends the call.
  */
-#define HV_GET_MSRS		_IOW(HV_IOC, 0x44, struct hv_msrs)
-#define HV_SET_MSRS		_IOW(HV_IOC, 0x45, struct hv_msrs)
-#define HV_GET_XSAVE		_IOW(HV_IOC, 0x46, struct hv_xsave)
-#define HV_SET_XSAVE		_IOW(HV_IOC, 0x47, struct hv_xsave)
-#define HV_GET_LAPIC		_IOR(HV_IOC, 0x48, struct hv_lapic)
-#define HV_SET_LAPIC		_IOW(HV_IOC, 0x49, struct hv_lapic)
+#define HV_GET_MSRS  _IOW(HV_IOC, 0x44, struct hv_msrs)
+#define HV_SET_MSRS  _IOW(HV_IOC, 0x45, struct hv_msrs)
+#define HV_GET_XSAVE _IOW(HV_IOC, 0x46, struct hv_xsave)
+#define HV_SET_XSAVE _IOW(HV_IOC, 0x47, struct hv_xsave)
+#define HV_GET_LAPIC _IOR(HV_IOC, 0x48, struct hv_lapic)
+#define HV_SET_LAPIC _IOW(HV_IOC, 0x49, struct hv_lapic)
 /* Raise an NMI on the vCPU; may be called from any thread. */
-#define HV_NMI			_IO(HV_IOC, 0x4a)
+#define HV_NMI _IO(HV_IOC, 0x4a)
 
 #if defined(__cplusplus)
-#define HV_ASSERT(e, m)		static_assert(e, m)
+#define HV_ASSERT(e, m) static_assert(e, m)
 #else
-#define HV_ASSERT(e, m)		_Static_assert(e, m)
+#define HV_ASSERT(e, m) _Static_assert(e, m)
 #endif
 
 HV_ASSERT(sizeof(struct hv_caps) == 56, "hv_caps");

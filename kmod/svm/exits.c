@@ -128,8 +128,8 @@ static int svm_exit_mc(struct hv_vcpu *v)
 /* A control register instruction: which register, and from or to where. */
 struct cr_access {
 	unsigned int cr, gpr;
-	bool msw;		/* LMSW or SMSW */
-	bool memory;		/* with an operand in memory */
+	bool msw;    /* LMSW or SMSW */
+	bool memory; /* with an operand in memory */
 };
 
 /*
@@ -144,7 +144,7 @@ static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bo
 	int n;
 
 	*ok = false;
-	*a = (struct cr_access){ 0 };
+	*a = (struct cr_access){0};
 	n = guest_fetch(v, bytes, sizeof(bytes));
 	if (n == -EFAULT)
 		return EXIT_SLEEP;

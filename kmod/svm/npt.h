@@ -5,12 +5,12 @@
 
 #include "../hv_internal.h"
 
-#define NPT_PRESENT	BIT_ULL(0)
-#define NPT_WRITE	BIT_ULL(1)
-#define NPT_USER	BIT_ULL(2)	/* nested walks are user accesses */
-#define NPT_ACCESSED	BIT_ULL(5)
-#define NPT_DIRTY	BIT_ULL(6)
-#define NPT_LARGE	BIT_ULL(7)
+#define NPT_PRESENT  BIT_ULL(0)
+#define NPT_WRITE    BIT_ULL(1)
+#define NPT_USER     BIT_ULL(2) /* nested walks are user accesses */
+#define NPT_ACCESSED BIT_ULL(5)
+#define NPT_DIRTY    BIT_ULL(6)
+#define NPT_LARGE    BIT_ULL(7)
 
 static const struct hv_s2_format npt_format = {
 	.table = NPT_PRESENT | NPT_WRITE | NPT_USER | NPT_ACCESSED,

@@ -151,8 +151,8 @@ void svm_get_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 	/* VMRUN does not care; a later user of the state will. */
 	if (s->tr.ar & HV_AR_P)
 		s->tr.ar |= 2;
-	s->gdt = (struct hv_dtable){ .base = b->s.gdtr.base, .limit = b->s.gdtr.limit };
-	s->idt = (struct hv_dtable){ .base = b->s.idtr.base, .limit = b->s.idtr.limit };
+	s->gdt = (struct hv_dtable){.base = b->s.gdtr.base, .limit = b->s.gdtr.limit};
+	s->idt = (struct hv_dtable){.base = b->s.idtr.base, .limit = b->s.idtr.limit};
 	s->cr3 = b->s.cr3;
 }
 

@@ -30,12 +30,12 @@ struct svm_features svm_features;
 
 DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
-#define VM_CR_SVMDIS	BIT_ULL(4)	/* MSR_VM_CR: disabled, and mostly locked so */
+#define VM_CR_SVMDIS BIT_ULL(4) /* MSR_VM_CR: disabled, and mostly locked so */
 
 /* 2 bits per MSR, three ranges of 2 KiB; all intercepted but for a few. */
-#define MSRPM_ORDER	1
+#define MSRPM_ORDER 1
 /* One bit per port and a little: all intercepted. */
-#define IOPM_ORDER	2
+#define IOPM_ORDER 2
 
 static u8 *msrpm, *iopm;
 
@@ -55,7 +55,8 @@ static void free_tables(void)
 {
 	int cpu;
 
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu(cpu)
+	{
 		struct svm_cpu *c = per_cpu_ptr(&svm_cpu, cpu);
 
 		free_page((unsigned long)c->hsave);
@@ -86,7 +87,8 @@ static int alloc_tables(void)
 		if (bit >= 0)
 			msrpm[bit / 8] &= ~(3 << (bit % 8));
 	}
-	for_each_possible_cpu(cpu) {
+	for_each_possible_cpu(cpu)
+	{
 		struct svm_cpu *c = per_cpu_ptr(&svm_cpu, cpu);
 
 		c->hsave = (void *)get_zeroed_page(GFP_KERNEL);
@@ -168,8 +170,7 @@ static void svm_cpu_disable(void)
 /* What the guest may not do by itself, and why. */
 static void set_intercepts(struct vmcb_control *c)
 {
-	c->intercept[0] =
-		BIT(ICPT_CR_WRITE(4));		/* features the guest does not have */
+	c->intercept[0] = BIT(ICPT_CR_WRITE(4)); /* features the guest does not have */
 	/* DR0-7: loaded at the first use of a stay in the loop. */
 	c->intercept[1] = 0xffffffff;
 	/*
@@ -178,25 +179,21 @@ static void set_intercepts(struct vmcb_control *c)
 	 * #MC: the host's.
 	 */
 	c->intercept[2] = BIT(1) | BIT(17) | BIT(18);
-	c->intercept[3] =
-		ICPT3_INTR | ICPT3_NMI | ICPT3_SMI | ICPT3_INIT |	/* the host's */
-		ICPT3_CR0_SEL |		/* paging and long mode are followed */
-		ICPT3_RDPMC |		/* no counters are offered */
-		ICPT3_CPUID |
-		ICPT3_INVD |		/* would lose the host's data */
-		ICPT3_HLT |		/* would idle the host's CPU */
-		ICPT3_INVLPGA |		/* part of SVM, not offered */
-		ICPT3_IOIO | ICPT3_MSR |
-		ICPT3_FERR_FREEZE |	/* would wait for an interrupt that never comes */
-		ICPT3_SHUTDOWN;
-	c->intercept[4] =
-		ICPT4_VMRUN |		/* required; and SVM is not offered: */
-		ICPT4_VMMCALL | ICPT4_VMLOAD | ICPT4_VMSAVE | ICPT4_STGI | ICPT4_CLGI |
-		ICPT4_SKINIT |
-		ICPT4_WBINVD |		/* flushes the host's caches */
-		ICPT4_MONITOR | ICPT4_MWAIT |	/* would idle the host's CPU */
-		ICPT4_XSETBV |		/* the host's XCR0 */
-		ICPT4_RDPRU;		/* the host's performance counters */
+	c->intercept[3] = ICPT3_INTR | ICPT3_NMI | ICPT3_SMI | ICPT3_INIT | /* the host's */
+			  ICPT3_CR0_SEL |	     /* paging and long mode are followed */
+			  ICPT3_RDPMC |		     /* no counters are offered */
+			  ICPT3_CPUID | ICPT3_INVD | /* would lose the host's data */
+			  ICPT3_HLT |		     /* would idle the host's CPU */
+			  ICPT3_INVLPGA |	     /* part of SVM, not offered */
+			  ICPT3_IOIO | ICPT3_MSR |
+			  ICPT3_FERR_FREEZE | /* would wait for an interrupt that never comes */
+			  ICPT3_SHUTDOWN;
+	c->intercept[4] = ICPT4_VMRUN | /* required; and SVM is not offered: */
+			  ICPT4_VMMCALL | ICPT4_VMLOAD | ICPT4_VMSAVE | ICPT4_STGI | ICPT4_CLGI |
+			  ICPT4_SKINIT | ICPT4_WBINVD | /* flushes the host's caches */
+			  ICPT4_MONITOR | ICPT4_MWAIT | /* would idle the host's CPU */
+			  ICPT4_XSETBV |		/* the host's XCR0 */
+			  ICPT4_RDPRU;			/* the host's performance counters */
 }
 
 static int svm_vcpu_create(struct hv_vcpu *v)
@@ -363,7 +360,7 @@ static void svm_enter(struct hv_vcpu *v)
 	if (likely(!v->shadow) || b->s.rip != rip)
 		v->shadow = b->c.int_state & INT_STATE_SHADOW;
 	if ((b->c.int_ctl & INT_TPR_MASK) != tpr)
-		lapic_set_tpr(&v->lapic, (b->c.int_ctl & INT_TPR_MASK) << 4);	/* MOV to CR8 */
+		lapic_set_tpr(&v->lapic, (b->c.int_ctl & INT_TPR_MASK) << 4); /* MOV to CR8 */
 	b->c.clean = svm_features.clean_bits ? CLEAN_ALL : 0;
 	b->c.event_inj = 0;
 	b->c.tlb_control = TLB_NOTHING;

@@ -7,25 +7,25 @@
 #include "vmcb.h"
 
 struct svm_vcpu {
-	struct vmcb *vmcb;	/* first: the vCPU's own control block */
+	struct vmcb *vmcb; /* first: the vCPU's own control block */
 	u64 vmcb_pa;
-	u64 asid_generation;	/* ASID is valid on vcpu->cpu in this generation */
-	bool flush;		/* translations must go before the next entry runs */
+	u64 asid_generation; /* ASID is valid on vcpu->cpu in this generation */
+	bool flush;	     /* translations must go before the next entry runs */
 	bool nmi_masked;
-	bool nmi_awaits_iret;	/* the handler's IRET was met, but not carried out */
-	bool step;		/* TF is ours, to exit after one instruction */
-	bool step_over_iret;	/* that instruction was the NMI handler's IRET */
-	bool step_tf;		/* the guest's own TF meanwhile */
+	bool nmi_awaits_iret; /* the handler's IRET was met, but not carried out */
+	bool step;	      /* TF is ours, to exit after one instruction */
+	bool step_over_iret;  /* that instruction was the NMI handler's IRET */
+	bool step_tf;	      /* the guest's own TF meanwhile */
 	bool cr8_intercept;
 	u64 iret_rip;
 };
 
 /* Per CPU. */
 struct svm_cpu {
-	u64 generation;		/* of ASIDs */
+	u64 generation; /* of ASIDs */
 	u32 next_asid;
-	void *hsave;		/* VMRUN's host state */
-	struct vmcb *host;	/* VMSAVE's host state */
+	void *hsave;	   /* VMRUN's host state */
+	struct vmcb *host; /* VMSAVE's host state */
 	u64 host_pa;
 	u64 host_dr[4];
 };
