@@ -162,9 +162,10 @@ int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
 int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write)
 {
 	struct hv_run *run = v->run;
-	u8 bytes[16] = {0};
-	int n = guest_fetch(v, bytes, HV_INSN_MAX);
+	u8 bytes[16] __aligned(8) = {0};
+	int n = guest_fetch(v, bytes);
 
+	v->stat[STAT_EMULATE]++;
 	if (n == -EFAULT)
 		return EXIT_SLEEP;
 	if (n == GUEST_NO_PAGE)
@@ -282,15 +283,16 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 {
 	struct decode_insn *i = &v->insn;
 	struct hv_run *run = v->run;
-	u8 bytes[HV_INSN_MAX];
+	u8 bytes[16] __aligned(8);
 	bool write = flags & EXIT_FAULT_WRITE;
 	u64 value = 0;
 	int n;
 
+	v->stat[STAT_MMIO]++;
 	/* Code, page tables, stacks of handlers: nothing that could be emulated. */
 	if (flags & (EXIT_FAULT_FETCH | EXIT_FAULT_WALK | EXIT_FAULT_EVENT))
 		return exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
-	n = guest_fetch(v, bytes, sizeof(bytes));
+	n = guest_fetch(v, bytes);
 	if (n == -EFAULT)
 		return EXIT_SLEEP;
 	if (n == GUEST_NO_PAGE)

@@ -67,11 +67,34 @@ int guest_write(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len)
 	return left ? need_page(v, gpa, true) : 0;
 }
 
-/* One entry of the guest's page tables; entry_len is 4 or 8. */
-static int read_entry(struct hv_vcpu *v, u64 gpa, unsigned int entry_len, u64 *entry)
+/*
+ * Eight bytes that lie in one page, inline: the walk below does this four or
+ * five times for an instruction. Slots hold only addresses of user space.
+ */
+static __always_inline int read_u64(struct hv_vcpu *v, u64 gpa, u64 *value)
 {
-	*entry = 0;
-	return guest_read(v, gpa, entry, entry_len);
+	const u64 __user *p = find_hva(v, gpa, false);
+
+	if (unlikely(!p))
+		return GUEST_NO_SLOT;
+	__uaccess_begin_nospec();
+	unsafe_get_user(*value, p, absent);
+	__uaccess_end();
+	return 0;
+absent:
+	__uaccess_end();
+	return need_page(v, gpa, false);
+}
+
+/* One entry of the guest's page tables; entry_len is 4 or 8. */
+static __always_inline int read_entry(struct hv_vcpu *v, u64 gpa, unsigned int entry_len,
+				      u64 *entry)
+{
+	int r = read_u64(v, gpa & ~7ULL, entry);
+
+	if (entry_len == 4)
+		*entry = gpa & 4 ? *entry >> 32 : (u32)*entry;
+	return r;
 }
 
 /*
@@ -80,7 +103,7 @@ static int read_entry(struct hv_vcpu *v, u64 gpa, unsigned int entry_len, u64 *e
  * ch. 5; Intel SDM Vol. 3, ch. 4. GUEST_NO_PAGE when an entry is not present
  * (the guest changed it meanwhile).
  */
-int guest_translate(struct hv_vcpu *v, u64 gva, u64 *gpa)
+static int translate(struct hv_vcpu *v, u64 gva, u64 *gpa)
 {
 	bool lma = v->efer & EFER_LMA_BIT, pae = v->cr4 & CR4_PAE;
 	unsigned int bits = pae ? 9 : 10, entry_len = pae ? 8 : 4;
@@ -121,34 +144,47 @@ int guest_translate(struct hv_vcpu *v, u64 gva, u64 *gpa)
 }
 
 /*
- * The bytes at CS:RIP, at most max. Those of the next page are left out when
- * that page cannot be read: the instruction may well end before it.
+ * The bytes at CS:RIP: how many could be read, up to HV_INSN_MAX, into a buffer
+ * of 16. Those of the next page are left out when that page cannot be read: the
+ * instruction may well end before it.
  */
-int guest_fetch(struct hv_vcpu *v, u8 *buf, unsigned int max)
+static int fetch(struct hv_vcpu *v, u8 *buf)
 {
-	enum decode_mode mode = hv_op(code_mode)(v);
-	u64 gva = v->gprs.rip, gpa;
-	unsigned int first, len;
+	u64 gva = v->gprs.rip, gpa, *words = (u64 *)buf;
+	unsigned int first;
 	int r;
 
-	if (mode != DECODE_64)
+	if (hv_op(code_mode)(v) != DECODE_64)
 		gva = (u32)(gva + hv_op(seg_base)(v, SEG_CS));
-	r = guest_translate(v, gva, &gpa);
+	r = translate(v, gva, &gpa);
 	if (r)
 		return r;
-	first = min_t(unsigned int, max, PAGE_SIZE - (gva & ~PAGE_MASK));
-	r = guest_read(v, gpa, buf, first);
-	if (r)
-		return r;
-	len = first;
-	if (len < max) {
-		r = guest_translate(v, gva + first, &gpa);
+	first = PAGE_SIZE - (gva & ~PAGE_MASK);
+	if (likely(first >= 16)) {
+		r = read_u64(v, gpa, &words[0]);
 		if (!r)
-			r = guest_read(v, gpa, buf + first, max - first);
-		if (!r)
-			len = max;
-		else if (r == -EFAULT)
-			return r;
+			r = read_u64(v, gpa + 8, &words[1]);
+		return r ? r : HV_INSN_MAX;
 	}
-	return len;
+	first = min_t(unsigned int, first, HV_INSN_MAX);
+	r = guest_read(v, gpa, buf, first);
+	if (r || first == HV_INSN_MAX)
+		return r ? r : HV_INSN_MAX;
+	r = translate(v, gva + first, &gpa);
+	if (!r)
+		r = guest_read(v, gpa, buf + first, HV_INSN_MAX - first);
+	if (r == -EFAULT)
+		return r;
+	return r ? first : HV_INSN_MAX;
+}
+
+/* In the run loop: preemption is off, and slots stay for as long. */
+int guest_fetch(struct hv_vcpu *v, u8 *buf)
+{
+	int r;
+
+	pagefault_disable();
+	r = fetch(v, buf);
+	pagefault_enable();
+	return r;
 }

@@ -73,6 +73,24 @@ enum hv_completion {
 	COMPLETE_MMIO_READ,
 };
 
+/* Exits, by what they were about: see stats.c. */
+enum hv_stat {
+	STAT_INTERRUPT,
+	STAT_CPUID,
+	STAT_MSR,
+	STAT_PIO,
+	STAT_MMIO,
+	STAT_EMULATE,
+	STAT_HLT,
+	STAT_FAULT,
+	STAT_HYPERCALL,
+	STAT_CONTROL,
+	STAT_EXCEPTION,
+	STAT_WINDOW,
+	STAT_OTHER,
+	STAT_COUNT
+};
+
 #define HV_PGCACHE_PAGES 8
 
 /* Pages for stage-2 tables, allocated where sleeping is allowed. */
@@ -145,7 +163,8 @@ struct hv_vcpu {
 	u64 slow_gpa;		    /* (v) EXIT_SLEEP: bring this in; ~0: nothing */
 	bool slow_write;	    /* (v) ...for writing */
 
-	void *arch; /* (c) the backend's part */
+	u64 stat[STAT_COUNT]; /* (v) exits; read by anybody */
+	void *arch;	      /* (c) the backend's part */
 };
 
 struct hv_slot_entry {
@@ -167,6 +186,8 @@ struct hv_iobus;
 
 struct hv_vm {
 	struct kref ref;		     /* the VM's descriptor and one per vCPU descriptor */
+	pid_t creator;			     /* (c) process that created it, for the statistics */
+	struct list_head stats_node;	     /* stats.c */
 	struct mm_struct *mm;		     /* (c) */
 	struct mutex lock;		     /* creation and configuration */
 	struct hv_vcpu *vcpus[HV_MAX_VCPUS]; /* set once with release, under (m) */
@@ -270,13 +291,14 @@ enum hv_seg {
 	SEG_GS
 };
 
-#define HV_OPS_LIST(OP)                                                                            \
-	OP(vcpu_create)                                                                            \
-	OP(vcpu_free) OP(vcpu_reset) OP(load) OP(put) OP(enter) OP(handle_exit) OP(inject)         \
-		OP(interrupt_window) OP(nmi_window) OP(nmi_masked) OP(set_nmi_masked)              \
-			OP(update_cr) OP(update_dr) OP(sync_dr) OP(read_cr3) OP(cpl) OP(code_mode) \
-				OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr)   \
-					OP(update_tsc_offset) OP(flush_tlb) OP(tpr_threshold)
+/* clang-format off */
+#define HV_OPS_LIST(OP) \
+	OP(vcpu_create) OP(vcpu_free) OP(vcpu_reset) OP(load) OP(put) OP(enter) \
+	OP(handle_exit) OP(inject) OP(interrupt_window) OP(nmi_window) OP(nmi_masked) \
+	OP(set_nmi_masked) OP(update_cr) OP(update_dr) OP(sync_dr) OP(read_cr3) OP(cpl) \
+	OP(code_mode) OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr) \
+	OP(update_tsc_offset) OP(flush_tlb) OP(tpr_threshold)
+/* clang-format on */
 
 #define HV_DECLARE_OP(name) DECLARE_STATIC_CALL(hv_##name, *(((struct hv_ops *)0)->name));
 HV_OPS_LIST(HV_DECLARE_OP)
@@ -438,9 +460,8 @@ int guest_read(struct hv_vcpu *v, u64 gpa, void *buf, unsigned int len);
 int guest_write(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len);
 #define GUEST_NO_SLOT (-ENXIO)
 #define GUEST_NO_PAGE (-EADDRNOTAVAIL) /* not mapped by the guest's own tables */
-int guest_translate(struct hv_vcpu *v, u64 gva, u64 *gpa);
-/* Instruction bytes at CS:RIP: how many were read (up to 15), or an error. */
-int guest_fetch(struct hv_vcpu *v, u8 *buf, unsigned int max);
+/* Instruction bytes at CS:RIP, into 16 bytes aligned to 8: how many (up to 15), or an error. */
+int guest_fetch(struct hv_vcpu *v, u8 *buf);
 
 /* irq.c */
 int irq_deliver(struct hv_vm *vm, const struct lapic_msg *msg, struct hv_vcpu *from);
@@ -473,6 +494,12 @@ void clock_write_wall(struct hv_vcpu *v, u64 value);
 void clock_write_system(struct hv_vcpu *v, u64 value);
 /* REQ_CLOCK, where sleeping is allowed. */
 void clock_refresh(struct hv_vcpu *v);
+
+/* stats.c */
+void stats_setup(void);
+void stats_unsetup(void);
+void stats_add_vm(struct hv_vm *vm);
+void stats_remove_vm(struct hv_vm *vm);
 
 /* fpu.c */
 int fpu_setup(void);

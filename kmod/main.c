@@ -286,6 +286,7 @@ static int __init hv_init(void)
 	r = misc_register(&hv_device);
 	if (r)
 		goto err_register;
+	stats_setup();
 	pr_info("ready: %s\n", host.svm ? "AMD-V with nested paging" : "VT-x with EPT");
 	return 0;
 
@@ -301,6 +302,7 @@ err_setup:
 static void __exit hv_exit(void)
 {
 	misc_deregister(&hv_device);
+	stats_unsetup();
 	unregister_reboot_notifier(&hv_reboot);
 	unregister_syscore_ops(&hv_syscore);
 	cpuhp_remove_state(hw_hotplug);

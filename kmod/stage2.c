@@ -294,7 +294,7 @@ static void notifier_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	raw_spin_lock(&vm->s2_lock);
 	vm->notifier_seq++;
 	raw_spin_unlock(&vm->s2_lock);
-	if (zap_pieces(vm, 0, s2_span(S2_LEVELS)))
+	if (for_each_hva_range(vm, 0, ~0ULL, zap_pieces))
 		flush_all(vm);
 }
 

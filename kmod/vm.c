@@ -45,6 +45,7 @@ static void vm_release(struct kref *ref)
 	struct hv_vm *vm = container_of(ref, struct hv_vm, ref);
 	unsigned int i;
 
+	stats_remove_vm(vm);
 	eventfd_free_irqfds(vm);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		if (vm->vcpus[i])
@@ -184,6 +185,8 @@ int vm_create_fd(void)
 	INIT_LIST_HEAD(&vm->irqfds);
 	vm->mm = current->mm;
 	mmgrab(vm->mm);
+	vm->creator = current->tgid;
+	stats_add_vm(vm);
 	clock_vm_init(vm);
 	r = stage2_init(vm);
 	if (!r)

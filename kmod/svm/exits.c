@@ -7,6 +7,9 @@
 
 #include "svm.h"
 
+#define CREATE_TRACE_POINTS
+#include "../trace.h"
+
 /*
  * Where the instruction that exited ends. From the processor, or by matching
  * its opcode behind any prefixes. EXIT_AGAIN with *ok set; otherwise what the
@@ -15,7 +18,7 @@
 static int next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_len, bool *ok)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
-	u8 bytes[HV_INSN_MAX];
+	u8 bytes[16] __aligned(8);
 	unsigned int len;
 	int n;
 
@@ -25,7 +28,7 @@ static int next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_l
 		return EXIT_AGAIN;
 	}
 	*ok = false;
-	n = guest_fetch(v, bytes, sizeof(bytes));
+	n = guest_fetch(v, bytes);
 	if (n == -EFAULT)
 		return EXIT_SLEEP;
 	/* The guest unmapped the page meanwhile: let it meet its own page fault. */
@@ -139,13 +142,13 @@ struct cr_access {
 static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bool *ok)
 {
 	enum decode_mode mode = svm_code_mode(v);
-	u8 bytes[HV_INSN_MAX], modrm, rex = 0;
+	u8 bytes[16] __aligned(8), modrm, rex = 0;
 	unsigned int len = 0;
 	int n;
 
 	*ok = false;
 	*a = (struct cr_access){0};
-	n = guest_fetch(v, bytes, sizeof(bytes));
+	n = guest_fetch(v, bytes);
 	if (n == -EFAULT)
 		return EXIT_SLEEP;
 	if (n == GUEST_NO_PAGE)
@@ -253,6 +256,7 @@ int svm_handle_exit(struct hv_vcpu *v)
 	struct vmcb_control *c = &s->vmcb->c;
 	u64 code = c->exit_code;
 
+	trace_hv_exit(v->id, code, v->gprs.rip, c->exit_info_1, c->exit_info_2);
 	if (unlikely(s->nmi_awaits_iret))
 		svm_nmi_iret_done(v);
 	/* The instruction exited otherwise: what is done about it must not see our TF. */
@@ -261,53 +265,73 @@ int svm_handle_exit(struct hv_vcpu *v)
 
 	switch (code) {
 	case SVM_EXIT_INTR:
+		v->stat[STAT_INTERRUPT]++;
 		v->intr_exit = true;
 		return EXIT_AGAIN;
 	case SVM_EXIT_IOIO:
+		v->stat[STAT_PIO]++;
 		return svm_exit_ioio(v);
 	case SVM_EXIT_MSR:
+		v->stat[STAT_MSR]++;
 		return svm_exit_msr(v);
 	case SVM_EXIT_NPF:
+		v->stat[STAT_FAULT]++;
 		return svm_exit_npf(v);
 	case SVM_EXIT_CPUID:
+		v->stat[STAT_CPUID]++;
 		return svm_exit_cpuid(v);
 	case SVM_EXIT_HLT:
+		v->stat[STAT_HLT]++;
 		return with_next_rip(v, "\xf4", 1, exit_hlt);
 	case SVM_EXIT_VINTR:
+		v->stat[STAT_WINDOW]++;
 		svm_close_interrupt_window(v);
 		v->scan = true;
 		return EXIT_AGAIN;
 	case SVM_EXIT_IRET:
+		v->stat[STAT_WINDOW]++;
 		svm_exit_iret(v);
 		return EXIT_AGAIN;
 	case SVM_EXIT_NMI:
 	case SVM_EXIT_SMI:
+		v->stat[STAT_INTERRUPT]++;
 		/* Taken by the host when GIF was set. */
 		return EXIT_AGAIN;
 	case SVM_EXIT_EXCP_DB:
+		v->stat[STAT_EXCEPTION]++;
 		return svm_exit_db(v);
 	case SVM_EXIT_EXCP_AC:
+		v->stat[STAT_EXCEPTION]++;
 		return svm_exit_ac(v);
 	case SVM_EXIT_EXCP_MC:
+		v->stat[STAT_EXCEPTION]++;
 		return svm_exit_mc(v);
 	case SVM_EXIT_CR0_READ:
+		v->stat[STAT_CONTROL]++;
 		return svm_exit_cr0_read(v);
 	case SVM_EXIT_CR0_SEL:
 	case SVM_EXIT_CR4_WRITE:
 	case SVM_EXIT_CR8_WRITE:
+		v->stat[STAT_CONTROL]++;
 		return svm_exit_cr_write(v);
 	case SVM_EXIT_DR0_READ ... SVM_EXIT_DR7_WRITE:
+		v->stat[STAT_CONTROL]++;
 		return svm_exit_dr(v);
 	case SVM_EXIT_XSETBV:
+		v->stat[STAT_CONTROL]++;
 		return with_next_rip(v, "\x0f\x01\xd1", 3, exit_xsetbv);
 	case SVM_EXIT_VMMCALL:
+		v->stat[STAT_HYPERCALL]++;
 		return svm_exit_vmmcall(v);
 	case SVM_EXIT_INVD:
+		v->stat[STAT_OTHER]++;
 		/* No device bypasses the caches: nothing to do. */
 		return with_next_rip(v, "\x0f\x08", 2, skip);
 	case SVM_EXIT_WBINVD:
+		v->stat[STAT_OTHER]++;
 		return with_next_rip(v, "\x0f\x09", 2, skip);
 	case SVM_EXIT_RDPMC:
+		v->stat[STAT_OTHER]++;
 		event_gp(v);
 		return EXIT_AGAIN;
 	case SVM_EXIT_VMRUN:
@@ -317,9 +341,11 @@ int svm_handle_exit(struct hv_vcpu *v)
 	case SVM_EXIT_MWAIT:
 	case SVM_EXIT_MWAIT_ARMED:
 	case SVM_EXIT_RDPRU:
+		v->stat[STAT_OTHER]++;
 		event_ud(v);
 		return EXIT_AGAIN;
 	case SVM_EXIT_SHUTDOWN:
+		v->stat[STAT_OTHER]++;
 		return exit_shutdown(v);
 	case SVM_EXIT_INIT:
 		/* The host's INIT stays pending; it is taken when GIF is set. */
