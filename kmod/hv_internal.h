@@ -434,9 +434,27 @@ extern const unsigned int msr_passed_count;
 /* slot.c */
 int slot_set(struct hv_vm *vm, const struct hv_slot *s);
 void slot_free_all(struct hv_vm *vm);
-/* Preemption off or RCU read lock held. */
-const struct hv_slot_entry *slot_find(struct hv_vcpu *v, u64 gfn);
 const struct hv_slot_entry *slot_find_in(const struct hv_slots *s, u64 gfn);
+const struct hv_slot_entry *slot_search(struct hv_vcpu *v, const struct hv_slots *s, u64 gfn);
+
+/*
+ * The slot of a frame, or NULL; most often it is the one found last. Preemption
+ * off or RCU read lock held.
+ */
+static __always_inline const struct hv_slot_entry *slot_find(struct hv_vcpu *v, u64 gfn)
+{
+	const struct hv_slots *s = rcu_dereference_check(v->vm->slots, !preemptible());
+	const struct hv_slot_entry *e;
+
+	if (unlikely(!s))
+		return NULL;
+	if (likely(v->slot_hint < s->count)) {
+		e = &s->e[v->slot_hint];
+		if (likely(gfn - e->gfn < e->npages))
+			return e;
+	}
+	return slot_search(v, s, gfn);
+}
 
 /* stage2.c */
 int stage2_init(struct hv_vm *vm);

@@ -4,6 +4,7 @@
  * APICs they name. May run in any context, so it only posts and kicks.
  */
 #include <linux/ktime.h>
+#include <linux/nospec.h>
 
 #include "hv_internal.h"
 
@@ -59,7 +60,8 @@ int irq_deliver(struct hv_vm *vm, const struct lapic_msg *msg, struct hv_vcpu *f
 	struct hv_vcpu *v;
 
 	if (likely(is_unicast(msg))) {
-		v = smp_load_acquire(&vm->vcpus[msg->dest]);
+		/* The guest chooses dest: not beyond the array by speculation either. */
+		v = smp_load_acquire(&vm->vcpus[array_index_nospec(msg->dest, HV_MAX_VCPUS)]);
 		return v ? deliver_one(v, msg) : 0;
 	}
 	if (msg->delivery != LAPIC_DM_LOWEST) {

@@ -29,19 +29,11 @@ const struct hv_slot_entry *slot_find_in(const struct hv_slots *s, u64 gfn)
 	return NULL;
 }
 
-/* The slot of a frame, or NULL; most often it is the one found last. */
-const struct hv_slot_entry *slot_find(struct hv_vcpu *v, u64 gfn)
+/* The slot of a frame when it is not the one found last: see slot_find(). */
+const struct hv_slot_entry *slot_search(struct hv_vcpu *v, const struct hv_slots *s, u64 gfn)
 {
-	const struct hv_slots *s = rcu_dereference_check(v->vm->slots, !preemptible());
-	const struct hv_slot_entry *e;
-	unsigned int hint = v->slot_hint;
+	const struct hv_slot_entry *e = slot_find_in(s, gfn);
 
-	if (likely(s && hint < s->count)) {
-		e = &s->e[hint];
-		if (likely(gfn - e->gfn < e->npages))
-			return e;
-	}
-	e = slot_find_in(s, gfn);
 	if (e)
 		v->slot_hint = e - s->e;
 	return e;

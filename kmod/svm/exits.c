@@ -11,11 +11,12 @@
 #include "../trace.h"
 
 /*
- * Where the instruction that exited ends. From the processor, or by matching
- * its opcode behind any prefixes. EXIT_AGAIN with *ok set; otherwise what the
- * exit handler must return.
+ * Where the instruction that exited ends: from the processor, or by matching its
+ * opcode, behind any prefixes. EXIT_AGAIN with *ok set; otherwise what the exit
+ * handler must return.
  */
-static int next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_len, bool *ok)
+static __always_inline int next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_len,
+				    bool *ok)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 	u8 bytes[16] __aligned(8);
@@ -34,19 +35,23 @@ static int next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_l
 	/* The guest unmapped the page meanwhile: let it meet its own page fault. */
 	if (n == GUEST_NO_PAGE)
 		return EXIT_AGAIN;
-	len = n < 0 ? 0 : decode_length(bytes, n, svm_code_mode(v), (const u8 *)opcode, opcode_len);
+	if (likely(n == HV_INSN_MAX && !memcmp(bytes, opcode, opcode_len)))
+		len = opcode_len;
+	else
+		len = n < 0 ? 0
+			    : decode_length(bytes, n, code_mode(v), (const u8 *)opcode, opcode_len);
 	if (!len)
 		return exit_error(v, HV_ERROR_FETCH, b->c.exit_code, v->gprs.rip, 0);
 	v->next_rip = v->gprs.rip + len;
-	if (svm_code_mode(v) != DECODE_64)
+	if (code_mode(v) != DECODE_64)
 		v->next_rip = (u32)v->next_rip;
 	*ok = true;
 	return EXIT_AGAIN;
 }
 
-/* Run fn once the end of the instruction is known. */
-static int with_next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_len,
-			 int (*fn)(struct hv_vcpu *v))
+/* Run fn once the end of the instruction is known. Inline, so that the opcode is a constant. */
+static __always_inline int with_next_rip(struct hv_vcpu *v, const char *opcode,
+					 unsigned int opcode_len, int (*fn)(struct hv_vcpu *v))
 {
 	bool ok;
 	int r = next_rip(v, opcode, opcode_len, &ok);
@@ -141,7 +146,7 @@ struct cr_access {
  */
 static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bool *ok)
 {
-	enum decode_mode mode = svm_code_mode(v);
+	enum decode_mode mode = code_mode(v);
 	u8 bytes[16] __aligned(8), modrm, rex = 0;
 	unsigned int len = 0;
 	int n;
@@ -205,7 +210,7 @@ static int svm_exit_cr_write(struct hv_vcpu *v)
 	if (a.memory)
 		return exit_emulate(v, ~0ULL, 0, false);
 	value = v->gprs.r[a.gpr];
-	if (svm_code_mode(v) != DECODE_64)
+	if (code_mode(v) != DECODE_64)
 		value = (u32)value;
 	svm_sync_cr0(v);
 	/* LMSW: the low four bits; PE can be set, not cleared. */
@@ -233,7 +238,7 @@ static int svm_exit_cr0_read(struct hv_vcpu *v)
 		return exit_emulate(v, ~0ULL, 0, true);
 	svm_sync_cr0(v);
 	reg = &v->gprs.r[a.gpr];
-	*reg = svm_code_mode(v) == DECODE_64 ? v->cr0 : (*reg & ~0xffffffffULL) | v->cr0;
+	*reg = code_mode(v) == DECODE_64 ? v->cr0 : (*reg & ~0xffffffffULL) | v->cr0;
 	exit_skip(v);
 	return EXIT_AGAIN;
 }

@@ -81,12 +81,7 @@ int svm_cpl(struct hv_vcpu *v)
 
 enum decode_mode svm_code_mode(struct hv_vcpu *v)
 {
-	u16 attrib = to_svm(v)->vmcb->s.cs.attrib;
-
-	/* Bits 9 and 10 of the packed attributes: L and D */
-	if (v->efer & EFER_LMA && attrib & BIT(9))
-		return DECODE_64;
-	return attrib & BIT(10) ? DECODE_32 : DECODE_16;
+	return code_mode(v);
 }
 
 static struct vmcb_seg *seg(struct vmcb *b, unsigned int n)

@@ -4,6 +4,8 @@
 #define HV_SVM_H
 
 #include "../hv_internal.h"
+#include <asm/msr-index.h>
+
 #include "vmcb.h"
 
 struct svm_vcpu {
@@ -48,6 +50,16 @@ static inline struct svm_vcpu *to_svm(struct hv_vcpu *v)
 static inline void vmcb_dirty(struct vmcb *b, u32 bits)
 {
 	b->c.clean &= ~bits;
+}
+
+static inline enum decode_mode code_mode(struct hv_vcpu *v)
+{
+	u16 attrib = to_svm(v)->vmcb->s.cs.attrib;
+
+	/* Bits 9 and 10 of the packed attributes: L and D */
+	if (v->efer & EFER_LMA && attrib & BIT(9))
+		return DECODE_64;
+	return attrib & BIT(10) ? DECODE_32 : DECODE_16;
 }
 
 /* enter.S: regs is hv_gprs.r[]; RAX and RSP are in the VMCB. */
