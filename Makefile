@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Builds the module and the user-space programs, runs the demo, the tests and the benchmark.
+# `make help` lists the targets. Everything that is built goes under build/.
+
+ifneq ($(KERNELRELEASE),)
+$(error the module is described in Kbuild; run make in the project's own directory)
+endif
+
+BUILD    := build
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+CC       ?= gcc
+CFLAGS   ?= -O2 -g
+WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes
+WERROR   ?= -Werror
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+# ---------------------------------------------------------------------------- configuration
+
+# Goals that need neither a compiler nor a kernel's headers.
+ifneq ($(filter-out help clean setup,$(or $(MAKECMDGOALS),all)),)
+# Made when missing, with whatever package is missing installed first; make then starts again.
+include $(BUILD)/config.mk
+endif
+
+$(BUILD)/config.mk: scripts/setup Makefile
+	@scripts/setup --if-missing
+	@mkdir -p $(BUILD)
+	@{ echo "# Written by the Makefile."; \
+	   echo "LIBS := $$(pkg-config --libs liburing jansson) -lZydis"; \
+	   echo "LIBS_CFLAGS := $$(pkg-config --cflags liburing jansson)"; \
+	   echo "CHECK_LIBS := $$(pkg-config --libs check)"; \
+	   echo "CHECK_CFLAGS := $$(pkg-config --cflags check)"; } >$@.tmp
+	@mv $@.tmp $@
+
+# The kernel to build the module for: the running one if its headers are here, otherwise the one
+# with the newest Debian headers, which is also the kernel that the test host boots.
+HOSTKVER := $(shell scripts/kernel default 2>/dev/null)
+ifeq ($(origin KDIR),undefined)
+KDIR := $(or $(patsubst %/Makefile,%,$(wildcard /lib/modules/$(shell uname -r)/build/Makefile)),\
+	     /lib/modules/$(HOSTKVER)/build)
+endif
+KVER := $(shell sed -n 's/.*UTS_RELEASE "\(.*\)"/\1/p' $(KDIR)/include/generated/utsrelease.h 2>/dev/null)
+
+# ---------------------------------------------------------------------------- the module
+
+MODTREE := $(BUILD)/module/$(KVER)
+
+.PHONY: all
+all: module programs
+
+# The kernel's build system writes beside the sources, so it gets a tree of links to them.
+.PHONY: module
+module:
+	@test -n "$(KVER)" || { \
+		echo "no kernel headers at '$(KDIR)': install linux-headers-\$$(uname -r)" \
+		     "or say KDIR=/path/to/headers" >&2; exit 1; }
+	@mkdir -p $(MODTREE)
+	@find $(MODTREE) -xtype l -delete
+	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/include $(MODTREE)/
+	+@$(MAKE) --no-print-directory -C $(KDIR) M=$(abspath $(MODTREE)) $(KFLAGS) modules
+	@cmp -s $(MODTREE)/hv.ko $(BUILD)/hv.ko || cp $(MODTREE)/hv.ko $(BUILD)/hv.ko
+
+# The same module for the kernel of the test host, which need not be the kernel that runs here.
+.PHONY: host-module
+host-module:
+	+@$(MAKE) --no-print-directory module KDIR=/lib/modules/$(HOSTKVER)/build
+
+# ---------------------------------------------------------------------------- user space
+
+INCLUDES  := -I. -Ivmm
+HARDEN    := -fstack-protector-strong -fPIE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+USER_ALL  := -std=gnu11 $(WARN) $(WERROR) $(INCLUDES) $(LIBS_CFLAGS) -pthread
+USER_FLAGS = $(USER_ALL) $(HARDEN) $(CFLAGS)
+SAN_FLAGS  = $(USER_ALL) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
+	     -fno-sanitize-recover=all
+USER_LINK := -pie -Wl,-z,relro,-z,now -pthread
+
+VMM_SRC   := $(wildcard vmm/*.c vmm/*/*.c)
+VMM_OBJ   := $(VMM_SRC:%.c=$(BUILD)/obj/%.o)
+# A tool is tools/hv-NAME.c with all of tools/NAME-*.c.
+TOOLS     := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/hv-*.c))
+
+.PHONY: programs
+programs: $(if $(wildcard vmm/main.c),$(BUILD)/vmm) $(TOOLS)
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/config.mk
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(USER_FLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/vmm: $(VMM_OBJ)
+	@echo "  LD      $@"
+	@$(CC) $(USER_LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+.SECONDEXPANSION:
+$(BUILD)/tools/hv-%: $(BUILD)/obj/tools/hv-%.o \
+		$$(addprefix $(BUILD)/obj/,$$(addsuffix .o,$$(basename $$(wildcard tools/$$*-*.c))))
+	@mkdir -p $(@D)
+	@echo "  LD      $@"
+	@$(CC) $(USER_LINK) $(LDFLAGS) -o $@ $^ -lm
+
+# ---------------------------------------------------------------------------- test programs
+
+# Unit tests: one program per file, with sanitisers, linked with the whole monitor but its main()
+# and with those files of the module that are pure C. The latter, and the tests that include
+# their headers, see tests/unit/kshim in place of the kernel's headers.
+KMOD_PURE  := $(wildcard kmod/decode.c kmod/lapic.c kmod/cpuid.c)
+UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+UNIT_KMOD  := $(if $(UNIT_SRC),$(shell grep -lE 'include "[./]*kmod/' $(UNIT_SRC)))
+UNIT       := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+SAN_OBJ    := $(filter-out $(BUILD)/san/vmm/main.o,$(VMM_SRC:%.c=$(BUILD)/san/%.o)) \
+	      $(KMOD_PURE:%.c=$(BUILD)/san/%.o)
+KSHIM      := -Itests/unit/kshim
+
+$(KMOD_PURE:%.c=$(BUILD)/san/%.o) $(UNIT_KMOD:%.c=$(BUILD)/san/%.o): EXTRA := $(KSHIM)
+
+$(BUILD)/san/%.o: %.c $(BUILD)/config.mk
+	@mkdir -p $(@D)
+	@echo "  CC  san $<"
+	@$(CC) $(EXTRA) $(SAN_FLAGS) $(CHECK_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/libhv-san.a: $(SAN_OBJ)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libhv-san.a
+	@mkdir -p $(@D)
+	@echo "  LD  san $@"
+	@$(CC) -fsanitize=address,undefined -pthread -o $@ $< $(BUILD)/libhv-san.a \
+		$(CHECK_LIBS) $(LIBS)
+
+# ABI tests run as root in the test host. Their programs hold code that runs in their guests, and so
+# are compiled in a way of their own; what they are is left in EXTRA_TESTS.
+EXTRA_TESTS :=
+include tests/abi/Makefile.inc
+
+# The small guest of the boot tests and the demo.
+GUEST := $(BUILD)/guest/initramfs.cpio
+
+$(GUEST): tests/guest/initramfs tests/guest/init scripts/kernel $(BUILD)/load
+	@echo "  GUEST   $@"
+	@tests/guest/initramfs $@ $(BUILD)/load
+
+$(BUILD)/load: tests/guest/load.c $(BUILD)/config.mk
+	@echo "  CC      $<"
+	@$(CC) $(USER_ALL) $(CFLAGS) -static -s -o $@ $<
+
+.PHONY: tests unit
+unit: $(UNIT)
+tests: $(UNIT) $(EXTRA_TESTS)
+
+-include $(shell find $(BUILD)/obj $(BUILD)/san -name '*.d' 2>/dev/null)
+.SECONDARY:
+
+# ---------------------------------------------------------------------------- running
+
+# CHECK limits the run: groups (unit abi boot) or patterns of test names.
+.PHONY: check demo bench
+check: programs tests host-module $(GUEST)
+	@tests/run $(CHECK)
+
+demo: all host-module $(GUEST)
+	@scripts/demo
+
+bench: programs host-module $(GUEST)
+	@scripts/bench
+
+.PHONY: setup
+setup:
+	@scripts/setup
+
+.PHONY: lint
+lint:
+	@scripts/lint
+
+# ---------------------------------------------------------------------------- installation
+
+MODDEST := $(DESTDIR)/lib/modules/$(KVER)/extra
+DEPMOD   = $(if $(DESTDIR),@:,@depmod $(KVER))
+
+.PHONY: install uninstall
+install: all
+	install -D -m 644 $(MODTREE)/hv.ko $(MODDEST)/hv.ko
+	install -D -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
+	install -D -m 644 include/uapi/hv.h $(DESTDIR)$(PREFIX)/include/hv.h
+	install -D -m 644 scripts/60-hv.rules $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules
+	install -D -m 644 man/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
+	install -D -m 644 man/hv.4 $(DESTDIR)$(PREFIX)/share/man/man4/hv.4
+	$(DEPMOD)
+
+uninstall:
+	rm -f $(MODDEST)/hv.ko $(DESTDIR)$(PREFIX)/bin/vmm $(DESTDIR)$(PREFIX)/include/hv.h
+	rm -f $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man4/hv.4
+	$(DEPMOD)
+
+.PHONY: clean
+clean:
+	rm -rf $(BUILD)
+
+.PHONY: help
+help:
+	@sed -n '/^##/s/^## \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
+
+##   make            the module hv.ko and the programs, under build/
+##   make demo       start a guest here, or in an emulated host if this machine cannot
+##   make check      all tests; CHECK="unit abi boot" or names to choose some
+##   make bench      instructions per operation, compared with KVM, in an emulated host
+##   make lint       formatting, static checks, builds with gcc and clang
+##   make install    module, vmm, man pages, header, udev rule; also: make uninstall
+##   make setup      install the Debian packages that are needed
+##   make clean      remove build/
+##
+## Variables:
+##   KDIR=DIR        headers of the kernel to build for (default: the running kernel's, or else
+##                   the newest Debian headers found under /lib/modules)
+##   PREFIX=DIR      where to install (default /usr/local); DESTDIR=DIR is put before every path
+##   CC= CFLAGS= LDFLAGS=    for the user-space programs; WERROR= turns warnings into mere warnings
