@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Tests of vmm/log.c: what reaches standard error, and what a guest can make of it. */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+
+static int out, saved;
+
+/* Standard error becomes a pipe, which says what was written. */
+static void setup(void)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	saved = dup(STDERR_FILENO);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	out = fds[0];
+}
+
+static void teardown(void)
+{
+	dup2(saved, STDERR_FILENO);
+	close(saved);
+	close(out);
+	log_set_verbose(false);
+}
+
+/* All that was written so far. */
+static const char *text(void)
+{
+	static char buf[65536];
+	ssize_t n;
+
+	dup2(saved, STDERR_FILENO);
+	n = read(out, buf, sizeof(buf) - 1);
+	buf[n > 0 ? n : 0] = '\0';
+	return buf;
+}
+
+START_TEST(test_one_line)
+{
+	log_error("disk '%s' has %d errors", "a", 3);
+	ck_assert_str_eq(text(), "vmm: disk 'a' has 3 errors\n");
+}
+END_TEST
+
+START_TEST(test_no_escape_sequences)
+{
+	log_info("%s", "a\x1b[2Jb\nc\rd\x7f \xc3\xa4");
+	ck_assert_str_eq(text(), "vmm: a?[2Jb?c?d? \xc3\xa4\n");
+}
+END_TEST
+
+START_TEST(test_long_messages_are_cut)
+{
+	char longer[5000];
+	const char *line;
+
+	memset(longer, 'x', sizeof(longer) - 1);
+	longer[sizeof(longer) - 1] = '\0';
+	log_error("%s", longer);
+	line = text();
+	ck_assert_uint_le(strlen(line), 1024);
+	ck_assert_ptr_eq(strchr(line, '\n'), line + strlen(line) - 1);
+}
+END_TEST
+
+START_TEST(test_guest_lines_need_verbose)
+{
+	log_guest("quiet");
+	log_set_verbose(true);
+	log_guest("loud");
+	ck_assert_str_eq(text(), "vmm: loud\n");
+}
+END_TEST
+
+START_TEST(test_guest_lines_are_limited)
+{
+	unsigned int lines = 0;
+	const char *s;
+
+	log_set_verbose(true);
+	for (int i = 0; i < 1000; i++)
+		log_guest("line");
+	/* Ten a second; the thousand may have taken more than one. */
+	for (s = text(); (s = strchr(s, '\n')); s++)
+		lines++;
+	ck_assert_uint_ge(lines, 10);
+	ck_assert_uint_le(lines, 100);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("log");
+	TCase *tc = tcase_create("log");
+	SRunner *runner;
+	int failed;
+
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, test_one_line);
+	tcase_add_test(tc, test_no_escape_sequences);
+	tcase_add_test(tc, test_long_messages_are_cut);
+	tcase_add_test(tc, test_guest_lines_need_verbose);
+	tcase_add_test(tc, test_guest_lines_are_limited);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
