@@ -1,0 +1,870 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Bad callers of /dev/hv: every call with what it must refuse, each with its
+ * errno, and processes that end, fork or lose their memory at a bad time. The
+ * host's log must stay clean. Run by "make check" in the test host.
+ */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/lib/harness.h"
+#include "tests/lib/vm.h"
+
+#define BAD ((void *)8) /* a pointer to nowhere */
+#define FAR 0x40400000ul
+
+struct fds {
+	int system, vm, vcpu;
+};
+
+static struct fds open_all(void)
+{
+	struct hv_create_vm create = {.size = sizeof(create)};
+	struct hv_create_vcpu vcpu = {.size = sizeof(vcpu)};
+	struct fds f;
+
+	f.system = hv_open();
+	f.vm = (int)CHECK_OK(ioctl(f.system, HV_CREATE_VM, &create));
+	f.vcpu = (int)CHECK_OK(ioctl(f.vm, HV_CREATE_VCPU, &vcpu));
+	return f;
+}
+
+static GUEST void g_spin(uint64_t arg)
+{
+	(void)arg;
+	for (;;)
+		guest_pause();
+}
+
+static GUEST void g_touch(uint64_t address)
+{
+	for (;;)
+		*(volatile uint64_t *)address += 1;
+}
+
+static GUEST void g_done(uint64_t arg)
+{
+	(void)arg;
+}
+
+/* ---- Numbers and descriptors ---- */
+
+static const unsigned long system_calls[] = {HV_GET_CAPS, HV_GET_CPUID, HV_CREATE_VM};
+static const unsigned long vm_calls[] = {HV_CREATE_VCPU, HV_SET_SLOT, HV_IRQFD, HV_IOEVENTFD,
+					 HV_SIGNAL_MSI};
+static const unsigned long vcpu_calls[] = {HV_RUN,	 HV_GET_REGS,  HV_SET_REGS,  HV_SET_CPUID,
+					   HV_GET_MSRS,	 HV_SET_MSRS,  HV_GET_XSAVE, HV_SET_XSAVE,
+					   HV_GET_LAPIC, HV_SET_LAPIC, HV_NMI};
+
+static void unknown_calls(void)
+{
+	struct fds f = open_all();
+	const int fd[] = {f.system, f.vm, f.vcpu};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(fd); i++) {
+		CHECK_ERRNO(ioctl(fd[i], _IO(HV_IOC, 0xff), 0), ENOTTY);
+		CHECK_ERRNO(ioctl(fd[i], _IO(HV_IOC, 0x3f), 0), ENOTTY);
+		CHECK_ERRNO(ioctl(fd[i], _IO('x', 1), 0), ENOTTY);
+		CHECK_ERRNO(ioctl(fd[i], 0, 0), ENOTTY);
+		CHECK_ERRNO(ioctl(fd[i], ~0ul, ~0ul), ENOTTY);
+		/* The right number with another direction or size. */
+		CHECK_ERRNO(ioctl(fd[i], _IOWR(HV_IOC, 0x40, char[8]), 0), ENOTTY);
+		CHECK_ERRNO(ioctl(fd[i], _IOR(HV_IOC, 0x24, struct hv_msi), 0), ENOTTY);
+	}
+}
+
+static void wrong_descriptor(void)
+{
+	struct fds f = open_all();
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(system_calls); i++) {
+		CHECK_ERRNO(ioctl(f.vm, system_calls[i], BAD), ENOTTY);
+		CHECK_ERRNO(ioctl(f.vcpu, system_calls[i], BAD), ENOTTY);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(vm_calls); i++) {
+		CHECK_ERRNO(ioctl(f.system, vm_calls[i], BAD), ENOTTY);
+		CHECK_ERRNO(ioctl(f.vcpu, vm_calls[i], BAD), ENOTTY);
+	}
+	for (unsigned int i = 0; i < ARRAY_SIZE(vcpu_calls); i++) {
+		CHECK_ERRNO(ioctl(f.system, vcpu_calls[i], BAD), ENOTTY);
+		CHECK_ERRNO(ioctl(f.vm, vcpu_calls[i], BAD), ENOTTY);
+	}
+	/* Other file operations. */
+	CHECK(read(f.vm, &f, 1) < 0);
+	CHECK(write(f.vcpu, &f, 1) < 0);
+	CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, f.vm, 0) == MAP_FAILED);
+	CHECK(mmap(NULL, 4096, PROT_READ, MAP_SHARED, f.system, 0) == MAP_FAILED);
+}
+
+static void bad_pointers(void)
+{
+	struct fds f = open_all();
+	struct hv_cpuid cpuid = {.count = 8, .entries = 8};
+	struct hv_msrs msrs = {.count = 1, .entries = 8};
+	struct hv_xsave xsave = {.len = hv_caps().xsave_size, .buffer = 8};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(system_calls); i++)
+		CHECK_ERRNO(ioctl(f.system, system_calls[i], BAD), EFAULT);
+	for (unsigned int i = 0; i < ARRAY_SIZE(vm_calls); i++)
+		CHECK_ERRNO(ioctl(f.vm, vm_calls[i], BAD), EFAULT);
+	for (unsigned int i = 3; i < ARRAY_SIZE(vcpu_calls) - 1; i++) {
+		CHECK_ERRNO(ioctl(f.vcpu, vcpu_calls[i], BAD), EFAULT);
+		CHECK_ERRNO(ioctl(f.vcpu, vcpu_calls[i], ~0ul << 47), EFAULT);
+		CHECK_ERRNO(ioctl(f.vcpu, vcpu_calls[i], ~0ul - 7), EFAULT);
+	}
+	/* A good struct that points to nowhere. */
+	cpuid.count = HV_MAX_CPUID;
+	CHECK_ERRNO(ioctl(f.system, HV_GET_CPUID, &cpuid), EFAULT);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &cpuid), EFAULT);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_GET_MSRS, &msrs), EFAULT);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_MSRS, &msrs), EFAULT);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_GET_XSAVE, &xsave), EFAULT);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_XSAVE, &xsave), EFAULT);
+}
+
+/* ---- Sizes, flags and padding ---- */
+
+/* A struct that may grow: too short, longer with zeroes, longer with something unknown. */
+static void check_size(int fd, unsigned long call, const void *good, uint32_t size, int good_errno)
+{
+	union {
+		uint8_t bytes[8192];
+		uint32_t size;
+	} *u = calloc(1, sizeof(*u));
+
+	memcpy(u, good, size);
+	u->size = 0;
+	CHECK_ERRNO(ioctl(fd, call, u), EINVAL);
+	u->size = 3;
+	CHECK_ERRNO(ioctl(fd, call, u), EINVAL);
+	u->size = size + 8;
+	u->bytes[size + 4] = 1;
+	CHECK_ERRNO(ioctl(fd, call, u), E2BIG);
+	u->size = 0x7fffffff;
+	CHECK_ERRNO(ioctl(fd, call, u), E2BIG);
+	u->size = 0xffffffff;
+	CHECK_ERRNO(ioctl(fd, call, u), E2BIG);
+	/* What is unknown but zero is no harm. */
+	u->bytes[size + 4] = 0;
+	u->size = size + 64;
+	if (good_errno) {
+		CHECK_ERRNO(ioctl(fd, call, u), good_errno);
+	} else {
+		CHECK_OK(ioctl(fd, call, u));
+	}
+	free(u);
+}
+
+static void sizes(void)
+{
+	struct fds f = open_all();
+	struct hv_create_vm create = {.size = sizeof(create)};
+	struct hv_create_vcpu vcpu = {.size = sizeof(vcpu), .id = 1};
+	struct hv_slot slot = {.size = sizeof(slot), .gpa = 1};
+	struct hv_irqfd irqfd = {.size = sizeof(irqfd), .fd = -1, .data = 0x40, .addr = 0xfee00000};
+	struct hv_ioeventfd io = {.size = sizeof(io), .fd = -1};
+
+	check_size(f.system, HV_CREATE_VM, &create, sizeof(create), 0);
+	check_size(f.vm, HV_CREATE_VCPU, &vcpu, sizeof(vcpu), 0);
+	check_size(f.vm, HV_SET_SLOT, &slot, sizeof(slot), EINVAL);
+	check_size(f.vm, HV_IRQFD, &irqfd, sizeof(irqfd), EBADF);
+	check_size(f.vm, HV_IOEVENTFD, &io, sizeof(io), EBADF);
+}
+
+/* The answer is filled as far as the caller's struct goes, and says how long it is. */
+static void caps_sizes(void)
+{
+	uint32_t words[64];
+	int fd = hv_open();
+
+	memset(words, 0x5a, sizeof(words));
+	words[0] = 16;
+	CHECK_OK(ioctl(fd, HV_GET_CAPS, words));
+	CHECK_EQ(words[0], sizeof(struct hv_caps));
+	CHECK_EQ(words[1], HV_ABI_VERSION);
+	CHECK_EQ(words[4], 0x5a5a5a5a);
+	memset(words, 0x5a, sizeof(words));
+	words[0] = sizeof(words);
+	CHECK_OK(ioctl(fd, HV_GET_CAPS, words));
+	CHECK_EQ(words[0], sizeof(struct hv_caps));
+	words[0] = 0;
+	CHECK_ERRNO(ioctl(fd, HV_GET_CAPS, words), EINVAL);
+}
+
+static void flags_and_padding(void)
+{
+	struct fds f = open_all();
+	int event = eventfd(0, 0);
+	uint8_t *memory =
+		mmap(NULL, 0x10000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct hv_create_vm create = {.size = sizeof(create), .flags = 1};
+	struct hv_create_vcpu vcpu = {.size = sizeof(vcpu), .id = 1, .flags = 1ull << 63};
+	struct hv_slot slot = {
+		.size = sizeof(slot), .flags = 2, .len = 0x1000, .hva = (uintptr_t)memory};
+	struct hv_irqfd irqfd = {
+		.size = sizeof(irqfd), .flags = 2, .fd = event, .addr = 0xfee00000, .data = 0x40};
+	struct hv_ioeventfd io = {
+		.size = sizeof(io), .flags = 1u << 31, .fd = event, .len = 4, .addr = 0x600};
+	struct hv_msi msi = {.addr = 0xfee00000, .data = 0x40, .pad = 1};
+	struct hv_msrs msrs = {.count = 0, .pad = 1};
+	struct hv_msr_entry entry = {.index = 0xc0000080, .pad = 1};
+	struct hv_xsave xsave = {
+		.len = hv_caps().xsave_size, .pad = 1, .buffer = (uintptr_t)memory};
+	struct hv_cpuid cpuid = {.count = 0, .pad = 1};
+
+	CHECK_ERRNO(ioctl(f.system, HV_CREATE_VM, &create), EINVAL);
+	CHECK_ERRNO(ioctl(f.vm, HV_CREATE_VCPU, &vcpu), EINVAL);
+	CHECK_ERRNO(ioctl(f.vm, HV_SET_SLOT, &slot), EINVAL);
+	CHECK_ERRNO(ioctl(f.vm, HV_IRQFD, &irqfd), EINVAL);
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), EINVAL);
+	CHECK_ERRNO(ioctl(f.vm, HV_SIGNAL_MSI, &msi), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_GET_MSRS, &msrs), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_MSRS, &msrs), EINVAL);
+	msrs = (struct hv_msrs){.count = 1, .entries = (uintptr_t)&entry};
+	CHECK_ERRNO(ioctl(f.vcpu, HV_GET_MSRS, &msrs), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_MSRS, &msrs), EINVAL);
+	msrs.count = HV_MAX_MSRS + 1;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_GET_MSRS, &msrs), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_GET_XSAVE, &xsave), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_XSAVE, &xsave), EINVAL);
+	CHECK_ERRNO(ioctl(f.system, HV_GET_CPUID, &cpuid), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &cpuid), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_GET_REGS, 1ul << 63), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_REGS, ~0ul), EINVAL);
+}
+
+/* ---- vCPUs, CPUID, eventfds ---- */
+
+static void vcpu_ids(void)
+{
+	struct fds f = open_all();
+	struct hv_create_vcpu vcpu = {.size = sizeof(vcpu)};
+	uint32_t max = hv_caps().max_vcpus;
+
+	CHECK_ERRNO(ioctl(f.vm, HV_CREATE_VCPU, &vcpu), EEXIST);
+	vcpu.id = max;
+	CHECK_ERRNO(ioctl(f.vm, HV_CREATE_VCPU, &vcpu), EINVAL);
+	vcpu.id = 0xffffffff;
+	CHECK_ERRNO(ioctl(f.vm, HV_CREATE_VCPU, &vcpu), EINVAL);
+	for (vcpu.id = max - 1; vcpu.id > 0; vcpu.id--)
+		CHECK_OK(ioctl(f.vm, HV_CREATE_VCPU, &vcpu));
+}
+
+static struct hv_cpuid_entry table[HV_MAX_CPUID];
+
+static uint32_t get_table(int fd)
+{
+	struct hv_cpuid c = {.count = HV_MAX_CPUID, .entries = (uintptr_t)table};
+
+	CHECK_OK(ioctl(fd, HV_GET_CPUID, &c));
+	return c.count;
+}
+
+static struct hv_cpuid_entry *leaf(uint32_t function, uint32_t count)
+{
+	for (uint32_t i = 0; i < count; i++) {
+		if (table[i].function == function)
+			return &table[i];
+	}
+	test_fail("no CPUID leaf %#x", function);
+}
+
+static void cpuid_tables(void)
+{
+	struct fds f = open_all();
+	uint32_t count = get_table(f.system);
+	struct hv_cpuid c = {.count = count - 1, .entries = (uintptr_t)table};
+
+	/* Too little room: how much it takes. */
+	CHECK_ERRNO(ioctl(f.system, HV_GET_CPUID, &c), E2BIG);
+	CHECK_EQ(c.count, count);
+	CHECK_OK(ioctl(f.vcpu, HV_SET_CPUID, &c));
+	/* VMX, SVM, an Intel feature this host lacks, reserved bits. */
+	get_table(f.system);
+	leaf(1, count)->ecx |= 1u << 5;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &c), EINVAL);
+	get_table(f.system);
+	leaf(0x80000001, count)->ecx |= 1u << 2;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &c), EINVAL);
+	get_table(f.system);
+	leaf(7, count)->ebx |= 1u << 2 | 1u << 14;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &c), EINVAL);
+	get_table(f.system);
+	table[0].flags = 1u << 9;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &c), EINVAL);
+	get_table(f.system);
+	table[0].pad = 1;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &c), EINVAL);
+	get_table(f.system);
+	table[1] = table[0];
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &c), EINVAL);
+	get_table(f.system);
+	c.count = HV_MAX_CPUID + 1;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &c), EINVAL);
+	c.count = 0xffffffff;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &c), EINVAL);
+	/* Features taken away are the caller's right. */
+	leaf(1, count)->ecx &= ~(1u << 26 | 1u << 28);
+	c.count = count;
+	CHECK_OK(ioctl(f.vcpu, HV_SET_CPUID, &c));
+}
+
+static void eventfds(void)
+{
+	struct fds f = open_all();
+	int event = eventfd(0, 0), file = open("/dev/null", O_RDWR);
+	struct hv_irqfd irqfd = {
+		.size = sizeof(irqfd), .fd = event, .addr = 0xfee00000, .data = 0x40};
+	struct hv_ioeventfd io = {.size = sizeof(io), .fd = event, .len = 4, .addr = FAR};
+
+	/* Not an eventfd, not a descriptor, not bound. */
+	irqfd.fd = io.fd = file;
+	CHECK_ERRNO(ioctl(f.vm, HV_IRQFD, &irqfd), EINVAL);
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), EINVAL);
+	irqfd.fd = io.fd = 9999;
+	CHECK_ERRNO(ioctl(f.vm, HV_IRQFD, &irqfd), EBADF);
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), EBADF);
+	irqfd.fd = io.fd = event;
+	irqfd.flags = HV_IRQFD_DEASSIGN;
+	CHECK_ERRNO(ioctl(f.vm, HV_IRQFD, &irqfd), ENOENT);
+	io.flags = HV_IOEVENTFD_DEASSIGN;
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), ENOENT);
+	/* Lengths and places that cannot be. */
+	io.flags = 0;
+	io.len = 3;
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), EINVAL);
+	io.len = 16;
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), EINVAL);
+	io = (struct hv_ioeventfd){.size = sizeof(io),
+				   .flags = HV_IOEVENTFD_PIO,
+				   .fd = event,
+				   .len = 8,
+				   .addr = 0x600};
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), EINVAL);
+	io.len = 4;
+	io.addr = 0x10000;
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), EINVAL);
+	io.addr = 0xffffffff00000600;
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), EINVAL);
+	/* Bound ones outlive their descriptor, and end with the VM. */
+	io.addr = 0x600;
+	CHECK_OK(ioctl(f.vm, HV_IOEVENTFD, &io));
+	irqfd.flags = 0;
+	CHECK_OK(ioctl(f.vm, HV_IRQFD, &irqfd));
+	close(event);
+	close(f.vcpu);
+	close(f.vm);
+}
+
+/* As many doorbells as the module allows: an errno at the end, and no harm. */
+static void many_doorbells(void)
+{
+	struct fds f = open_all();
+	int event = eventfd(0, 0);
+	struct hv_ioeventfd io = {.size = sizeof(io), .fd = event, .len = 4, .addr = FAR};
+	unsigned int bound = 0;
+
+	for (; bound < 20000; bound++, io.addr += 4) {
+		if (ioctl(f.vm, HV_IOEVENTFD, &io))
+			break;
+	}
+	if (bound < 20000)
+		CHECK(errno == ENOSPC || errno == ENOMEM || errno == E2BIG);
+	CHECK(bound >= 64);
+}
+
+static void messages(void)
+{
+	struct fds f = open_all();
+	struct hv_msi msi = {.addr = 0, .data = 0x40};
+
+	CHECK_ERRNO(ioctl(f.vm, HV_SIGNAL_MSI, &msi), EINVAL);
+	msi.addr = 0xfed00000;
+	CHECK_ERRNO(ioctl(f.vm, HV_SIGNAL_MSI, &msi), EINVAL);
+	msi.addr = 1ull << 63 | 0xfee00000;
+	CHECK_ERRNO(ioctl(f.vm, HV_SIGNAL_MSI, &msi), EINVAL);
+}
+
+/* ---- Slots ---- */
+
+static void bad_slots(void)
+{
+	uint8_t *p =
+		mmap(NULL, 0x100000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t max = hv_caps().max_slots;
+	uint64_t limit = 1ull << hv_caps().gpa_bits;
+	struct vm vm;
+
+	vm_bare(&vm);
+	CHECK_OK(vm_set_slot(&vm, 0, 0, 0x10000, 0x4000, p));
+	/* The same slot again with another place or length; flags may change. */
+	CHECK_ERRNO(vm_set_slot(&vm, 0, 0, 0x20000, 0x4000, p), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 0, 0, 0x10000, 0x5000, p), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 0, 0, 0x10000, 0x4000, p + 0x1000), EINVAL);
+	CHECK_OK(vm_set_slot(&vm, 0, HV_SLOT_READONLY, 0x10000, 0x4000, p));
+	/* Overlaps: front, back, inside, around, exactly. */
+	CHECK_ERRNO(vm_set_slot(&vm, 1, 0, 0xf000, 0x2000, p), EEXIST);
+	CHECK_ERRNO(vm_set_slot(&vm, 1, 0, 0x13000, 0x2000, p), EEXIST);
+	CHECK_ERRNO(vm_set_slot(&vm, 1, 0, 0x11000, 0x1000, p), EEXIST);
+	CHECK_ERRNO(vm_set_slot(&vm, 1, 0, 0, 0x40000, p), EEXIST);
+	CHECK_ERRNO(vm_set_slot(&vm, 1, 0, 0x10000, 0x4000, p), EEXIST);
+	CHECK_OK(vm_set_slot(&vm, 1, 0, 0xf000, 0x1000, p));
+	CHECK_OK(vm_set_slot(&vm, 2, 0, 0x14000, 0x1000, p));
+	/* Not aligned. */
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, 0x80001, 0x1000, p), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, 0x80000, 0x1001, p), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, 0x80000, 0x1000, p + 1), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, 0x80000, 1, p), EINVAL);
+	/* Wrapping, beyond the address width, not in user space. */
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, ~0xfffull, 0x2000, p), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, 0x80000, ~0xfffull, p), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, limit, 0x1000, p), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, limit - 0x1000, 0x2000, p), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, 0x80000, 0x1000, (void *)0xffff888000000000), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, 0x80000, 0x2000, (void *)0x7fffffffe000), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, 3, 0, 0x80000, 0x2000, (void *)~0xffful), EINVAL);
+	/* Numbers. */
+	CHECK_ERRNO(vm_set_slot(&vm, max, 0, 0x80000, 0x1000, p), EINVAL);
+	CHECK_ERRNO(vm_set_slot(&vm, ~0u, 0, 0x80000, 0x1000, p), EINVAL);
+	/* Deleting what is not there. */
+	CHECK_ERRNO(vm_set_slot(&vm, 9, 0, 0, 0, NULL), ENOENT);
+	CHECK_OK(vm_set_slot(&vm, 0, 0, 0, 0, NULL));
+	CHECK_ERRNO(vm_set_slot(&vm, 0, 0, 0, 0, NULL), ENOENT);
+}
+
+/* Ten thousand slots: those beyond the limit are refused, over and over. */
+static void ten_thousand_slots(void)
+{
+	uint8_t *p = mmap(NULL, 0x1000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint32_t max = hv_caps().max_slots;
+	struct vm vm;
+
+	vm_bare(&vm);
+	for (uint32_t i = 0; i < 10000; i++) {
+		if (i < max) {
+			CHECK_OK(vm_set_slot(&vm, i, 0, 0x2000ull * i, 0x1000, p));
+		} else {
+			CHECK_ERRNO(vm_set_slot(&vm, i, 0, 0x2000ull * i, 0x1000, p), EINVAL);
+		}
+	}
+	for (uint32_t i = 0; i < max; i++)
+		CHECK_OK(vm_set_slot(&vm, i, 0, 0, 0, NULL));
+}
+
+/* ---- Lifetimes ---- */
+
+struct runner {
+	struct vcpu *v;
+	int result, error;
+};
+
+static void *run_once(void *arg)
+{
+	struct runner *r = arg;
+
+	r->result = ioctl(r->v->fd, HV_RUN, 0);
+	r->error = errno;
+	return NULL;
+}
+
+static void ignore(int number)
+{
+	(void)number;
+}
+
+/* Run v in a thread, have a function done meanwhile, then end the thread by a signal. */
+static struct runner run_while(struct vcpu *v, void (*during)(struct vcpu *v))
+{
+	struct sigaction sa = {.sa_handler = ignore};
+	struct runner r = {.v = v};
+	pthread_t thread;
+
+	sigaction(SIGUSR1, &sa, NULL);
+	CHECK_EQ(pthread_create(&thread, NULL, run_once, &r), 0);
+	sleep_ns(200 * MSEC);
+	during(v);
+	v->run->immediate_exit = 1;
+	pthread_kill(thread, SIGUSR1);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	v->run->immediate_exit = 0;
+	return r;
+}
+
+static void run_again(struct vcpu *v)
+{
+	CHECK_ERRNO(ioctl(v->fd, HV_RUN, 0), EBUSY);
+}
+
+static void two_threads(void)
+{
+	struct runner r;
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_spin, 0);
+	r = run_while(&v, run_again);
+	CHECK_EQ(r.result, -1);
+	CHECK_EQ(r.error, EINTR);
+}
+
+/* The VM goes on until its last vCPU is closed. */
+static void vm_closed_first(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_done, 0);
+	close(vm.fd);
+	vcpu_done(&v);
+	close(v.fd);
+	/* The run page outlives the descriptor too. */
+	CHECK_EQ(v.run->exit_reason, HV_EXIT_PIO);
+	v.run->immediate_exit = 1;
+}
+
+static void mappings(void)
+{
+	uint32_t size = hv_caps().run_size;
+	struct fds f = open_all();
+
+	CHECK(size >= sizeof(struct hv_run) && size % 4096 == 0);
+	CHECK(mmap(NULL, size + 4096, PROT_READ, MAP_SHARED, f.vcpu, 0) == MAP_FAILED);
+	CHECK(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, f.vcpu, 1 << 20) == MAP_FAILED);
+	CHECK(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, f.vcpu, 0) == MAP_FAILED);
+	CHECK(mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, f.vcpu, 0) == MAP_FAILED);
+}
+
+/* A child shares the descriptors but not the memory: every call is EIO there. */
+static void after_fork(void)
+{
+	struct hv_create_vcpu create = {.size = sizeof(create), .id = 1};
+	struct hv_msi msi = {.addr = 0xfee00000, .data = 0x40};
+	struct vm vm;
+	struct vcpu v;
+	pid_t pid;
+	int status;
+
+	vm_long(&vm, &v, g_done, 0);
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EIO);
+		CHECK_ERRNO(ioctl(v.fd, HV_GET_REGS, HV_REGS_GPR), EIO);
+		CHECK_ERRNO(ioctl(v.fd, HV_NMI, 0), EIO);
+		CHECK_ERRNO(ioctl(vm.fd, HV_CREATE_VCPU, &create), EIO);
+		CHECK_ERRNO(vm_set_slot(&vm, 0, 0, 0, 0, NULL), EIO);
+		CHECK_ERRNO(ioctl(vm.fd, HV_SIGNAL_MSI, &msi), EIO);
+		_exit(0);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+	vcpu_done(&v);
+}
+
+/* The creator is gone; the child, left with the descriptors, gets EIO and may close them. */
+static void parent_gone(void)
+{
+	int to_child[2], result[2], status;
+	struct vm vm;
+	struct vcpu v;
+	pid_t pid;
+	char c = 0;
+
+	CHECK_OK(pipe(to_child));
+	CHECK_OK(pipe(result));
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		vm_long(&vm, &v, g_done, 0);
+		if (fork() == 0) {
+			/* Wait for the creator's end. */
+			close(to_child[1]);
+			CHECK_EQ(read(to_child[0], &c, 1), 0);
+			c = ioctl(v.fd, HV_RUN, 0) < 0 && errno == EIO ? 'y' : 'n';
+			CHECK_EQ(write(result[1], &c, 1), 1);
+			_exit(0);
+		}
+		_exit(0);
+	}
+	close(to_child[0]);
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	close(to_child[1]);
+	close(result[1]);
+	CHECK_EQ(read(result[0], &c, 1), 1);
+	CHECK_EQ(c, 'y');
+}
+
+/* exec() with descriptors that stay open: the new program has another memory map. */
+static void after_exec(void)
+{
+	char fd_text[16];
+	pid_t pid;
+	int status;
+
+	pid = fork();
+	CHECK(pid >= 0);
+	if (pid == 0) {
+		struct vm vm;
+		struct vcpu v;
+
+		vm_long(&vm, &v, g_done, 0);
+		fcntl(v.fd, F_SETFD, 0);
+		fcntl(vm.fd, F_SETFD, 0);
+		snprintf(fd_text, sizeof(fd_text), "%d", v.fd);
+		execl("/proc/self/exe", "callers", "--run-descriptor", fd_text, (char *)NULL);
+		_exit(3);
+	}
+	CHECK_EQ(waitpid(pid, &status, 0), pid);
+	CHECK_EQ(status, 0);
+}
+
+/* The program that after_exec() starts. */
+static int run_descriptor(int fd)
+{
+	return ioctl(fd, HV_RUN, 0) < 0 && errno == EIO ? 0 : 1;
+}
+
+static void kill_running(void)
+{
+	for (unsigned int i = 0; i < 20; i++) {
+		pid_t pid = fork();
+		int status;
+
+		CHECK(pid >= 0);
+		if (pid == 0) {
+			struct vm vm;
+			struct vcpu v[2];
+
+			vm_init(&vm);
+			for (unsigned int n = 0; n < 2; n++) {
+				vcpu_init(&v[n], &vm, n);
+				vcpu_long(&v[n], n ? g_spin : g_touch, GUEST_FREE);
+				vcpu_start(&v[n]);
+			}
+			pause();
+		}
+		sleep_ns((20 + 13 * i) * MSEC);
+		kill(pid, SIGKILL);
+		CHECK_EQ(waitpid(pid, &status, 0), pid);
+		CHECK(WIFSIGNALED(status));
+	}
+}
+
+/* ---- The memory under a running guest ---- */
+
+static uint8_t *victim;
+static int victim_file;
+
+static void unmap(struct vcpu *v)
+{
+	(void)v;
+	CHECK_OK(munmap(victim, 0x2000));
+	sleep_ns(200 * MSEC);
+}
+
+static void drop(struct vcpu *v)
+{
+	(void)v;
+	for (unsigned int i = 0; i < 200; i++) {
+		CHECK_OK(madvise(victim, 0x2000, MADV_DONTNEED));
+		sleep_ns(MSEC);
+	}
+}
+
+static void truncate_file(struct vcpu *v)
+{
+	(void)v;
+	CHECK_OK(ftruncate(victim_file, 0));
+	sleep_ns(200 * MSEC);
+}
+
+static void delete_slot(struct vcpu *v)
+{
+	CHECK_OK(vm_set_slot(v->vm, 1, 0, 0, 0, NULL));
+	sleep_ns(200 * MSEC);
+}
+
+static struct runner lose_memory(struct vcpu *v, struct vm *vm, void (*how)(struct vcpu *v))
+{
+	vm_long(vm, v, g_touch, FAR);
+	victim_file = memfd_create("victim", 0);
+	CHECK_OK(ftruncate(victim_file, 0x2000));
+	victim = mmap(NULL, 0x2000, PROT_READ | PROT_WRITE, MAP_SHARED, victim_file, 0);
+	CHECK(victim != MAP_FAILED);
+	CHECK_OK(vm_set_slot(vm, 1, 0, FAR, 0x2000, victim));
+	return run_while(v, how);
+}
+
+static void munmap_running(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	struct runner r = lose_memory(&v, &vm, unmap);
+
+	CHECK_EQ(r.result, 0);
+	CHECK_EQ(v.run->exit_reason, HV_EXIT_ERROR);
+	CHECK_EQ(v.run->exit.error.code, HV_ERROR_MEMORY);
+}
+
+static void dontneed_running(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	struct runner r = lose_memory(&v, &vm, drop);
+
+	CHECK_EQ(r.result, -1);
+	CHECK_EQ(r.error, EINTR);
+}
+
+static void truncate_running(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	struct runner r = lose_memory(&v, &vm, truncate_file);
+
+	CHECK_EQ(r.result, 0);
+	CHECK_EQ(v.run->exit_reason, HV_EXIT_ERROR);
+	CHECK_EQ(v.run->exit.error.code, HV_ERROR_MEMORY);
+}
+
+/* The counter is a read-modify-write: without its slot it needs emulation. */
+static void delete_running(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	struct runner r = lose_memory(&v, &vm, delete_slot);
+
+	CHECK_EQ(r.result, 0);
+	CHECK(v.run->exit_reason == HV_EXIT_EMULATE || v.run->exit_reason == HV_EXIT_MMIO);
+}
+
+/* ---- Random calls ---- */
+
+static uint64_t random_state = 0x9e3779b97f4a7c15;
+
+static uint64_t random64(void)
+{
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
+}
+
+/* Values on and around borders as often as any others. */
+static uint64_t random_value(void)
+{
+	static const uint64_t border[] = {
+		0,	    1,		4,	    8,		0xfff,	    0x1000, 0xffff,
+		0x80000000, 0xffffffff, 1ull << 47, 1ull << 48, 1ull << 63, ~0ull};
+
+	switch (random64() % 4) {
+	case 0:
+		return border[random64() % ARRAY_SIZE(border)] + random64() % 3 - 1;
+	case 1:
+		return random64() % 64;
+	default:
+		return random64() >> (random64() % 64);
+	}
+}
+
+static unsigned long random_call(void)
+{
+	switch (random64() % 4) {
+	case 0:
+		return system_calls[random64() % ARRAY_SIZE(system_calls)];
+	case 1:
+		return vm_calls[random64() % ARRAY_SIZE(vm_calls)];
+	case 2:
+		return vcpu_calls[random64() % ARRAY_SIZE(vcpu_calls)];
+	default:
+		return _IO(HV_IOC, random64() % 256);
+	}
+}
+
+/* Anything in the arguments and in the run page; the kernel must only ever say no. */
+static void fuzz(void)
+{
+	uint64_t *argument =
+		mmap(NULL, 0x4000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct itimerspec every = {{0, 2000000}, {0, 2000000}};
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+	struct sigaction sa = {.sa_handler = ignore};
+	uint64_t end_at = now_ns() + 10 * SEC;
+	uint64_t *page;
+	struct vm vm;
+	struct vcpu v;
+	timer_t timer;
+
+	/* Descriptors that calls create must not pile up. */
+	sigaction(SIGUSR1, &sa, NULL);
+	CHECK_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
+	CHECK_OK(timer_settime(timer, 0, &every, NULL));
+	while (now_ns() < end_at) {
+		int system = hv_open();
+
+		vm_long(&vm, &v, g_done, 0);
+		page = (uint64_t *)v.run;
+		for (unsigned int i = 0; i < 300; i++) {
+			const int fds[] = {system, vm.fd, v.fd};
+			int fd = fds[random64() % 3], created;
+			unsigned long call = random_call();
+
+			for (unsigned int n = 0; n < 16; n++)
+				argument[n] = random_value();
+			/* A size that is right gets further. */
+			if (random64() % 2)
+				*(uint32_t *)argument = (uint32_t)(8 * (random64() % 8));
+			for (unsigned int n = 0; random64() % 4 && n < 8; n++)
+				page[random64() % (sizeof(struct hv_run) / 8)] = random_value();
+			created = ioctl(fd, call,
+					random64() % 8 ? (uintptr_t)argument : random_value());
+			if (created > v.fd && (call == HV_CREATE_VM || call == HV_CREATE_VCPU))
+				close(created);
+		}
+		vcpu_close(&v);
+		vm_close(&vm);
+		close(system);
+	}
+}
+
+static const struct test tests[] = {
+	{"unknown_calls", unknown_calls, 0},
+	{"wrong_descriptor", wrong_descriptor, 0},
+	{"bad_pointers", bad_pointers, 0},
+	{"sizes", sizes, 0},
+	{"caps_sizes", caps_sizes, 0},
+	{"flags_and_padding", flags_and_padding, 0},
+	{"vcpu_ids", vcpu_ids, 0},
+	{"cpuid_tables", cpuid_tables, 0},
+	{"eventfds", eventfds, 0},
+	{"many_doorbells", many_doorbells, 0},
+	{"messages", messages, 0},
+	{"bad_slots", bad_slots, 0},
+	{"ten_thousand_slots", ten_thousand_slots, 60},
+	{"two_threads", two_threads, 0},
+	{"vm_closed_first", vm_closed_first, 0},
+	{"mappings", mappings, 0},
+	{"after_fork", after_fork, 0},
+	{"parent_gone", parent_gone, 0},
+	{"after_exec", after_exec, 0},
+	{"kill_running", kill_running, 60},
+	{"munmap_running", munmap_running, 0},
+	{"dontneed_running", dontneed_running, 0},
+	{"truncate_running", truncate_running, 0},
+	{"delete_running", delete_running, 0},
+	{"fuzz", fuzz, 60},
+};
+
+int main(int argc, char **argv)
+{
+	if (argc == 3 && strcmp(argv[1], "--run-descriptor") == 0)
+		return run_descriptor(atoi(argv[2]));
+	return test_main(argc, argv, tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,1062 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Interrupts on a real vCPU: the local APIC and its timer, MSIs and irqfds, IPIs,
+ * NMIs and the interrupt shadows. Run by "make check" in the test host.
+ */
+#define _GNU_SOURCE
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "tests/lib/harness.h"
+#include "tests/lib/vm.h"
+
+enum { PF = 14, GP = 13 };
+
+/* The guest's TSC frequency; set before the program is copied into the guest. */
+static uint64_t tsc_khz;
+
+static void make_vm(struct vm *vm, struct vcpu *v, void (*fn)(uint64_t), uint64_t arg)
+{
+	tsc_khz = hv_caps().tsc_khz;
+	CHECK(tsc_khz > 0);
+	vm_long(vm, v, fn, arg);
+}
+
+/* Complete the OUT that v last exited with, without going on in the guest. */
+static void complete(struct vcpu *v)
+{
+	v->run->immediate_exit = 1;
+	CHECK_ERRNO(ioctl(v->fd, HV_RUN, 0), EINTR);
+	v->run->immediate_exit = 0;
+}
+
+/* ---- The timer. Its bus clock is 1 GHz. ---- */
+
+static GUEST uint64_t elapsed_us(uint64_t since)
+{
+	return (guest_rdtsc() - since) * 1000 / tsc_khz;
+}
+
+static GUEST void g_timer_oneshot(uint64_t x2apic)
+{
+	struct guest_cpu *c = guest_cpu();
+	uint32_t current;
+	uint64_t start;
+
+	guest_apic_enable(x2apic);
+	guest_apic_write(G_APIC_TIMER_DIVIDE, 0xb);
+	guest_apic_write(G_APIC_LVT_TIMER, 0x40);
+	start = guest_rdtsc();
+	guest_apic_write(G_APIC_TIMER_INIT, 50000000);
+	current = guest_apic_read(G_APIC_TIMER_CURRENT);
+	G_CHECK(current > 0 && current <= 50000000);
+	G_CHECK(guest_apic_read(G_APIC_TIMER_CURRENT) <= current);
+	guest_wait();
+	G_CHECK_EQ(c->count[0x40], 1);
+	G_CHECK(elapsed_us(start) >= 49000);
+	G_CHECK_EQ(guest_apic_read(G_APIC_TIMER_CURRENT), 0);
+	/* Divided by 16; and it fires while the vCPU spins. */
+	guest_apic_write(G_APIC_TIMER_DIVIDE, 3);
+	start = guest_rdtsc();
+	guest_apic_write(G_APIC_TIMER_INIT, 1000000);
+	guest_sti();
+	while (c->count[0x40] == 1)
+		guest_pause();
+	guest_cli();
+	G_CHECK(elapsed_us(start) >= 15000);
+	/* Masked: it runs out in silence. */
+	guest_apic_write(G_APIC_LVT_TIMER, 0x10040);
+	start = guest_rdtsc();
+	guest_apic_write(G_APIC_TIMER_INIT, 100000);
+	guest_sti();
+	while (elapsed_us(start) < 20000)
+		guest_pause();
+	G_CHECK_EQ(c->count[0x40], 2);
+	/* Stopped by zero. */
+	guest_apic_write(G_APIC_LVT_TIMER, 0x40);
+	guest_apic_write(G_APIC_TIMER_INIT, 1000000);
+	guest_apic_write(G_APIC_TIMER_INIT, 0);
+	start = guest_rdtsc();
+	while (elapsed_us(start) < 30000)
+		guest_pause();
+	G_CHECK_EQ(c->count[0x40], 2);
+}
+
+static void timer_oneshot(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_timer_oneshot, true);
+	vcpu_done(&v);
+}
+
+static void timer_oneshot_xapic(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_timer_oneshot, false);
+	vcpu_done(&v);
+}
+
+static GUEST void g_timer_periodic(uint64_t x2apic)
+{
+	struct guest_cpu *c = guest_cpu();
+	uint64_t start;
+
+	guest_apic_enable(x2apic);
+	guest_apic_write(G_APIC_TIMER_DIVIDE, 0xb);
+	guest_apic_write(G_APIC_LVT_TIMER, 0x20041);
+	start = guest_rdtsc();
+	guest_apic_write(G_APIC_TIMER_INIT, 5000000);
+	while (c->count[0x41] < 10)
+		guest_wait();
+	/* The base is kept: no faster than the period, whatever was late. */
+	G_CHECK(elapsed_us(start) >= 49000);
+	guest_apic_write(G_APIC_TIMER_INIT, 0);
+	guest_sti();
+	guest_cli();
+	c->count[0x41] = 0;
+	start = guest_rdtsc();
+	guest_sti();
+	while (elapsed_us(start) < 20000)
+		guest_pause();
+	G_CHECK_EQ(c->count[0x41], 0);
+}
+
+static void timer_periodic(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_timer_periodic, true);
+	vcpu_done(&v);
+}
+
+static GUEST void g_timer_deadline(uint64_t x2apic)
+{
+	struct guest_cpu *c = guest_cpu();
+	uint64_t deadline;
+
+	guest_apic_enable(x2apic);
+	/* In another mode the MSR is not armed. */
+	guest_apic_write(G_APIC_LVT_TIMER, 0x42);
+	wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + 1);
+	G_CHECK_EQ(rdmsr(G_MSR_TSC_DEADLINE), 0);
+	guest_apic_write(G_APIC_LVT_TIMER, 0x40042);
+	for (unsigned int i = 1; i <= 5; i++) {
+		deadline = guest_rdtsc() + tsc_khz * 10;
+		wrmsr(G_MSR_TSC_DEADLINE, deadline);
+		G_CHECK_EQ(rdmsr(G_MSR_TSC_DEADLINE), deadline);
+		guest_wait();
+		G_CHECK_EQ(c->count[0x42], i);
+		G_CHECK(guest_rdtsc() >= deadline);
+		G_CHECK_EQ(rdmsr(G_MSR_TSC_DEADLINE), 0);
+	}
+	/* In the past: at once. */
+	wrmsr(G_MSR_TSC_DEADLINE, 1);
+	guest_wait();
+	G_CHECK_EQ(c->count[0x42], 6);
+	/* Disarmed. */
+	wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + tsc_khz);
+	wrmsr(G_MSR_TSC_DEADLINE, 0);
+	deadline = guest_rdtsc();
+	guest_sti();
+	while (elapsed_us(deadline) < 20000)
+		guest_pause();
+	G_CHECK_EQ(c->count[0x42], 6);
+}
+
+static void timer_deadline(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	if (!(hv_caps().features & HV_FEATURE_TSC_DEADLINE))
+		test_skip("no TSC-deadline timer");
+	make_vm(&vm, &v, g_timer_deadline, true);
+	vcpu_done(&v);
+}
+
+/* ---- MSIs and irqfds ---- */
+
+static GUEST void g_wait_for(uint64_t vectors)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	guest_apic_enable(true);
+	guest_sync(1);
+	for (; vectors; vectors >>= 8) {
+		guest_wait();
+		G_CHECK_EQ(c->interrupt, vectors & 0xff);
+		guest_sync((uint32_t)vectors & 0xff);
+	}
+}
+
+static void hlt_msi(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_wait_for, 0x6261);
+	vcpu_sync(&v, 1);
+	/* Pending before the HLT. */
+	CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
+	vcpu_sync(&v, 0x61);
+	CHECK_EQ(vm_msi(&vm, 0, 0x62), 1);
+	vcpu_sync(&v, 0x62);
+	vcpu_done(&v);
+	/* To nobody. */
+	CHECK_EQ(vm_msi(&vm, 9, 0x62), 0);
+}
+
+static GUEST void g_sleep(uint64_t n)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	guest_apic_enable(true);
+	guest_sync(1);
+	while (c->count[0x61] < n)
+		guest_wait();
+}
+
+/* A vCPU that really sleeps is woken; many times. */
+static void hlt_msi_asleep(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	pthread_t thread;
+
+	make_vm(&vm, &v, g_sleep, 20);
+	vcpu_sync(&v, 1);
+	thread = vcpu_start(&v);
+	for (unsigned int i = 1; i <= 20; i++) {
+		sleep_ns(5 * MSEC);
+		CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
+	}
+	/* Coalesced ones are lost, as on hardware: send until it has had its twenty. */
+	while (guest_var(&vm, guest_cpus[0]).count[0x61] < 20) {
+		sleep_ns(5 * MSEC);
+		vm_msi(&vm, 0, 0x61);
+	}
+	vcpu_join(thread);
+}
+
+static void irqfd(struct vm *vm, int fd, uint32_t flags, uint8_t vector)
+{
+	struct hv_irqfd i = {.size = sizeof(i), .flags = flags, .fd = fd, .data = vector,
+			     .addr = 0xfee00000};
+
+	CHECK_OK(ioctl(vm->fd, HV_IRQFD, &i));
+}
+
+static void event_signal(int fd)
+{
+	CHECK_OK(eventfd_write(fd, 1));
+}
+
+static void hlt_irqfd(void)
+{
+	struct hv_irqfd gone = {.size = sizeof(gone), .flags = HV_IRQFD_DEASSIGN};
+	struct vm vm;
+	struct vcpu v;
+	int fd = eventfd(0, EFD_NONBLOCK), second = eventfd(0, EFD_NONBLOCK);
+	eventfd_t value;
+
+	make_vm(&vm, &v, g_wait_for, 0x6564636261);
+	vcpu_sync(&v, 1);
+	irqfd(&vm, fd, 0, 0x61);
+	irqfd(&vm, second, 0, 0x63);
+	event_signal(fd);
+	vcpu_sync(&v, 0x61);
+	/* Bound again: another message. */
+	irqfd(&vm, fd, 0, 0x62);
+	event_signal(fd);
+	vcpu_sync(&v, 0x62);
+	event_signal(second);
+	vcpu_sync(&v, 0x63);
+	/* Unbound: the event stays in the eventfd; a later binding delivers it. */
+	irqfd(&vm, fd, HV_IRQFD_DEASSIGN, 0);
+	gone.fd = fd;
+	CHECK_ERRNO(ioctl(vm.fd, HV_IRQFD, &gone), ENOENT);
+	eventfd_read(fd, &value);
+	event_signal(fd);
+	irqfd(&vm, fd, 0, 0x64);
+	vcpu_sync(&v, 0x64);
+	/* Its last descriptor closed: the binding is gone, the VM lives. */
+	close(fd);
+	event_signal(second);
+	irqfd(&vm, second, 0, 0x65);
+	CHECK_ERRNO(ioctl(vm.fd, HV_IRQFD, &gone), EBADF);
+	CHECK_EQ(vm_msi(&vm, 0, 0x65), 1);
+}
+
+static GUEST void g_spin(uint64_t n)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	guest_apic_enable(true);
+	guest_sync(1);
+	guest_sti();
+	while (c->count[0x61] < n)
+		guest_pause();
+}
+
+/* Into a guest that never exits by itself. */
+static void irqfd_spinning(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	pthread_t thread;
+	int fd = eventfd(0, 0);
+
+	make_vm(&vm, &v, g_spin, 10);
+	vcpu_sync(&v, 1);
+	irqfd(&vm, fd, 0, 0x61);
+	thread = vcpu_start(&v);
+	for (uint32_t i = 1; i <= 10; i++) {
+		event_signal(fd);
+		while (guest_var(&vm, guest_cpus[0]).count[0x61] < i)
+			sleep_ns(MSEC / 10);
+	}
+	vcpu_join(thread);
+}
+
+static GUEST void g_level(uint64_t arg)
+{
+	(void)arg;
+	guest_apic_enable(true);
+	guest_sync(1);
+	guest_wait();
+	guest_sync(2);
+	guest_wait();
+	guest_sync(3);
+}
+
+static void eoi_exit(void)
+{
+	struct hv_msi msi = {.addr = 0xfee00000, .data = 0xc061};
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_level, 0);
+	vcpu_sync(&v, 1);
+	CHECK_EQ(CHECK_OK(ioctl(vm.fd, HV_SIGNAL_MSI, &msi)), 1);
+	vcpu_expect(&v, HV_EXIT_EOI);
+	CHECK_EQ(v.run->exit.eoi.vector, 0x61);
+	vcpu_sync(&v, 2);
+	/* An edge on the same vector makes no such exit. */
+	CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
+	vcpu_sync(&v, 3);
+	vcpu_done(&v);
+}
+
+static GUEST void g_enable_and_done(uint64_t x2apic)
+{
+	guest_apic_enable(x2apic);
+}
+
+static void msi_destinations(void)
+{
+	/* Physical, broadcast, logical (xAPIC flat needs an LDR: none accept), software-disabled. */
+	struct hv_msi msi = {.addr = 0xfeeff000, .data = 0x61};
+	struct vm vm;
+	struct vcpu v[3];
+
+	vm_init(&vm);
+	for (unsigned int i = 0; i < 3; i++) {
+		vcpu_init(&v[i], &vm, i);
+		vcpu_long(&v[i], g_enable_and_done, false);
+	}
+	CHECK_EQ(vm_msi(&vm, 0, 0x61), 0);
+	vcpu_done(&v[0]);
+	vcpu_done(&v[1]);
+	CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
+	CHECK_EQ(vm_msi(&vm, 2, 0x61), 0);
+	CHECK_EQ(CHECK_OK(ioctl(vm.fd, HV_SIGNAL_MSI, &msi)), 2);
+	/* A vector below 16 is not one. */
+	CHECK_EQ(vm_msi(&vm, 0, 5), 0);
+}
+
+/* ---- NMIs ---- */
+
+/* Pending before the vCPU runs: taken at once, interrupts off or not. */
+static GUEST void g_nmi(uint64_t arg)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	(void)arg;
+	guest_sync(1);
+	G_CHECK_EQ(c->count[2], 1);
+	/* It struck behind the OUT. */
+	G_CHECK_EQ(((const uint8_t *)c->rip)[-1], 0xef);
+}
+
+static void nmi(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_nmi, 0);
+	vcpu_sync(&v, 1);
+	CHECK_OK(ioctl(v.fd, HV_NMI, 0));
+	vcpu_done(&v);
+}
+
+/* While halted, interrupts off. */
+static GUEST void g_nmi_halted(uint64_t n)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	for (uint64_t i = 1; i <= n; i++) {
+		asm volatile("cli; hlt" : : : "memory");
+		G_CHECK_EQ(c->count[2], i);
+	}
+	/* And while it spins. */
+	while (c->count[2] == n)
+		guest_pause();
+}
+
+static void nmi_halted(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	pthread_t thread;
+
+	make_vm(&vm, &v, g_nmi_halted, 3);
+	thread = vcpu_start(&v);
+	for (uint32_t i = 1; i <= 4; i++) {
+		/* Long enough for it to be halted again. */
+		sleep_ns(100 * MSEC);
+		CHECK_OK(ioctl(v.fd, HV_NMI, 0));
+		while (guest_var(&vm, guest_cpus[0]).count[2] < i)
+			sleep_ns(MSEC);
+	}
+	vcpu_join(thread);
+}
+
+static GUEST bool hook_nmi(struct guest_frame *f)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	if (f->vector != 2)
+		return false;
+	if (c->count[2] == 1) {
+		guest_sync(2);
+		/* Two more arrived and one of them waits for this handler's IRET. */
+		guest_cpuid(0, 0);
+		outl(0, PORT_LOW);
+		G_CHECK_EQ(c->count[2], 1);
+	}
+	return true;
+}
+
+static GUEST void g_nmi_masked(uint64_t arg)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	(void)arg;
+	c->hook = hook_nmi;
+	guest_sync(1);
+	guest_sync(3);
+	G_CHECK_EQ(c->count[2], 2);
+	/* Not masked any more. */
+	guest_sync(4);
+	guest_sync(5);
+	G_CHECK_EQ(c->count[2], 3);
+}
+
+static void nmi_masked(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_nmi_masked, 0);
+	v.run->wanted |= HV_REGS_EVENTS;
+	vcpu_sync(&v, 1);
+	CHECK_EQ(v.run->events.nmi_masked, 0);
+	CHECK_OK(ioctl(v.fd, HV_NMI, 0));
+	vcpu_sync(&v, 2);
+	CHECK_EQ(v.run->events.nmi_masked, 1);
+	CHECK_EQ(v.run->events.nmi_pending, 0);
+	CHECK_OK(ioctl(v.fd, HV_NMI, 0));
+	CHECK_OK(ioctl(v.fd, HV_NMI, 0));
+	vcpu_out(&v, PORT_LOW);
+	CHECK_EQ(v.run->events.nmi_masked, 1);
+	CHECK_EQ(v.run->events.nmi_pending, 1);
+	vcpu_sync(&v, 3);
+	CHECK_EQ(v.run->events.nmi_masked, 0);
+	CHECK_EQ(v.run->events.nmi_pending, 0);
+	CHECK_EQ(v.run->gprs.rflags & FLAG_TF, 0);
+	vcpu_sync(&v, 4);
+	v.run->events.nmi_pending = 1;
+	v.run->dirty = HV_REGS_EVENTS;
+	vcpu_sync(&v, 5);
+	vcpu_done(&v);
+}
+
+/* ---- Interrupt shadows ---- */
+
+/* Code whose interrupt must come exactly at local label 9; "before" runs with the vector in RCX. */
+#define EXPECT_AT_9(code, ...)                                                                     \
+	do {                                                                                       \
+		uint64_t at_9;                                                                     \
+		uint32_t before = guest_cpu()->count[0x51];                                        \
+		asm volatile(code "; leaq 9b(%%rip), %0"                                           \
+			     : "=&r"(at_9)                                                         \
+			     : __VA_ARGS__                                                         \
+			     : "memory", "cc", "rbx");                                             \
+		G_CHECK_EQ(guest_cpu()->count[0x51], before + 1);                                  \
+		G_CHECK_EQ(guest_cpu()->rip, at_9);                                                \
+	} while (0)
+
+#define SELF_IPI_51 "c"(0x83f), "a"(0x51), "d"(0)
+
+static GUEST void g_shadows(uint64_t arg)
+{
+	struct guest_cpu *c = guest_cpu();
+	uint32_t count;
+
+	(void)arg;
+	guest_apic_enable(true);
+	/* STI: one more instruction, then the pending interrupt. */
+	guest_self_ipi(0x51);
+	EXPECT_AT_9("sti; nop; 9: nop; nop; cli", "c"(0));
+	/* An instruction that exits to the module ends the shadow too, and not before it. */
+	guest_self_ipi(0x51);
+	EXPECT_AT_9("sti; wrmsr; 9: nop; cli", "c"(G_MSR_TSC_ADJUST), "a"(0), "d"(0));
+	guest_self_ipi(0x51);
+	EXPECT_AT_9("sti; outb %%al, $0x80; 9: nop; cli", "a"(0));
+	/* Raised inside the shadow. */
+	EXPECT_AT_9("sti; wrmsr; 9: nop; cli", SELF_IPI_51);
+	/* STI; HLT: the interrupt ends the HLT. */
+	guest_self_ipi(0x51);
+	EXPECT_AT_9("sti; hlt; 9: cli", "c"(0));
+	/* MOV SS holds interrupts back over the next instruction. */
+	EXPECT_AT_9("sti; nop; mov %%ss, %%ebx; mov %%ebx, %%ss; wrmsr; 9: nop; cli", SELF_IPI_51);
+	/* POPF has no shadow. */
+	guest_self_ipi(0x51);
+	EXPECT_AT_9("pushfq; orq $0x200, (%%rsp); popfq; 9: nop; nop; cli", "c"(0));
+	/* STI; CLI opens no window. */
+	count = c->count[0x51];
+	guest_self_ipi(0x51);
+	asm volatile("sti; cli; sti; cli; sti; cli" : : : "memory");
+	G_CHECK_EQ(c->count[0x51], count);
+	guest_sti();
+	G_CHECK_EQ(c->count[0x51], count + 1);
+	guest_cli();
+}
+
+static void shadows(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_shadows, 0);
+	vcpu_out(&v, PORT_LOW);
+	vcpu_done(&v);
+}
+
+static GUEST void g_shadow_loaded(uint64_t arg)
+{
+	uint64_t at_9;
+
+	(void)arg;
+	guest_apic_enable(true);
+	for (unsigned int i = 0; i < 2; i++) {
+		if (i == 0)
+			asm volatile("outb %%al, $0x80; 9: nop; nop; nop; cli; leaq 9b(%%rip), %0"
+				     : "=&r"(at_9) : "a"(0) : "memory");
+		else
+			asm volatile("outb %%al, $0x80; nop; 9: nop; nop; cli; leaq 9b(%%rip), %0"
+				     : "=&r"(at_9) : "a"(0) : "memory");
+		G_CHECK_EQ(guest_cpu()->count[0x51], i + 1);
+		G_CHECK_EQ(guest_cpu()->rip, at_9);
+	}
+}
+
+/* User space loads IF = 1 and a pending interrupt, without and with a shadow. */
+static void shadow_loaded(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_shadow_loaded, 0);
+	for (uint8_t i = 0; i < 2; i++) {
+		vcpu_out(&v, PORT_LOW);
+		complete(&v);
+		vcpu_get(&v, HV_REGS_GPR | HV_REGS_EVENTS);
+		v.run->gprs.rflags |= FLAG_IF;
+		v.run->events.shadow = i;
+		vcpu_set(&v, HV_REGS_GPR | HV_REGS_EVENTS);
+		vcpu_get(&v, HV_REGS_EVENTS);
+		CHECK_EQ(v.run->events.shadow, i);
+		CHECK_EQ(vm_msi(&vm, 0, 0x51), 1);
+	}
+	vcpu_done(&v);
+}
+
+/* ---- Priorities ---- */
+
+static GUEST void g_tpr(uint64_t x2apic)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	guest_apic_enable(x2apic);
+	GUEST_WRITE_CR(8, 5);
+	G_CHECK_EQ(guest_apic_read(G_APIC_TPR), 0x50);
+	guest_sti();
+	guest_self_ipi(0x51);
+	guest_pause();
+	G_CHECK_EQ(c->count[0x51], 0);
+	G_CHECK_EQ(guest_apic_read(G_APIC_IRR + 0x20) >> 17 & 1, 1);
+	guest_self_ipi(0x71);
+	guest_pause();
+	G_CHECK_EQ(c->count[0x71], 1);
+	/* It is delivered as soon as CR8 falls. */
+	GUEST_WRITE_CR(8, 4);
+	asm volatile("nop");
+	G_CHECK_EQ(c->count[0x51], 1);
+	/* The same by the register. */
+	guest_apic_write(G_APIC_TPR, 0x60);
+	G_CHECK_EQ(GUEST_READ_CR(8), 6);
+	G_CHECK_EQ(guest_apic_read(G_APIC_PPR) & 0xf0, 0x60);
+	guest_self_ipi(0x61);
+	guest_pause();
+	G_CHECK_EQ(c->count[0x61], 0);
+	guest_sync(1);
+	guest_apic_write(G_APIC_TPR, 0x35);
+	asm volatile("nop");
+	G_CHECK_EQ(c->count[0x61], 1);
+	G_CHECK_EQ(GUEST_READ_CR(8), 3);
+	/* HLT under a TPR that blocks what is pending, woken by another. */
+	guest_cli();
+	GUEST_WRITE_CR(8, 8);
+	guest_self_ipi(0x71);
+	guest_self_ipi(0x91);
+	guest_wait();
+	G_CHECK_EQ(c->count[0x71], 1);
+	G_CHECK_EQ(c->count[0x91], 1);
+	GUEST_WRITE_CR(8, 0);
+	guest_sti();
+	G_CHECK_EQ(c->count[0x71], 2);
+}
+
+static void tpr(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_tpr, true);
+	v.run->wanted |= HV_REGS_SREGS;
+	vcpu_sync(&v, 1);
+	CHECK_EQ(v.run->sregs.cr8, 6);
+	vcpu_done(&v);
+}
+
+static void tpr_xapic(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_tpr, false);
+	vcpu_sync(&v, 1);
+	vcpu_done(&v);
+}
+
+static uint8_t order[8];
+static volatile unsigned int ordered;
+
+static GUEST bool hook_order(struct guest_frame *f)
+{
+	if (f->vector >= 32 && ordered < 8)
+		order[ordered++] = (uint8_t)f->vector;
+	return false;
+}
+
+/* Inside an unfinished 0x50-class interrupt only a higher class gets through. */
+static GUEST bool hook_nested(struct guest_frame *f)
+{
+	if (f->vector != 0x52)
+		return false;
+	guest_self_ipi(0x53);
+	guest_sti();
+	G_CHECK_EQ(guest_cpu()->count[0x53], 0);
+	G_CHECK_EQ(guest_apic_read(G_APIC_ISR + 0x20) >> 18 & 1, 1);
+	guest_cli();
+	guest_apic_write(G_APIC_EOI, 0);
+	return true;
+}
+
+static GUEST void g_priorities(uint64_t arg)
+{
+	static const uint8_t want[] = {0xf1, 0x91, 0x62, 0x61, 0x31};
+
+	(void)arg;
+	guest_apic_enable(true);
+	guest_cpu()->hook = hook_order;
+	guest_self_ipi(0x61);
+	guest_self_ipi(0xf1);
+	guest_self_ipi(0x31);
+	guest_self_ipi(0x91);
+	guest_self_ipi(0x62);
+	guest_self_ipi(0x91);
+	guest_sti();
+	asm volatile("nop; nop");
+	guest_cli();
+	G_CHECK_EQ(ordered, 5);
+	for (unsigned int i = 0; i < ARRAY_SIZE(want); i++)
+		G_CHECK_EQ(order[i], want[i]);
+	guest_cpu()->hook = hook_nested;
+	guest_self_ipi(0x52);
+	guest_sti();
+	asm volatile("nop; nop");
+	G_CHECK_EQ(guest_cpu()->count[0x53], 1);
+}
+
+static void priorities(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_priorities, 0);
+	vcpu_done(&v);
+}
+
+/* ---- Local APIC registers ---- */
+
+static GUEST void g_apic_registers(uint64_t id)
+{
+	uint64_t base = rdmsr(G_MSR_APIC_BASE), value;
+
+	guest_apic_enable(false);
+	G_CHECK_EQ(guest_apic_read(G_APIC_ID) >> 24, id);
+	G_CHECK_EQ(guest_apic_read(G_APIC_VERSION) & 0xf0, 0x10);
+	G_CHECK_EQ(guest_apic_read(G_APIC_DFR), 0xffffffff);
+	guest_apic_write(G_APIC_LDR, 0x08ffffff);
+	G_CHECK_EQ(guest_apic_read(G_APIC_LDR), 0x08000000);
+	guest_apic_write(G_APIC_LVT_LINT0, 0x700);
+	G_CHECK_EQ(guest_apic_read(G_APIC_LVT_LINT0) & 0x700, 0x700);
+	/* Illegal vector sent: ESR bit 5, after a write to the ESR. */
+	guest_apic_write(G_APIC_ESR, 0);
+	guest_apic_write(G_APIC_ICR, 0x40005);
+	guest_apic_write(G_APIC_ESR, 0);
+	G_CHECK_EQ(guest_apic_read(G_APIC_ESR) & 0x20, 0x20);
+	/* No x2APIC register in xAPIC mode. */
+	G_CHECK_EQ(try_rdmsr(G_MSR_X2APIC + 2, &value), GP);
+	/* Software-disabled: the LVT is masked. */
+	guest_apic_write(G_APIC_SVR, 0xff);
+	G_CHECK_EQ(guest_apic_read(G_APIC_LVT_LINT0) >> 16 & 1, 1);
+
+	guest_apic_enable(true);
+	G_CHECK_EQ(rdmsr(G_MSR_X2APIC + 2), id);
+	G_CHECK_EQ(rdmsr(G_MSR_X2APIC + 0xd), 1u << (id & 15) | (id >> 4) << 16);
+	G_CHECK_EQ(try_wrmsr(G_MSR_X2APIC + 2, 0), GP);
+	G_CHECK_EQ(try_rdmsr(G_MSR_X2APIC + 0xe, &value), GP);
+	G_CHECK_EQ(try_rdmsr(G_MSR_X2APIC + 0x31, &value), GP);
+	G_CHECK_EQ(try_rdmsr(G_MSR_X2APIC + 0xb, &value), GP);
+	G_CHECK_EQ(try_wrmsr(G_MSR_X2APIC + 0xb, 1), GP);
+	G_CHECK_EQ(try_wrmsr(G_MSR_X2APIC + 0x3f, 0x151), GP);
+	G_CHECK_EQ(try_wrmsr(G_MSR_X2APIC + 8, 0x100), GP);
+	/* x2APIC to xAPIC: only by way of disabled. */
+	G_CHECK_EQ(try_wrmsr(G_MSR_APIC_BASE, base), GP);
+	wrmsr(G_MSR_APIC_BASE, base & ~(uint64_t)G_APIC_BASE_ENABLE);
+	G_CHECK_EQ(try_wrmsr(G_MSR_APIC_BASE, base | G_APIC_BASE_EXTD), GP);
+	wrmsr(G_MSR_APIC_BASE, base);
+	guest_cpu()->x2apic = false;
+	G_CHECK_EQ(guest_apic_read(G_APIC_ID) >> 24, id);
+}
+
+static void apic_registers(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 19);
+	vcpu_long(&v, g_apic_registers, 19);
+	vcpu_done(&v);
+}
+
+static GUEST void g_lapic_image(uint64_t arg)
+{
+	(void)arg;
+	guest_apic_enable(false);
+	guest_apic_write(G_APIC_TPR, 0x30);
+	guest_apic_write(G_APIC_LVT_TIMER, 0x20044);
+	guest_apic_write(G_APIC_LDR, 0x02000000);
+	guest_self_ipi(0x31);
+	guest_sync(1);
+	/* The other vCPU, with this one's image: TPR blocks 0x31 until it falls. */
+	G_CHECK_EQ(guest_apic_read(G_APIC_TPR), 0x30);
+	G_CHECK_EQ(guest_apic_read(G_APIC_LVT_TIMER), 0x20044);
+	G_CHECK_EQ(guest_apic_read(G_APIC_LDR), 0x02000000);
+	guest_sti();
+	G_CHECK_EQ(guest_cpu()->count[0x31], 0);
+	guest_apic_write(G_APIC_TPR, 0);
+	asm volatile("nop");
+	G_CHECK_EQ(guest_cpu()->count[0x31], 1);
+}
+
+static void lapic_image(void)
+{
+	struct hv_lapic image, again;
+	struct vm vm, other;
+	struct vcpu v, w;
+
+	make_vm(&vm, &v, g_lapic_image, 0);
+	vcpu_sync(&v, 1);
+	CHECK_OK(ioctl(v.fd, HV_GET_LAPIC, &image));
+	CHECK_EQ(*(uint32_t *)&image.regs[G_APIC_TPR], 0x30);
+	CHECK_EQ(*(uint32_t *)&image.regs[G_APIC_IRR + 0x10], 1u << 17);
+	CHECK_EQ(*(uint32_t *)&image.regs[G_APIC_LVT_TIMER], 0x20044);
+
+	make_vm(&other, &w, g_lapic_image, 0);
+	vcpu_sync(&w, 1);
+	memset(&again, 0, sizeof(again));
+	CHECK_OK(ioctl(w.fd, HV_SET_LAPIC, &image));
+	CHECK_OK(ioctl(w.fd, HV_GET_LAPIC, &again));
+	CHECK(memcmp(&image, &again, sizeof(image)) == 0);
+	vcpu_done(&w);
+	vcpu_done(&v);
+}
+
+/* ---- More than one vCPU ---- */
+
+static volatile uint32_t turn;
+
+static GUEST void g_ping_pong(uint64_t arg)
+{
+	struct guest_cpu *c = guest_cpu();
+	uint32_t rounds = (uint32_t)arg >> 8, peer = c->id ^ 1;
+
+	guest_apic_enable(arg & 1);
+	__atomic_fetch_add(&turn, 1, __ATOMIC_SEQ_CST);
+	while (turn < 2)
+		guest_pause();
+	for (uint32_t i = 1; i <= rounds; i++) {
+		if (c->id == 0)
+			guest_apic_send(peer, 0x4061);
+		while (c->count[0x61] < i)
+			guest_wait();
+		if (c->id == 1)
+			guest_apic_send(peer, 0x4061);
+	}
+}
+
+static void ping_pong(bool x2apic, uint32_t rounds)
+{
+	struct vm vm;
+	struct vcpu v[2];
+	pthread_t thread[2];
+
+	vm_init(&vm);
+	for (unsigned int i = 0; i < 2; i++) {
+		vcpu_init(&v[i], &vm, i);
+		vcpu_long(&v[i], g_ping_pong, rounds << 8 | x2apic);
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		thread[i] = vcpu_start(&v[i]);
+	for (unsigned int i = 0; i < 2; i++)
+		vcpu_join(thread[i]);
+	CHECK_EQ(guest_var(&vm, guest_cpus[0]).count[0x61], rounds);
+}
+
+static void ipi(void)
+{
+	ping_pong(true, 300);
+}
+
+static void ipi_xapic(void)
+{
+	ping_pong(false, 300);
+}
+
+static volatile uint32_t ready;
+
+static GUEST void g_ipi_kinds(uint64_t cpus)
+{
+	struct guest_cpu *c = guest_cpu();
+	uint64_t ldr;
+
+	guest_apic_enable(true);
+	guest_sti();
+	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
+	if (c->id) {
+		/* Of each kind one; NMI last. */
+		while (c->count[0x62] + c->count[0x63] + c->count[0x64] < 3 || !c->count[2])
+			guest_pause();
+		__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
+		return;
+	}
+	while (ready < cpus)
+		guest_pause();
+	guest_apic_send(0, 0xc4062);		/* all but self */
+	guest_apic_send(0xffffffff, 0x4063);	/* broadcast, self included */
+	ldr = rdmsr(G_MSR_X2APIC + 0xd);
+	G_CHECK_EQ(ldr, 1);
+	guest_apic_send(0x0e, 0x4864);		/* logical: cluster 0, members 1 to 3 */
+	for (uint32_t i = 1; i < cpus; i++) {
+		while (guest_cpus[i].count[0x64] == 0)
+			guest_pause();
+		guest_apic_send(i, 0x4400);	/* NMI */
+	}
+	while (ready < 2 * cpus - 1)
+		guest_pause();
+	G_CHECK_EQ(c->count[0x62], 0);
+	G_CHECK_EQ(c->count[0x63], 1);
+	G_CHECK_EQ(c->count[0x64], 0);
+	guest_apic_send(0, 0x84065);		/* all, self included */
+	while (c->count[0x65] == 0)
+		guest_pause();
+	guest_apic_send(0, 0x44066);		/* self */
+	asm volatile("nop");
+	G_CHECK_EQ(c->count[0x66], 1);
+}
+
+static void ipi_kinds(void)
+{
+	struct vm vm;
+	struct vcpu v[4];
+	pthread_t thread[4];
+
+	vm_init(&vm);
+	for (unsigned int i = 0; i < 4; i++) {
+		vcpu_init(&v[i], &vm, i);
+		vcpu_long(&v[i], g_ipi_kinds, 4);
+	}
+	for (unsigned int i = 0; i < 4; i++)
+		thread[i] = vcpu_start(&v[i]);
+	for (unsigned int i = 0; i < 4; i++)
+		vcpu_join(thread[i]);
+}
+
+static volatile uint32_t started;
+
+static GUEST void g_ap(uint64_t id)
+{
+	G_CHECK_EQ(id, 1);
+	G_CHECK_EQ(rdmsr(G_MSR_APIC_BASE) & 0x100, 0);
+	__atomic_fetch_add(&started, 1, __ATOMIC_SEQ_CST);
+}
+
+static GUEST void g_bsp(uint64_t x2apic)
+{
+	uint64_t start;
+
+	guest_apic_enable(x2apic);
+	for (uint32_t i = 1; i <= 3; i++) {
+		guest_apic_send(1, 0x4500);
+		guest_apic_send(1, 0x8500); /* level de-assert: ignored */
+		start = guest_rdtsc();
+		while (elapsed_us(start) < 10000)
+			guest_pause();
+		guest_apic_send(1, 0x4600 | GUEST_LOW >> 12);
+		while (started < i)
+			guest_pause();
+		/* A second SIPI finds nobody waiting. */
+		guest_apic_send(1, 0x4600 | GUEST_LOW >> 12);
+		start = guest_rdtsc();
+		while (elapsed_us(start) < 20000)
+			guest_pause();
+		G_CHECK_EQ(started, i);
+	}
+}
+
+static void *run_ap(void *arg)
+{
+	/* Each start ends in the loop of CLI and HLT behind guest_return. */
+	for (unsigned int i = 0; i < 3; i++)
+		vcpu_done(arg);
+	return NULL;
+}
+
+static void start_ap(bool x2apic)
+{
+	struct vm vm;
+	struct vcpu v, ap;
+	pthread_t thread, ap_thread;
+
+	make_vm(&vm, &v, g_bsp, x2apic);
+	vm_load_start16(&vm, GUEST_LOW, 2, g_ap);
+	vcpu_init(&ap, &vm, 1);
+	CHECK_EQ(pthread_create(&ap_thread, NULL, run_ap, &ap), 0);
+	thread = vcpu_start(&v);
+	vcpu_join(thread);
+	vcpu_join(ap_thread);
+	CHECK_EQ(guest_var(&vm, started), 3);
+}
+
+static void init_sipi(void)
+{
+	start_ap(true);
+}
+
+static void init_sipi_xapic(void)
+{
+	start_ap(false);
+}
+
+/* ---- HV_RUN_EXIT_HLT ---- */
+
+static GUEST void g_hlt_exit(uint64_t arg)
+{
+	(void)arg;
+	guest_apic_enable(true);
+	guest_wait();
+	guest_sync(1);
+	guest_wait();
+	G_CHECK_EQ(guest_cpu()->count[0x61], 1);
+}
+
+static void hlt_exit(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_hlt_exit, 0);
+	v.run->flags = HV_RUN_EXIT_HLT;
+	vcpu_expect(&v, HV_EXIT_HLT);
+	/* Going on without an interrupt is user space's choice: behind the HLT. */
+	vcpu_sync(&v, 1);
+	vcpu_expect(&v, HV_EXIT_HLT);
+	CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
+	vcpu_done(&v);
+}
+
+static const struct test tests[] = {
+	{"timer_oneshot", timer_oneshot, 0},
+	{"timer_oneshot_xapic", timer_oneshot_xapic, 0},
+	{"timer_periodic", timer_periodic, 0},
+	{"timer_deadline", timer_deadline, 0},
+	{"hlt_msi", hlt_msi, 0},
+	{"hlt_msi_asleep", hlt_msi_asleep, 0},
+	{"hlt_irqfd", hlt_irqfd, 0},
+	{"irqfd_spinning", irqfd_spinning, 0},
+	{"eoi_exit", eoi_exit, 0},
+	{"msi_destinations", msi_destinations, 0},
+	{"nmi", nmi, 0},
+	{"nmi_halted", nmi_halted, 0},
+	{"nmi_masked", nmi_masked, 0},
+	{"shadows", shadows, 0},
+	{"shadow_loaded", shadow_loaded, 0},
+	{"tpr", tpr, 0},
+	{"tpr_xapic", tpr_xapic, 0},
+	{"priorities", priorities, 0},
+	{"apic_registers", apic_registers, 0},
+	{"lapic_image", lapic_image, 0},
+	{"ipi", ipi, 60},
+	{"ipi_xapic", ipi_xapic, 60},
+	{"ipi_kinds", ipi_kinds, 60},
+	{"init_sipi", init_sipi, 60},
+	{"init_sipi_xapic", init_sipi_xapic, 60},
+	{"hlt_exit", hlt_exit, 0},
+};
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,673 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Port and memory-mapped I/O on a real vCPU: every width and form, what exits
+ * as PIO, MMIO or EMULATE, and ioeventfds. Run by "make check" in the test host.
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "tests/lib/harness.h"
+#include "tests/lib/vm.h"
+
+#define MMIO 0x50000000ull /* on no slot; within reach of RIP-relative addresses */
+#define CODE GUEST_FREE
+
+enum mode { M64, M32, M16 };
+
+#define INSN(...) {__VA_ARGS__}, sizeof((uint8_t[]){__VA_ARGS__})
+#define MMIO_LE 0x00, 0x00, 0x00, 0x50
+
+/* What every general register holds before an instruction, but for those that hold addresses. */
+static uint64_t preset(unsigned int reg)
+{
+	return 0xa1b2c3d4e5f60000 | (0x40u + reg) << 8 | (0x80u + reg);
+}
+
+/* OUT %al, $PORT_LOW behind the code: how the end is seen. */
+static const uint8_t out_low[] = {0xe6, PORT_LOW};
+
+static void prepare(struct vcpu *v, enum mode mode, uint64_t rip)
+{
+	struct hv_run *r = v->run;
+
+	if (mode == M64) {
+		vcpu_long_at(v, rip);
+	} else if (mode == M32) {
+		vcpu_flat32(v, (uint32_t)rip);
+	} else {
+		/* 16-bit code with a data segment that reaches the MMIO. */
+		vcpu_real(v, (uint16_t)(rip >> 4), 0);
+		r->sregs.ds.base = MMIO;
+	}
+	for (unsigned int i = 0; i < HV_NR_GPRS; i++) {
+		if (i != HV_RSP)
+			r->gprs.r[i] = preset(i);
+	}
+	r->gprs.r[HV_RBX] = r->gprs.r[HV_RDI] = mode == M16 ? 0 : MMIO;
+	vcpu_set(v, HV_REGS_GPR | HV_REGS_SREGS);
+}
+
+/* Complete the instruction that exited, before the test sets other registers. */
+static void complete(struct vcpu *v)
+{
+	v->run->immediate_exit = 1;
+	CHECK_ERRNO(ioctl(v->fd, HV_RUN, 0), EINTR);
+	v->run->immediate_exit = 0;
+}
+
+static void expect_end(struct vcpu *v, const char *name)
+{
+	vcpu_run(v);
+	if (v->run->exit_reason != HV_EXIT_PIO || v->run->exit.pio.port != PORT_LOW)
+		test_fail("%s: no end, but %s", name, vcpu_describe(v));
+}
+
+/* ---- Ports ---- */
+
+struct pio_case {
+	const char *name;
+	uint8_t insn[8], len;
+	uint8_t size;
+	bool write;
+	uint16_t port;
+	uint64_t value; /* OUT: in data; IN: in RAX afterwards, for data 0xdeadbeef */
+};
+
+static const struct pio_case pio_cases[] = {
+	{"out al, imm8", INSN(0xe6, 0x71), 1, true, 0x71, 0x80},
+	{"out eax, imm8", INSN(0xe7, 0xff), 4, true, 0xff, 0xe5f64080},
+	{"out ax, imm8", INSN(0x66, 0xe7, 0x71), 2, true, 0x71, 0x4080},
+	{"out al, dx", INSN(0xee), 1, true, 0x4282, 0x80},
+	{"out ax, dx", INSN(0x66, 0xef), 2, true, 0x4282, 0x4080},
+	{"out eax, dx", INSN(0xef), 4, true, 0x4282, 0xe5f64080},
+	{"rex.w out eax, dx", INSN(0x48, 0xef), 4, true, 0x4282, 0xe5f64080},
+	{"in al, imm8", INSN(0xe4, 0x71), 1, false, 0x71, 0xa1b2c3d4e5f640ef},
+	{"in ax, imm8", INSN(0x66, 0xe5, 0x71), 2, false, 0x71, 0xa1b2c3d4e5f6beef},
+	{"in eax, imm8", INSN(0xe5, 0x71), 4, false, 0x71, 0xdeadbeef},
+	{"in al, dx", INSN(0xec), 1, false, 0x4282, 0xa1b2c3d4e5f640ef},
+	{"in ax, dx", INSN(0x66, 0xed), 2, false, 0x4282, 0xa1b2c3d4e5f6beef},
+	{"in eax, dx", INSN(0xed), 4, false, 0x4282, 0xdeadbeef},
+	{"prefixed in al, dx", INSN(0x2e, 0x67, 0xec), 1, false, 0x4282, 0xa1b2c3d4e5f640ef},
+};
+
+static void check_pio(struct vcpu *v, const struct pio_case *c, uint64_t rip)
+{
+	struct hv_run *r = v->run;
+
+	vm_load(v->vm, rip, c->insn, c->len);
+	vm_load(v->vm, rip + c->len, out_low, sizeof(out_low));
+	prepare(v, M64, rip);
+	vcpu_run(v);
+	if (r->exit_reason != HV_EXIT_PIO || r->exit.pio.port != c->port ||
+	    r->exit.pio.len != c->size || r->exit.pio.flags != (c->write ? HV_IO_WRITE : 0))
+		test_fail("%s: %s", c->name, vcpu_describe(v));
+	if (c->write && r->exit.pio.data != c->value)
+		test_fail("%s: %s, not %#llx", c->name, vcpu_describe(v),
+			  (unsigned long long)c->value);
+	r->exit.pio.data = 0xdeadbeef;
+	expect_end(v, c->name);
+	if (vcpu_reg(v, RAX) != (c->write ? preset(HV_RAX) : c->value))
+		test_fail("%s: RAX is %#llx", c->name, (unsigned long long)vcpu_reg(v, RAX));
+	CHECK_EQ(r->gprs.rip, rip + c->len);
+	for (unsigned int i = HV_RCX; i < HV_NR_GPRS; i++) {
+		if (i != HV_RSP && i != HV_RBX && i != HV_RDI)
+			CHECK_EQ(r->gprs.r[i], preset(i));
+	}
+	complete(v);
+}
+
+static void pio_widths(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(pio_cases); i++) {
+		check_pio(&v, &pio_cases[i], CODE);
+		check_pio(&v, &pio_cases[i], CODE + 0x1000 - pio_cases[i].len);
+	}
+}
+
+/* User space sets RAX itself at the exit: an IN still takes what .pio.data holds. */
+static void pio_dirty(void)
+{
+	static const uint8_t code[] = {0xe4, 0x71};
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vm_load(&vm, CODE, code, sizeof(code));
+	vm_load(&vm, CODE + sizeof(code), out_low, sizeof(out_low));
+	vcpu_init(&v, &vm, 0);
+	prepare(&v, M64, CODE);
+	vcpu_expect(&v, HV_EXIT_PIO);
+	v.run->exit.pio.data = 0x55;
+	v.run->gprs.r[HV_RCX] = 0x1234;
+	v.run->dirty = HV_REGS_GPR;
+	expect_end(&v, "in");
+	CHECK_EQ(vcpu_reg(&v, RAX) & 0xff, 0x55);
+	CHECK_EQ(vcpu_reg(&v, RCX), 0x1234);
+}
+
+/* ---- Plain MOVs ---- */
+
+struct mov_case {
+	const char *name;
+	enum mode mode;
+	uint8_t insn[15], len;
+	uint8_t size;
+	bool write;
+	uint64_t data;	/* written, or to be read */
+	uint8_t reg;	/* read: the register */
+	uint64_t value; /* read: what it holds then */
+	uint32_t offset; /* of the address from MMIO */
+};
+
+#define W(size, data)		   size, true, data, 0, 0, 0
+#define W_AT(size, data, offset)   size, true, data, 0, 0, offset
+#define R(size, data, reg, value)  size, false, data, reg, value, 0
+#define R_AT(size, data, reg, value, offset) size, false, data, reg, value, offset
+#define UPPER 0xa1b2c3d4e5f60000
+
+static const struct mov_case mov_cases[] = {
+	{"mov %cl,(%rbx)", M64, INSN(0x88, 0x0b), W(1, 0x81)},
+	{"mov %ch,(%rbx)", M64, INSN(0x88, 0x2b), W(1, 0x41)},
+	{"mov %ah,(%rbx)", M64, INSN(0x88, 0x23), W(1, 0x40)},
+	{"mov %dh,(%rbx)", M64, INSN(0x88, 0x33), W(1, 0x42)},
+	{"mov %sil,(%rbx)", M64, INSN(0x40, 0x88, 0x33), W(1, 0x86)},
+	{"mov %r8b,(%rbx)", M64, INSN(0x44, 0x88, 0x03), W(1, 0x88)},
+	{"mov %cx,(%rbx)", M64, INSN(0x66, 0x89, 0x0b), W(2, 0x4181)},
+	{"mov %ecx,(%rbx)", M64, INSN(0x89, 0x0b), W(4, 0xe5f64181)},
+	{"mov %rcx,(%rbx)", M64, INSN(0x48, 0x89, 0x0b), W(8, UPPER | 0x4181)},
+	{"mov %r15,(%rbx)", M64, INSN(0x4c, 0x89, 0x3b), W(8, UPPER | 0x4f8f)},
+	{"mov (%rbx),%cl", M64, INSN(0x8a, 0x0b), R(1, 0xab, HV_RCX, UPPER | 0x41ab)},
+	{"mov (%rbx),%ch", M64, INSN(0x8a, 0x2b), R(1, 0xab, HV_RCX, UPPER | 0xab81)},
+	{"mov (%rbx),%dh", M64, INSN(0x8a, 0x33), R(1, 0xab, HV_RDX, UPPER | 0xab82)},
+	{"mov (%rbx),%sil", M64, INSN(0x40, 0x8a, 0x33), R(1, 0xab, HV_RSI, UPPER | 0x46ab)},
+	{"mov (%rbx),%r9b", M64, INSN(0x44, 0x8a, 0x0b), R(1, 0xab, HV_R9, UPPER | 0x49ab)},
+	{"mov (%rbx),%cx", M64, INSN(0x66, 0x8b, 0x0b), R(2, 0xbeef, HV_RCX, UPPER | 0xbeef)},
+	{"mov (%rbx),%ecx", M64, INSN(0x8b, 0x0b), R(4, 0xdeadbeef, HV_RCX, 0xdeadbeef)},
+	{"mov (%rbx),%rcx", M64, INSN(0x48, 0x8b, 0x0b),
+	 R(8, 0x123456789abcdef0, HV_RCX, 0x123456789abcdef0)},
+	{"mov (%rbx),%r14", M64, INSN(0x4c, 0x8b, 0x33),
+	 R(8, 0x123456789abcdef0, HV_R14, 0x123456789abcdef0)},
+	{"mov moffs,%al", M64, INSN(0xa0, MMIO_LE, 0, 0, 0, 0),
+	 R(1, 0xab, HV_RAX, UPPER | 0x40ab)},
+	{"mov moffs,%ax", M64, INSN(0x66, 0xa1, MMIO_LE, 0, 0, 0, 0),
+	 R(2, 0xbeef, HV_RAX, UPPER | 0xbeef)},
+	{"mov moffs,%eax", M64, INSN(0xa1, MMIO_LE, 0, 0, 0, 0),
+	 R(4, 0xdeadbeef, HV_RAX, 0xdeadbeef)},
+	{"mov moffs,%rax", M64, INSN(0x48, 0xa1, MMIO_LE, 0, 0, 0, 0),
+	 R(8, 0x123456789abcdef0, HV_RAX, 0x123456789abcdef0)},
+	{"mov moffs32,%eax", M64, INSN(0x67, 0xa1, MMIO_LE),
+	 R(4, 0xdeadbeef, HV_RAX, 0xdeadbeef)},
+	{"mov %al,moffs", M64, INSN(0xa2, MMIO_LE, 0, 0, 0, 0), W(1, 0x80)},
+	{"mov %ax,moffs", M64, INSN(0x66, 0xa3, MMIO_LE, 0, 0, 0, 0), W(2, 0x4080)},
+	{"mov %eax,moffs", M64, INSN(0xa3, MMIO_LE, 0, 0, 0, 0), W(4, 0xe5f64080)},
+	{"mov %rax,moffs", M64, INSN(0x48, 0xa3, MMIO_LE, 0, 0, 0, 0), W(8, UPPER | 0x4080)},
+	{"movb imm,(%rbx)", M64, INSN(0xc6, 0x03, 0x5a), W(1, 0x5a)},
+	{"movw imm,(%rbx)", M64, INSN(0x66, 0xc7, 0x03, 0x34, 0x12), W(2, 0x1234)},
+	{"movl imm,(%rbx)", M64, INSN(0xc7, 0x03, 0x78, 0x56, 0x34, 0x92), W(4, 0x92345678)},
+	{"movq imm,(%rbx)", M64, INSN(0x48, 0xc7, 0x03, 0xf0, 0xff, 0xff, 0xff),
+	 W(8, 0xfffffffffffffff0)},
+	{"movzbl", M64, INSN(0x0f, 0xb6, 0x0b), R(1, 0xff, HV_RCX, 0xff)},
+	{"movzbw", M64, INSN(0x66, 0x0f, 0xb6, 0x0b), R(1, 0xff, HV_RCX, UPPER | 0xff)},
+	{"movzbq", M64, INSN(0x48, 0x0f, 0xb6, 0x0b), R(1, 0xff, HV_RCX, 0xff)},
+	{"movzwl", M64, INSN(0x0f, 0xb7, 0x0b), R(2, 0xbeef, HV_RCX, 0xbeef)},
+	{"movzwq", M64, INSN(0x48, 0x0f, 0xb7, 0x0b), R(2, 0xbeef, HV_RCX, 0xbeef)},
+	{"movsbl", M64, INSN(0x0f, 0xbe, 0x0b), R(1, 0x80, HV_RCX, 0xffffff80)},
+	{"movsbw", M64, INSN(0x66, 0x0f, 0xbe, 0x0b), R(1, 0x80, HV_RCX, UPPER | 0xff80)},
+	{"movsbq", M64, INSN(0x4c, 0x0f, 0xbe, 0x0b), R(1, 0x80, HV_R9, 0xffffffffffffff80)},
+	{"movswl", M64, INSN(0x0f, 0xbf, 0x0b), R(2, 0x8000, HV_RCX, 0xffff8000)},
+	{"movswq", M64, INSN(0x48, 0x0f, 0xbf, 0x0b), R(2, 0x8000, HV_RCX, 0xffffffffffff8000)},
+	{"movslq", M64, INSN(0x48, 0x63, 0x0b), R(4, 0x80000000, HV_RCX, 0xffffffff80000000)},
+	{"movsxd without rex.w", M64, INSN(0x63, 0x0b), R(4, 0x80000000, HV_RCX, 0x80000000)},
+	{"mov 0x10(%rbx),%ecx", M64, INSN(0x8b, 0x4b, 0x10), R_AT(4, 7, HV_RCX, 7, 0x10)},
+	{"mov 0x12345(%rbx),%ecx", M64, INSN(0x8b, 0x8b, 0x45, 0x23, 0x01, 0x00),
+	 R_AT(4, 7, HV_RCX, 7, 0x12345)},
+	{"mov %ecx,(%rbx,no index)", M64, INSN(0x89, 0x0c, 0x23), W(4, 0xe5f64181)},
+	{"mov %ecx,disp32", M64, INSN(0x89, 0x0c, 0x25, 0x08, 0x00, 0x00, 0x50),
+	 W_AT(4, 0xe5f64181, 8)},
+	{"mov %ecx,unaligned", M64, INSN(0x89, 0x4b, 0x03), W_AT(4, 0xe5f64181, 3)},
+	{"movb imm,disp32(%rbx)", M64, INSN(0xc6, 0x83, 0x00, 0x10, 0x00, 0x00, 0x77),
+	 W_AT(1, 0x77, 0x1000)},
+	{"ds mov %ecx,(%rbx)", M64, INSN(0x3e, 0x89, 0x0b), W(4, 0xe5f64181)},
+	{"32: mov %ecx,(%ebx)", M32, INSN(0x89, 0x0b), W(4, 0xe5f64181)},
+	{"32: mov %ch,(%ebx)", M32, INSN(0x88, 0x2b), W(1, 0x41)},
+	{"32: mov (%ebx),%dh", M32, INSN(0x8a, 0x33), R(1, 0xab, HV_RDX, 0xe5f6ab82)},
+	{"32: mov (%ebx),%cx", M32, INSN(0x66, 0x8b, 0x0b), R(2, 0xbeef, HV_RCX, 0xe5f6beef)},
+	{"32: mov moffs,%eax", M32, INSN(0xa1, MMIO_LE), R(4, 0xdeadbeef, HV_RAX, 0xdeadbeef)},
+	{"32: mov %al,moffs", M32, INSN(0xa2, MMIO_LE), W(1, 0x80)},
+	{"32: movl imm,(%ebx)", M32, INSN(0xc7, 0x03, 0x78, 0x56, 0x34, 0x12), W(4, 0x12345678)},
+	{"32: movzwl", M32, INSN(0x0f, 0xb7, 0x0b), R(2, 0xbeef, HV_RCX, 0xbeef)},
+	{"32: movsbl", M32, INSN(0x0f, 0xbe, 0x0b), R(1, 0x80, HV_RCX, 0xffffff80)},
+	{"16: mov %cx,(%bx)", M16, INSN(0x89, 0x0f), W(2, 0x4181)},
+	{"16: mov %ecx,(%bx)", M16, INSN(0x66, 0x89, 0x0f), W(4, 0xe5f64181)},
+	{"16: mov %cl,4(%bx)", M16, INSN(0x88, 0x4f, 0x04), W_AT(1, 0x81, 4)},
+	{"16: mov (%bx),%cx", M16, INSN(0x8b, 0x0f), R(2, 0xbeef, HV_RCX, 0xe5f6beef)},
+	{"16: mov moffs,%ax", M16, INSN(0xa1, 0x34, 0x12), R_AT(2, 7, HV_RAX, 0xe5f60007, 0x1234)},
+	{"16: mov %eax,moffs", M16, INSN(0x66, 0xa3, 0x34, 0x12), W_AT(4, 0xe5f64080, 0x1234)},
+	{"16: mov (%ebx),%ecx", M16, INSN(0x66, 0x67, 0x8b, 0x0b), R(4, 7, HV_RCX, 7)},
+};
+
+/* The code is at rip, which the window may map elsewhere; see load_code(). */
+static void check_mov(struct vcpu *v, const struct mov_case *c, uint64_t rip)
+{
+	uint64_t mask = c->mode == M64 ? ~0ull : 0xffffffff, before[HV_NR_GPRS];
+	struct hv_run *r = v->run;
+
+	prepare(v, c->mode, rip);
+	memcpy(before, r->gprs.r, sizeof(before));
+	vcpu_run(v);
+	if (r->exit_reason != HV_EXIT_MMIO || r->exit.mmio.gpa != MMIO + c->offset ||
+	    r->exit.mmio.len != c->size || r->exit.mmio.flags != (c->write ? HV_IO_WRITE : 0) ||
+	    (c->write && r->exit.mmio.data != c->data))
+		test_fail("%s at %#llx: %s", c->name, (unsigned long long)rip, vcpu_describe(v));
+	if (!c->write) {
+		/* Whatever lies above the width is not looked at. */
+		r->exit.mmio.data = c->data | (c->size < 8 ? 0x5aull << (8 * c->size) : 0);
+		before[c->reg] = c->value;
+	}
+	expect_end(v, c->name);
+	for (unsigned int i = 0; i < HV_NR_GPRS; i++) {
+		if ((r->gprs.r[i] & mask) != (before[i] & mask))
+			test_fail("%s: register %u is %#llx, not %#llx", c->name, i,
+				  (unsigned long long)r->gprs.r[i], (unsigned long long)before[i]);
+	}
+	complete(v);
+}
+
+static void mmio_mov(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(mov_cases); i++) {
+		const struct mov_case *c = &mov_cases[i];
+		uint64_t rip = c->mode == M16 ? GUEST_LOW : CODE;
+
+		vm_load(&vm, rip, c->insn, c->len);
+		vm_load(&vm, rip + c->len, out_low, sizeof(out_low));
+		check_mov(&v, c, rip);
+	}
+}
+
+/* RIP-relative: the address depends on where the instruction ends. */
+static void mmio_rip_relative(void)
+{
+	struct mov_case c = {"mov %ecx,0(%rip)", M64, INSN(0x89, 0x0d, 0, 0, 0, 0),
+			     W(4, 0xe5f64181)};
+	int32_t disp = (int32_t)(MMIO - (CODE + 6));
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 0);
+	memcpy(c.insn + 2, &disp, 4);
+	vm_load(&vm, CODE, c.insn, c.len);
+	vm_load(&vm, CODE + c.len, out_low, sizeof(out_low));
+	check_mov(&v, &c, CODE);
+}
+
+/*
+ * Two linear pages in a row that are not so in memory: code that crosses them is
+ * read right only through the guest's page tables.
+ */
+#define PAGE_A (GUEST_FREE + 0x8000)
+#define PAGE_B (GUEST_FREE + 0x2000)
+
+static void load_across(struct vm *vm, const uint8_t *code, size_t len, size_t in_first)
+{
+	uint8_t all[32];
+
+	memcpy(all, code, len);
+	memcpy(all + len, out_low, sizeof(out_low));
+	len += sizeof(out_low);
+	vm_load(vm, PAGE_A + 0x1000 - in_first, all, in_first);
+	vm_load(vm, PAGE_B, all + in_first, len - in_first);
+	/* What would be read by someone who believes memory to be contiguous. */
+	memset(vm->ram + PAGE_A + 0x1000, 0xcc, 16);
+}
+
+static void mmio_across_pages(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vm_map(&vm, 0, PAGE_A, PTE_P);
+	vm_map(&vm, 1, PAGE_B, PTE_P);
+	vcpu_init(&v, &vm, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(mov_cases); i++) {
+		const struct mov_case *c = &mov_cases[i];
+
+		if (c->mode != M64)
+			continue;
+		for (unsigned int n = 1; n <= c->len; n++) {
+			load_across(&vm, c->insn, c->len, n);
+			check_mov(&v, c, GUEST_WINDOW + 0x1000 - n);
+		}
+	}
+}
+
+/* ---- Other instructions ---- */
+
+struct emulate_case {
+	const char *name;
+	uint8_t insn[15], len;
+};
+
+static const struct emulate_case emulate_cases[] = {
+	{"add %ecx,(%rbx)", INSN(0x01, 0x0b)},
+	{"lock add %ecx,(%rbx)", INSN(0xf0, 0x01, 0x0b)},
+	{"lock cmpxchg %ecx,(%rbx)", INSN(0xf0, 0x0f, 0xb1, 0x0b)},
+	{"xchg %ecx,(%rbx)", INSN(0x87, 0x0b)},
+	{"testb $1,(%rbx)", INSN(0xf6, 0x03, 0x01)},
+	{"cmpb $5,(%rbx)", INSN(0x80, 0x3b, 0x05)},
+	{"incb (%rbx)", INSN(0xfe, 0x03)},
+	{"btl $1,(%rbx)", INSN(0x0f, 0xba, 0x23, 0x01)},
+	{"movnti %ecx,(%rbx)", INSN(0x0f, 0xc3, 0x0b)},
+	{"mov %ds,(%rbx)", INSN(0x8c, 0x1b)},
+	{"push (%rbx)", INSN(0xff, 0x33)},
+	{"call *(%rbx)", INSN(0xff, 0x13)},
+	{"movdqu (%rbx),%xmm0", INSN(0xf3, 0x0f, 0x6f, 0x03)},
+	{"movups %xmm0,(%rbx)", INSN(0x0f, 0x11, 0x03)},
+	{"flds (%rbx)", INSN(0xd9, 0x03)},
+	{"stosb", INSN(0xaa)},
+	{"stosq", INSN(0x48, 0xab)},
+	{"lock orq $imm,disp32(%rbx)",
+	 INSN(0xf0, 0x48, 0x81, 0x8b, 0x10, 0x00, 0x00, 0x00, 0x01, 0x00, 0x00, 0x00)},
+};
+
+static void check_emulate(struct vcpu *v, const struct emulate_case *c, uint64_t rip)
+{
+	struct hv_run *r = v->run;
+	const uint64_t groups = HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS;
+
+	prepare(v, M64, rip);
+	r->wanted = 0;
+	vcpu_run(v);
+	if (r->exit_reason != HV_EXIT_EMULATE || r->exit.emulate.insn_len < c->len ||
+	    r->exit.emulate.insn_len > HV_INSN_MAX ||
+	    memcmp(r->exit.emulate.insn, c->insn, c->len) != 0)
+		test_fail("%s at %#llx: %s", c->name, (unsigned long long)rip, vcpu_describe(v));
+	if ((r->exit.emulate.gpa & ~0xfffull) != MMIO)
+		test_fail("%s: %s", c->name, vcpu_describe(v));
+	CHECK_EQ(r->valid & groups, groups);
+	CHECK_EQ(r->gprs.rip, rip);
+	CHECK_EQ(vcpu_reg(v, RCX), preset(HV_RCX));
+	CHECK_EQ(r->sregs.cr3, GUEST_PML4);
+	/* Carried out here: a result and the next instruction. */
+	r->gprs.r[HV_RCX] = 0x4711;
+	r->gprs.rip += c->len;
+	r->dirty = HV_REGS_GPR;
+	r->wanted = HV_REGS_GPR;
+	expect_end(v, c->name);
+	CHECK_EQ(vcpu_reg(v, RCX), 0x4711);
+	complete(v);
+}
+
+static void mmio_emulate(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vm_map(&vm, 0, PAGE_A, PTE_P);
+	vm_map(&vm, 1, PAGE_B, PTE_P);
+	vcpu_init(&v, &vm, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(emulate_cases); i++) {
+		const struct emulate_case *c = &emulate_cases[i];
+
+		vm_load(&vm, CODE, c->insn, c->len);
+		vm_load(&vm, CODE + c->len, out_low, sizeof(out_low));
+		check_emulate(&v, c, CODE);
+		for (unsigned int n = 1; n <= c->len; n++) {
+			load_across(&vm, c->insn, c->len, n);
+			check_emulate(&v, c, GUEST_WINDOW + 0x1000 - n);
+		}
+	}
+}
+
+/* ---- String I/O ---- */
+
+struct string_case {
+	const char *name;
+	uint8_t insn[8], len;
+	bool write;
+};
+
+static const struct string_case string_cases[] = {
+	{"outsb", INSN(0x6e), true},
+	{"outsw", INSN(0x66, 0x6f), true},
+	{"outsl", INSN(0x6f), true},
+	{"rep outsb", INSN(0xf3, 0x6e), true},
+	{"rep outsw", INSN(0xf3, 0x66, 0x6f), true},
+	{"rep outsl, 32-bit address, gs", INSN(0x65, 0x67, 0xf3, 0x6f), true},
+	{"insb", INSN(0x6c), false},
+	{"rep insw", INSN(0x66, 0xf3, 0x6d), false},
+	{"rep insl", INSN(0xf3, 0x6d), false},
+};
+
+static void check_string(struct vcpu *v, const struct string_case *c, uint64_t rip)
+{
+	struct hv_run *r = v->run;
+
+	prepare(v, M64, rip);
+	/* Ten units, from and to where memory crosses a page. */
+	r->gprs.r[HV_RCX] = 10;
+	r->gprs.r[HV_RSI] = r->gprs.r[HV_RDI] = GUEST_FREE + 0x5ffe;
+	vcpu_set(v, HV_REGS_GPR);
+	vcpu_run(v);
+	if (r->exit_reason != HV_EXIT_EMULATE || r->exit.emulate.gpa != ~0ull ||
+	    r->exit.emulate.port != (uint16_t)preset(HV_RDX) ||
+	    r->exit.emulate.flags != (c->write ? HV_IO_WRITE : 0) ||
+	    r->exit.emulate.insn_len < c->len ||
+	    memcmp(r->exit.emulate.insn, c->insn, c->len) != 0)
+		test_fail("%s at %#llx: %s", c->name, (unsigned long long)rip, vcpu_describe(v));
+	CHECK_EQ(vcpu_reg(v, RCX), 10);
+	CHECK_EQ(vcpu_reg(v, RSI), GUEST_FREE + 0x5ffe);
+	r->gprs.r[HV_RCX] = 0;
+	r->gprs.rip += c->len;
+	r->dirty = HV_REGS_GPR;
+	expect_end(v, c->name);
+	complete(v);
+}
+
+static void string_io(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vm_map(&vm, 0, PAGE_A, PTE_P);
+	vm_map(&vm, 1, PAGE_B, PTE_P);
+	vcpu_init(&v, &vm, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(string_cases); i++) {
+		const struct string_case *c = &string_cases[i];
+
+		for (unsigned int n = 1; n <= c->len; n++) {
+			load_across(&vm, c->insn, c->len, n);
+			check_string(&v, c, GUEST_WINDOW + 0x1000 - n);
+		}
+	}
+}
+
+/* ---- ioeventfd ---- */
+
+static int ioeventfd(struct vm *vm, int fd, uint32_t flags, uint64_t addr, uint32_t len,
+		     uint64_t match)
+{
+	struct hv_ioeventfd i = {.size = sizeof(i), .flags = flags, .fd = fd, .len = len,
+				 .addr = addr, .datamatch = match};
+
+	return ioctl(vm->fd, HV_IOEVENTFD, &i);
+}
+
+static uint64_t event_count(int fd)
+{
+	eventfd_t value = 0;
+
+	return eventfd_read(fd, &value) ? 0 : value;
+}
+
+static GUEST void g_doorbells(uint64_t arg)
+{
+	volatile uint8_t *mmio = (volatile uint8_t *)MMIO;
+
+	(void)arg;
+	outw(1, 0x600);		/* matches length 2 */
+	outb(1, 0x600);		/* exit: length 1 */
+	outl(1, 0x600);		/* exit */
+	outw(1, 0x601);		/* exit: another port */
+	outl(7, 0x610);		/* data match */
+	outl(8, 0x610);		/* exit: other data */
+	outb(1, 0x620);		/* any width */
+	outw(2, 0x620);
+	outl(3, 0x620);
+	*(volatile uint32_t *)(mmio + 0x100) = 5;
+	*(volatile uint16_t *)(mmio + 0x100) = 5; /* exit: length 2 */
+	*(volatile uint64_t *)(mmio + 0x200) = 0x1122334455667788;
+	*(volatile uint64_t *)(mmio + 0x200) = 0x1122334455667789; /* exit: other data */
+	mmio[0x300] = 1;
+	*(volatile uint64_t *)(mmio + 0x300) = 1;
+	(void)*(volatile uint32_t *)(mmio + 0x100); /* exit: a read */
+	guest_sync(1);
+	outw(1, 0x600); /* exit: unbound */
+}
+
+static void expect_pio(struct vcpu *v, uint16_t port, uint8_t len, uint32_t data)
+{
+	vcpu_out(v, port);
+	CHECK_EQ(v->run->exit.pio.len, len);
+	CHECK_EQ(v->run->exit.pio.data, data);
+}
+
+static void expect_mmio(struct vcpu *v, uint64_t gpa, uint8_t len, bool write)
+{
+	vcpu_expect(v, HV_EXIT_MMIO);
+	CHECK_EQ(v->run->exit.mmio.gpa, gpa);
+	CHECK_EQ(v->run->exit.mmio.len, len);
+	CHECK_EQ(v->run->exit.mmio.flags, write ? HV_IO_WRITE : 0);
+}
+
+static void doorbells(void)
+{
+	const uint32_t pio = HV_IOEVENTFD_PIO, match = HV_IOEVENTFD_DATAMATCH;
+	struct vm vm;
+	struct vcpu v;
+	int fd[7];
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(fd); i++)
+		fd[i] = eventfd(0, EFD_NONBLOCK);
+	vm_long(&vm, &v, g_doorbells, 0);
+	CHECK_OK(ioeventfd(&vm, fd[0], pio, 0x600, 2, 0));
+	CHECK_OK(ioeventfd(&vm, fd[1], pio | match, 0x610, 4, 7));
+	CHECK_OK(ioeventfd(&vm, fd[2], pio, 0x620, 0, 0));
+	CHECK_OK(ioeventfd(&vm, fd[3], 0, MMIO + 0x100, 4, 0));
+	CHECK_OK(ioeventfd(&vm, fd[4], match, MMIO + 0x200, 8, 0x1122334455667788));
+	CHECK_OK(ioeventfd(&vm, fd[5], 0, MMIO + 0x300, 0, 0));
+	CHECK_OK(ioeventfd(&vm, fd[6], pio | match, 0x610, 4, 9));
+	CHECK_ERRNO(ioeventfd(&vm, fd[6], pio, 0x600, 2, 0), EEXIST);
+	CHECK_ERRNO(ioeventfd(&vm, fd[6], pio | match, 0x610, 4, 7), EEXIST);
+
+	expect_pio(&v, 0x600, 1, 1);
+	expect_pio(&v, 0x600, 4, 1);
+	expect_pio(&v, 0x601, 2, 1);
+	expect_pio(&v, 0x610, 4, 8);
+	expect_mmio(&v, MMIO + 0x100, 2, true);
+	expect_mmio(&v, MMIO + 0x200, 8, true);
+	expect_mmio(&v, MMIO + 0x100, 4, false);
+	vcpu_sync(&v, 1);
+	CHECK_EQ(event_count(fd[0]), 1);
+	CHECK_EQ(event_count(fd[1]), 1);
+	CHECK_EQ(event_count(fd[2]), 3);
+	CHECK_EQ(event_count(fd[3]), 1);
+	CHECK_EQ(event_count(fd[4]), 1);
+	CHECK_EQ(event_count(fd[5]), 2);
+	CHECK_EQ(event_count(fd[6]), 0);
+	CHECK_OK(ioeventfd(&vm, fd[0], pio | HV_IOEVENTFD_DEASSIGN, 0x600, 2, 0));
+	CHECK_ERRNO(ioeventfd(&vm, fd[0], pio | HV_IOEVENTFD_DEASSIGN, 0x600, 2, 0), ENOENT);
+	expect_pio(&v, 0x600, 2, 1);
+	vcpu_done(&v);
+}
+
+/* ---- Read-only slots ---- */
+
+#define ROM 0x8000000
+
+static GUEST void g_rom(uint64_t arg)
+{
+	volatile uint32_t *rom = (volatile uint32_t *)(uintptr_t)ROM;
+
+	(void)arg;
+	G_CHECK_EQ(rom[0], 0x11223344);
+	rom[0] = 5;
+	G_CHECK_EQ(rom[0], 0x11223344);
+	/* Page not yet present: the first access is a write. */
+	rom[1024] = 6;
+	G_CHECK_EQ(rom[1024], 0);
+	/* Code runs from it. */
+	((void (*)(void))(uintptr_t)(ROM + 0x2000))();
+	asm volatile("lock addl $1, (%0)" : : "a"(rom) : "memory");
+	guest_sync(1);
+	/* Writable now. */
+	rom[0] = 7;
+	G_CHECK_EQ(rom[0], 7);
+	guest_sync(2);
+	/* And read-only again. */
+	rom[0] = 8;
+	G_CHECK_EQ(rom[0], 7);
+}
+
+static void read_only_slot(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	uint8_t *rom;
+
+	vm_long(&vm, &v, g_rom, 0);
+	rom = vm_add_slot(&vm, 3, HV_SLOT_READONLY, ROM, 0x4000);
+	*(uint32_t *)rom = 0x11223344;
+	rom[0x2000] = 0xc3;
+	expect_mmio(&v, ROM, 4, true);
+	CHECK_EQ(v.run->exit.mmio.data, 5);
+	expect_mmio(&v, ROM + 4096, 4, true);
+	CHECK_EQ(v.run->exit.mmio.data, 6);
+	vcpu_expect(&v, HV_EXIT_EMULATE);
+	CHECK_EQ(v.run->exit.emulate.gpa, ROM);
+	v.run->gprs.rip += 4;
+	v.run->dirty = HV_REGS_GPR;
+	CHECK_EQ(v.run->exit.emulate.insn[0], 0xf0);
+	vcpu_sync(&v, 1);
+	CHECK_EQ(*(uint32_t *)rom, 0x11223344);
+	CHECK_OK(vm_set_slot(&vm, 3, 0, ROM, 0x4000, rom));
+	vcpu_sync(&v, 2);
+	CHECK_EQ(*(uint32_t *)rom, 7);
+	CHECK_OK(vm_set_slot(&vm, 3, HV_SLOT_READONLY, ROM, 0x4000, rom));
+	expect_mmio(&v, ROM, 4, true);
+	vcpu_done(&v);
+	CHECK_EQ(*(uint32_t *)rom, 7);
+}
+
+static const struct test tests[] = {
+	{"pio_widths", pio_widths, 0},
+	{"pio_dirty", pio_dirty, 0},
+	{"mmio_mov", mmio_mov, 0},
+	{"mmio_rip_relative", mmio_rip_relative, 0},
+	{"mmio_across_pages", mmio_across_pages, 60},
+	{"mmio_emulate", mmio_emulate, 60},
+	{"string_io", string_io, 0},
+	{"doorbells", doorbells, 0},
+	{"read_only_slot", read_only_slot, 0},
+};
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, tests, ARRAY_SIZE(tests));
+}

@@ -1,0 +1,776 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A vCPU's state across exits and calls: the run page and its register groups,
+ * vector registers, MSRs, the clock, signals. Run by "make check" in the test host.
+ */
+#define _GNU_SOURCE
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tests/lib/harness.h"
+#include "tests/lib/vm.h"
+
+extern void vector_fill(const void *image, int avx);
+extern void vector_store(void *image, int avx);
+extern long vector_syscall(long number, long a, long b, long c, const void *in, void *out);
+extern void x87_fill(const double *eight);
+extern void x87_store(double *eight);
+
+enum { GP = 13 };
+
+#define IMAGE 512 /* bytes of sixteen YMM registers */
+
+/* ---- The run page ---- */
+
+static GUEST void g_regs(uint64_t arg)
+{
+	(void)arg;
+	guest_sync(1);
+	guest_sync(2);
+	guest_sync(3);
+	guest_sync(4);
+}
+
+static void wanted_valid_dirty(void)
+{
+	struct hv_run *r;
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_regs, 0);
+	r = v.run;
+	/* Wanted groups come with every exit, and are valid. */
+	r->wanted = HV_REGS_ALL;
+	memset(&r->gprs, 0xee, sizeof(r->gprs));
+	memset(&r->sregs, 0xee, sizeof(r->sregs));
+	vcpu_sync(&v, 1);
+	CHECK_EQ(r->valid, HV_REGS_ALL);
+	CHECK_EQ(r->dirty, 0);
+	CHECK_EQ(r->sregs.cr3, GUEST_PML4);
+	CHECK_EQ(vcpu_reg(&v, RAX), 1);
+	/* What is not wanted is neither stored nor valid; what is not dirty is not loaded. */
+	r->wanted = HV_REGS_SREGS;
+	memset(&r->gprs, 0xee, sizeof(r->gprs));
+	vcpu_sync(&v, 2);
+	CHECK_EQ(r->valid & HV_REGS_GPR, 0);
+	CHECK_EQ(r->gprs.rip, 0xeeeeeeeeeeeeeeee);
+	CHECK_EQ(r->valid & HV_REGS_SREGS, HV_REGS_SREGS);
+	/* HV_GET_REGS makes a group valid. */
+	vcpu_get(&v, HV_REGS_GPR);
+	CHECK_EQ(r->valid & HV_REGS_GPR, HV_REGS_GPR);
+	CHECK_EQ(vcpu_reg(&v, RAX), 2);
+	/* A dirty group is loaded, and the mark taken away. */
+	r->gprs.r[HV_R15] = 0x123456789;
+	r->wanted = HV_REGS_GPR;
+	r->dirty = HV_REGS_GPR;
+	vcpu_sync(&v, 3);
+	CHECK_EQ(r->dirty, 0);
+	CHECK_EQ(vcpu_reg(&v, R15), 0x123456789);
+	/* Bits that are no group. */
+	r->dirty = 1ull << 40;
+	CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINVAL);
+	r->dirty = 0;
+	r->wanted = 1ull << 4;
+	CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINVAL);
+	r->wanted = HV_REGS_GPR;
+	r->flags = 1u << 31;
+	CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINVAL);
+	r->flags = 0;
+	CHECK_ERRNO(ioctl(v.fd, HV_GET_REGS, 0x10), EINVAL);
+	CHECK_ERRNO(ioctl(v.fd, HV_SET_REGS, 0x10), EINVAL);
+	vcpu_sync(&v, 4);
+	vcpu_done(&v);
+}
+
+/* States that no processor can be in: EINVAL, and the vCPU is as it was. */
+static void impossible_state(void)
+{
+	struct hv_sregs good, *s;
+	struct hv_events events;
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_regs, 0);
+	vcpu_sync(&v, 1);
+	vcpu_get(&v, HV_REGS_ALL);
+	s = &v.run->sregs;
+	good = *s;
+	events = v.run->events;
+
+#define REFUSED(change)                                                                            \
+	do {                                                                                       \
+		*s = good;                                                                         \
+		change;                                                                            \
+		CHECK_ERRNO(ioctl(v.fd, HV_SET_REGS, HV_REGS_SREGS), EINVAL);                      \
+		v.run->dirty = HV_REGS_SREGS;                                                      \
+		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINVAL);                                       \
+		v.run->dirty = 0;                                                                  \
+		vcpu_get(&v, HV_REGS_SREGS);                                                       \
+		CHECK(memcmp(s, &good, sizeof(good)) == 0);                                        \
+	} while (0)
+	REFUSED(s->cr0 &= ~CR0_PE);
+	REFUSED(s->cr0 |= CR0_NW);
+	REFUSED(s->cr0 |= 1ull << 40);
+	REFUSED(s->cr4 &= ~CR4_PAE);
+	REFUSED(s->cr4 |= CR4_VMXE);
+	REFUSED(s->cr4 |= 1ull << 31);
+	REFUSED(s->efer &= ~EFER_LMA);
+	REFUSED(s->efer |= EFER_SVME);
+	REFUSED(s->efer |= 1ull << 40);
+	REFUSED(s->xcr0 = 0);
+	REFUSED(s->xcr0 = 5);
+	REFUSED(s->xcr0 |= 1ull << 60);
+	REFUSED(s->cr8 = 16);
+	REFUSED(s->cr3 |= 1ull << 60);
+	REFUSED(s->apic_base = 0xfed00900);
+	REFUSED(s->fs.base = 0x8000000000000000);
+	REFUSED(s->gdt.base = 0x8000000000000000);
+	REFUSED(s->cs.ar |= HV_AR_DB);
+	REFUSED(s->cs.pad[1] = 1);
+	REFUSED(s->ds.ar |= 1u << 20);
+#undef REFUSED
+
+#define REFUSED(change)                                                                            \
+	do {                                                                                       \
+		v.run->events = events;                                                            \
+		change;                                                                            \
+		CHECK_ERRNO(ioctl(v.fd, HV_SET_REGS, HV_REGS_EVENTS), EINVAL);                     \
+	} while (0)
+	REFUSED(v.run->events.mp_state = 17);
+	REFUSED(v.run->events.exception = 0x80);
+	REFUSED((v.run->events.exception = HV_EVENT_PENDING, v.run->events.exception_vector = 32));
+	REFUSED((v.run->events.exception = HV_EVENT_PENDING, v.run->events.exception_vector = 2));
+	REFUSED(v.run->events.interrupt = 0x10);
+	REFUSED(v.run->events.shadow = 2);
+	REFUSED(v.run->events.nmi_masked = 2);
+	REFUSED(v.run->events.pad0 = 1);
+#undef REFUSED
+	vcpu_sync(&v, 2);
+}
+
+/* Everything loaded is what is read back. */
+static void round_trip(void)
+{
+	struct hv_run copy;
+	struct vm vm;
+	struct vcpu v, w;
+
+	vm_long(&vm, &v, g_regs, 0);
+	vcpu_sync(&v, 1);
+	vcpu_get(&v, HV_REGS_ALL);
+	for (unsigned int i = 0; i < HV_NR_GPRS; i++) {
+		if (i != HV_RSP)
+			v.run->gprs.r[i] = 0x1000000000000000 * i + i;
+	}
+	v.run->sregs.fs.base = 0x7ffff0000000;
+	v.run->sregs.cr2 = 0x12345;
+	v.run->sregs.cr8 = 3;
+	v.run->dregs.dr[2] = 0x4444;
+	v.run->dregs.dr6 = 0xffff0ff1;
+	copy = *v.run;
+	vcpu_init(&w, &vm, 1);
+	w.run->gprs = copy.gprs;
+	w.run->sregs = copy.sregs;
+	w.run->sregs.apic_base &= ~0x100ull;
+	w.run->dregs = copy.dregs;
+	w.run->events = copy.events;
+	vcpu_set(&w, HV_REGS_ALL);
+	memset(&w.run->gprs, 0, sizeof(copy.gprs));
+	memset(&w.run->sregs, 0, sizeof(copy.sregs));
+	memset(&w.run->dregs, 0, sizeof(copy.dregs));
+	memset(&w.run->events, 0xff, sizeof(copy.events));
+	vcpu_get(&w, HV_REGS_ALL);
+	CHECK(memcmp(&w.run->gprs, &copy.gprs, sizeof(copy.gprs)) == 0);
+	copy.sregs.apic_base &= ~0x100ull;
+	CHECK(memcmp(&w.run->sregs, &copy.sregs, sizeof(copy.sregs)) == 0);
+	CHECK(memcmp(&w.run->dregs, &copy.dregs, sizeof(copy.dregs)) == 0);
+	CHECK(memcmp(&w.run->events, &copy.events, sizeof(copy.events)) == 0);
+	/* The copy goes on where the original was: at its OUT, whose completion is not part of it. */
+	vcpu_sync(&v, 2);
+}
+
+/* ---- Signals ---- */
+
+static volatile sig_atomic_t caught;
+
+static void on_signal(int number)
+{
+	(void)number;
+	caught++;
+}
+
+static void catch_signal(void)
+{
+	struct sigaction sa = {.sa_handler = on_signal};
+
+	CHECK_OK(sigaction(SIGUSR1, &sa, NULL));
+}
+
+static GUEST void g_spin_forever(uint64_t arg)
+{
+	(void)arg;
+	for (;;)
+		guest_pause();
+}
+
+static GUEST void g_halt_forever(uint64_t arg)
+{
+	(void)arg;
+	for (;;)
+		asm volatile("cli; hlt");
+}
+
+static void immediate_exit(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_spin_forever, 0);
+	v.run->immediate_exit = 1;
+	CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINTR);
+	CHECK_EQ(v.run->exit_reason, HV_EXIT_SIGNAL);
+}
+
+struct poker {
+	pthread_t target;
+	uint64_t after_ns;
+};
+
+static void *poke_thread(void *arg)
+{
+	struct poker *p = arg;
+
+	sleep_ns(p->after_ns);
+	pthread_kill(p->target, SIGUSR1);
+	return NULL;
+}
+
+static void interrupted(void (*fn)(uint64_t))
+{
+	struct poker p = {pthread_self(), 200 * MSEC};
+	pthread_t thread;
+	struct vm vm;
+	struct vcpu v;
+
+	catch_signal();
+	vm_long(&vm, &v, fn, 0);
+	for (int i = 1; i <= 3; i++) {
+		CHECK_EQ(pthread_create(&thread, NULL, poke_thread, &p), 0);
+		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINTR);
+		CHECK_EQ(v.run->exit_reason, HV_EXIT_SIGNAL);
+		CHECK_EQ(v.run->valid & HV_REGS_GPR, HV_REGS_GPR);
+		CHECK_EQ(pthread_join(thread, NULL), 0);
+		CHECK_EQ(caught, i);
+	}
+}
+
+static void signal_spinning(void)
+{
+	interrupted(g_spin_forever);
+}
+
+static void signal_halted(void)
+{
+	interrupted(g_halt_forever);
+}
+
+/* An AP that nobody starts waits, and can be interrupted. */
+static void signal_uninit(void)
+{
+	struct poker p = {pthread_self(), 200 * MSEC};
+	pthread_t thread;
+	struct vm vm;
+	struct vcpu v;
+
+	catch_signal();
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 1);
+	CHECK_EQ(pthread_create(&thread, NULL, poke_thread, &p), 0);
+	CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINTR);
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+/* A signal that came before the call is not lost when it is unblocked by then. */
+static void signal_flood(void)
+{
+	struct itimerspec every = {{0, 500000}, {0, 500000}};
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+	struct vm vm;
+	struct vcpu v;
+	timer_t timer;
+	uint64_t end_at = now_ns() + 2 * SEC;
+	uint32_t interruptions = 0;
+
+	catch_signal();
+	vm_long(&vm, &v, g_spin_forever, 0);
+	CHECK_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
+	CHECK_OK(timer_settime(timer, 0, &every, NULL));
+	while (now_ns() < end_at) {
+		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINTR);
+		interruptions++;
+	}
+	CHECK(interruptions > 10);
+	timer_delete(timer);
+}
+
+/* ---- Vector registers ---- */
+
+static uint8_t guest_in[IMAGE], guest_out[IMAGE];
+static double x87_in[8], x87_out[8];
+static volatile uint32_t use_avx, rounds;
+
+static GUEST bool same(const volatile uint8_t *a, const volatile uint8_t *b, unsigned int len)
+{
+	for (unsigned int i = 0; i < len; i++) {
+		if (a[i] != b[i])
+			return false;
+	}
+	return true;
+}
+
+/* Keep a pattern of this vCPU's own in every register over exits of all kinds. */
+static GUEST void g_vectors(uint64_t seed)
+{
+	for (unsigned int i = 0; i < IMAGE; i++)
+		guest_in[i] = (uint8_t)(seed + 7 * i);
+	for (unsigned int i = 0; i < 8; i++)
+		((uint64_t *)x87_in)[i] = 0x4000000000000000 + (seed << 40) + i;
+	vector_fill(guest_in, (int)use_avx);
+	x87_fill(x87_in);
+	for (uint32_t i = 0; i < rounds; i++) {
+		guest_sync(i);
+		guest_cpuid(0, 0);
+		vector_store(guest_out, (int)use_avx);
+		for (unsigned int n = 0; n < 16; n++)
+			G_CHECK(same(guest_in + 32 * n, guest_out + 32 * n, use_avx ? 32 : 16));
+		/* Time for the host to take the CPU away. */
+		for (unsigned int n = 0; n < 20000; n++)
+			asm volatile("");
+		vector_store(guest_out, (int)use_avx);
+		for (unsigned int n = 0; n < 16; n++)
+			G_CHECK(same(guest_in + 32 * n, guest_out + 32 * n, use_avx ? 32 : 16));
+	}
+	x87_store(x87_out);
+	G_CHECK(same((uint8_t *)x87_in, (uint8_t *)x87_out, 64));
+}
+
+static bool have_avx(void)
+{
+	return hv_caps().xcr0 & 4;
+}
+
+/* The host's own registers over HV_RUN, while the guest has others in them. */
+static void vectors_host(void)
+{
+	uint8_t in[IMAGE + 16], out[IMAGE + 16];
+	struct vm vm;
+	struct vcpu v;
+
+	if (!have_avx())
+		test_skip("no AVX on this host");
+	use_avx = 1;
+	rounds = 200;
+	vm_long(&vm, &v, g_vectors, 3);
+	for (uint32_t i = 0; i <= rounds; i++) {
+		for (unsigned int n = 0; n < IMAGE; n++)
+			in[n] = (uint8_t)(i + 3 * n);
+		*(uint32_t *)(in + 512) = i & 1 ? 0x1f80 : 0x5f80;
+		*(uint16_t *)(in + 516) = i & 1 ? 0x37f : 0x27f;
+		*(double *)(in + 520) = 1.0 + i;
+		CHECK_EQ(vector_syscall(SYS_ioctl, v.fd, HV_RUN, 0, in, out), 0);
+		CHECK(memcmp(in, out, IMAGE) == 0);
+		CHECK_EQ(*(uint32_t *)(out + 512), *(uint32_t *)(in + 512));
+		CHECK_EQ(*(uint16_t *)(out + 516), *(uint16_t *)(in + 516));
+		CHECK_EQ(*(uint64_t *)(out + 520), *(uint64_t *)(in + 520));
+		CHECK_EQ(v.run->exit_reason, HV_EXIT_PIO);
+		if (v.run->exit.pio.port == PORT_FAIL)
+			test_fail("the guest's registers changed, round %u", i);
+	}
+	CHECK_EQ(v.run->exit.pio.port, PORT_DONE);
+}
+
+static void vectors_sse(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	use_avx = 0;
+	rounds = 50;
+	vm_long(&vm, &v, g_vectors, 5);
+	for (uint32_t i = 0; i < rounds; i++)
+		vcpu_sync(&v, i);
+	vcpu_done(&v);
+}
+
+static void bind_to_cpu(int cpu)
+{
+	cpu_set_t set;
+
+	CPU_ZERO(&set);
+	CPU_SET(cpu, &set);
+	CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
+}
+
+static void *vector_vcpu(void *arg)
+{
+	struct vcpu *v = arg;
+
+	bind_to_cpu(0);
+	for (uint32_t i = 0; i < rounds; i++)
+		vcpu_sync(v, i);
+	vcpu_done(v);
+	return NULL;
+}
+
+static volatile bool vectors_over;
+
+/* A host thread with registers of its own on the same CPU. */
+static void *vector_host(void *arg)
+{
+	uint8_t in[IMAGE], out[IMAGE];
+
+	bind_to_cpu(0);
+	for (unsigned int i = 0; !vectors_over; i++) {
+		memset(in, (int)i, sizeof(in));
+		vector_fill(in, 1);
+		for (unsigned int n = 0; n < 20000; n++)
+			asm volatile("");
+		vector_store(out, 1);
+		CHECK(memcmp(in, out, sizeof(in)) == 0);
+	}
+	return arg;
+}
+
+/* Two vCPUs of two VMs and a host thread take turns on one CPU. */
+static void vectors_preempted(void)
+{
+	pthread_t thread[3];
+	struct vm vm[2];
+	struct vcpu v[2];
+
+	if (!have_avx())
+		test_skip("no AVX on this host");
+	use_avx = 1;
+	rounds = 1000;
+	for (unsigned int i = 0; i < 2; i++) {
+		vm_long(&vm[i], &v[i], g_vectors, 11 + i);
+		CHECK_EQ(pthread_create(&thread[i], NULL, vector_vcpu, &v[i]), 0);
+	}
+	CHECK_EQ(pthread_create(&thread[2], NULL, vector_host, NULL), 0);
+	vcpu_join(thread[0]);
+	vcpu_join(thread[1]);
+	vectors_over = true;
+	vcpu_join(thread[2]);
+}
+
+static GUEST void g_xsave(uint64_t avx)
+{
+	static uint8_t pattern[IMAGE];
+
+	for (unsigned int i = 0; i < IMAGE; i++)
+		pattern[i] = (uint8_t)(0x30 + i);
+	vector_fill(pattern, (int)avx);
+	guest_sync(1);
+	/* The host has changed XMM1 and, with AVX, the upper half of YMM2. */
+	for (unsigned int i = 0; i < 16; i++)
+		pattern[32 + i] = 0xcc;
+	for (unsigned int i = 0; avx && i < 16; i++)
+		pattern[64 + 16 + i] = 0xdd;
+	vector_store(guest_out, (int)avx);
+	for (unsigned int n = 0; n < 16; n++)
+		G_CHECK(same(pattern + 32 * n, guest_out + 32 * n, avx ? 32 : 16));
+}
+
+static int xsave_call(struct vcpu *v, unsigned long call, void *buffer, uint32_t len)
+{
+	struct hv_xsave x = {.len = len, .buffer = (uintptr_t)buffer};
+
+	return ioctl(v->fd, call, &x);
+}
+
+/* The standard format: Intel SDM Vol. 1, "XSAVE Area". */
+static void xsave_image(void)
+{
+	uint32_t size = hv_caps().xsave_size;
+	bool avx = have_avx();
+	struct vm vm;
+	struct vcpu v;
+	uint8_t *image = aligned_alloc(64, (size + 127) & ~63u);
+	uint64_t *bitmap = (uint64_t *)(image + 512);
+
+	CHECK(size >= 576 && size <= 65536);
+	vm_long(&vm, &v, g_xsave, avx);
+	vcpu_sync(&v, 1);
+	memset(image, 0xff, size);
+	CHECK_OK(xsave_call(&v, HV_GET_XSAVE, image, size));
+	CHECK_EQ(bitmap[0] & 2, 2);
+	CHECK_EQ(bitmap[1], 0);
+	for (unsigned int n = 0; n < 16; n++) {
+		for (unsigned int i = 0; i < 16; i++)
+			CHECK_EQ(image[160 + 16 * n + i], (uint8_t)(0x30 + 32 * n + i));
+	}
+	/* Images that XRSTOR would refuse. */
+	bitmap[1] = 1ull << 63;
+	CHECK_ERRNO(xsave_call(&v, HV_SET_XSAVE, image, size), EINVAL);
+	bitmap[1] = 0;
+	bitmap[0] |= 1ull << 62;
+	CHECK_ERRNO(xsave_call(&v, HV_SET_XSAVE, image, size), EINVAL);
+	bitmap[0] &= 7;
+	bitmap[3] = 1;
+	CHECK_ERRNO(xsave_call(&v, HV_SET_XSAVE, image, size), EINVAL);
+	bitmap[3] = 0;
+	*(uint32_t *)(image + 24) |= 0xffff0000;
+	CHECK_ERRNO(xsave_call(&v, HV_SET_XSAVE, image, size), EINVAL);
+	*(uint32_t *)(image + 24) = 0x1f80;
+	CHECK_ERRNO(xsave_call(&v, HV_SET_XSAVE, image, size - 1), EINVAL);
+	CHECK_ERRNO(xsave_call(&v, HV_GET_XSAVE, image, size - 1), EINVAL);
+	memset(image + 160 + 16, 0xcc, 16);
+	if (avx)
+		memset(image + 576 + 32, 0xdd, 16);
+	CHECK_OK(xsave_call(&v, HV_SET_XSAVE, image, size));
+	vcpu_done(&v);
+}
+
+/* ---- MSRs by the host ---- */
+
+static GUEST void g_msr_values(uint64_t arg)
+{
+	(void)arg;
+	wrmsr(G_MSR_LSTAR, 0x123456);
+	wrmsr(G_MSR_KERNEL_GS, 0x7fff00000000);
+	guest_sync(1);
+	G_CHECK_EQ(rdmsr(G_MSR_LSTAR), 0xffff800000001000);
+	G_CHECK_EQ(rdmsr(G_MSR_STAR), 0x0023001000000000);
+	G_CHECK_EQ(rdmsr(G_MSR_PAT), 0x0007040600070406);
+}
+
+static void msr_access(void)
+{
+	struct hv_msr_entry e[4] = {{.index = G_MSR_LSTAR}, {.index = G_MSR_KERNEL_GS},
+				    {.index = 0xdeadbeef}, {.index = G_MSR_PAT}};
+	struct hv_msrs msrs = {.count = 4, .entries = (uintptr_t)e};
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_msr_values, 0);
+	vcpu_sync(&v, 1);
+	/* As many as can be read, up to the first that cannot. */
+	CHECK_EQ(CHECK_OK(ioctl(v.fd, HV_GET_MSRS, &msrs)), 2);
+	CHECK_EQ(e[0].value, 0x123456);
+	CHECK_EQ(e[1].value, 0x7fff00000000);
+	e[0].value = 0xffff800000001000;
+	e[1] = (struct hv_msr_entry){.index = G_MSR_STAR, .value = 0x0023001000000000};
+	e[2] = (struct hv_msr_entry){.index = G_MSR_PAT, .value = 0x0007040600070406};
+	e[3] = (struct hv_msr_entry){.index = G_MSR_LSTAR, .value = 0x8000000000000000};
+	CHECK_EQ(CHECK_OK(ioctl(v.fd, HV_SET_MSRS, &msrs)), 3);
+	CHECK_EQ(vcpu_get_msr(&v, G_MSR_STAR), 0x0023001000000000);
+	msrs.count = 0;
+	CHECK_EQ(CHECK_OK(ioctl(v.fd, HV_GET_MSRS, &msrs)), 0);
+	vcpu_done(&v);
+}
+
+/* ---- Time ---- */
+
+static volatile uint64_t shared_tsc;
+static volatile uint32_t tsc_turns;
+
+static GUEST void g_tsc_exits(uint64_t arg)
+{
+	uint64_t last = guest_rdtsc();
+
+	(void)arg;
+	for (unsigned int i = 0; i < 200; i++) {
+		uint64_t now;
+
+		if (i % 2)
+			guest_cpuid(0, 0);
+		else
+			guest_sync(i);
+		now = guest_rdtsc();
+		G_CHECK(now > last);
+		last = now;
+	}
+	/* The MSR and the instruction agree, and ADJUST follows what is written. */
+	G_CHECK(rdmsr(G_MSR_TSC) >= last);
+	wrmsr(G_MSR_TSC_ADJUST, 0);
+	last = guest_rdtsc();
+	wrmsr(G_MSR_TSC, last + (1ull << 40));
+	G_CHECK(guest_rdtsc() - last >= 1ull << 40);
+	G_CHECK(guest_rdtsc() - last < 3ull << 39);
+	G_CHECK(rdmsr(G_MSR_TSC_ADJUST) - (1ull << 39) < 1ull << 40);
+	wrmsr(G_MSR_TSC_ADJUST, 0);
+	G_CHECK(guest_rdtsc() - last < 1ull << 39);
+}
+
+static void tsc_exits(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_tsc_exits, 0);
+	for (unsigned int i = 0; i < 200; i += 2) {
+		vcpu_sync(&v, i);
+		if (i % 50 == 0)
+			sleep_ns(10 * MSEC);
+		/* A host thread that moves to another CPU. */
+		bind_to_cpu((int)(i / 2 % (unsigned int)sysconf(_SC_NPROCESSORS_ONLN)));
+	}
+	vcpu_done(&v);
+}
+
+/* Two vCPUs take turns; time never goes back from one to the other. */
+static GUEST void g_tsc_turns(uint64_t id)
+{
+	for (uint32_t i = 0; i < 500; i++) {
+		uint64_t now;
+
+		while ((tsc_turns & 1) != id)
+			guest_pause();
+		now = guest_rdtsc();
+		G_CHECK(now >= shared_tsc);
+		shared_tsc = now;
+		__atomic_fetch_add(&tsc_turns, 1, __ATOMIC_SEQ_CST);
+	}
+}
+
+static void tsc_vcpus(void)
+{
+	struct vm vm;
+	struct vcpu v[2];
+	pthread_t thread[2];
+
+	vm_init(&vm);
+	for (unsigned int i = 0; i < 2; i++) {
+		vcpu_init(&v[i], &vm, i);
+		vcpu_long(&v[i], g_tsc_turns, i);
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		thread[i] = vcpu_start(&v[i]);
+	for (unsigned int i = 0; i < 2; i++)
+		vcpu_join(thread[i]);
+}
+
+/* The host sets the TSC: the guest goes on from there. */
+static GUEST void g_tsc_set(uint64_t arg)
+{
+	(void)arg;
+	guest_sync(1);
+	G_CHECK(guest_rdtsc() >= 1ull << 50);
+	G_CHECK(guest_rdtsc() < 3ull << 49);
+}
+
+static void tsc_set(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_tsc_set, 0);
+	vcpu_sync(&v, 1);
+	vcpu_set_msr(&v, G_MSR_TSC, 1ull << 50);
+	vcpu_done(&v);
+}
+
+/* kvm-clock: struct pvclock_vcpu_time_info and pvclock_wall_clock (Documentation/virt/kvm/x86/msr). */
+struct pv_time {
+	uint32_t version, pad0;
+	uint64_t tsc_timestamp, system_time;
+	uint32_t tsc_to_system_mul;
+	int8_t tsc_shift;
+	uint8_t flags, pad[2];
+} __attribute__((packed));
+
+struct pv_wall {
+	uint32_t version, sec, nsec;
+} __attribute__((packed));
+
+static volatile uint8_t pv_page[4096] __attribute__((aligned(4096)));
+static volatile uint64_t tsc_khz;
+
+static GUEST uint64_t pv_now(const volatile struct pv_time *t)
+{
+	uint64_t delta = guest_rdtsc() - t->tsc_timestamp;
+
+	if (t->tsc_shift >= 0)
+		delta <<= t->tsc_shift;
+	else
+		delta >>= -t->tsc_shift;
+	return t->system_time + (uint64_t)((unsigned __int128)delta * t->tsc_to_system_mul >> 32);
+}
+
+static GUEST void g_pvclock(uint64_t arg)
+{
+	volatile struct pv_time *t = (volatile struct pv_time *)(uintptr_t)pv_page;
+	volatile struct pv_wall *w = (volatile struct pv_wall *)(uintptr_t)(pv_page + 256);
+	uint64_t start, end, tsc;
+
+	(void)arg;
+	G_CHECK_EQ(guest_cpuid(0x40000001, 0).eax >> 3 & 1, 1);
+	wrmsr(0x4b564d01, (uintptr_t)t | 1);
+	wrmsr(0x4b564d00, (uintptr_t)w);
+	G_CHECK_EQ(t->version & 1, 0);
+	G_CHECK(t->version > 0);
+	G_CHECK(w->version > 0 && !(w->version & 1));
+	start = pv_now(t);
+	tsc = guest_rdtsc();
+	while (guest_rdtsc() - tsc < tsc_khz * 20)
+		guest_pause();
+	end = pv_now(t);
+	G_CHECK(end - start >= 19000000);
+	G_CHECK(end - start < 2000000000);
+	guest_sync(w->sec);
+	end = pv_now(t);
+	guest_sync((uint32_t)(end - start >= 200000000));
+	/* Turned off. */
+	wrmsr(0x4b564d01, 0);
+	G_CHECK_EQ(rdmsr(0x4b564d01), 0);
+}
+
+static void pvclock(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	time_t now;
+
+	if (!(hv_caps().features & HV_FEATURE_PVCLOCK))
+		test_skip("no kvm-clock");
+	tsc_khz = hv_caps().tsc_khz;
+	vm_long(&vm, &v, g_pvclock, 0);
+	vcpu_out(&v, PORT_SYNC);
+	/* The wall clock is that of the boot: system time is to be added. */
+	now = time(NULL);
+	CHECK((time_t)v.run->exit.pio.data <= now + 1 && (time_t)v.run->exit.pio.data > now - 86400);
+	sleep_ns(200 * MSEC);
+	vcpu_sync(&v, 1);
+	vcpu_done(&v);
+}
+
+static const struct test tests[] = {
+	{"wanted_valid_dirty", wanted_valid_dirty, 0},
+	{"impossible_state", impossible_state, 0},
+	{"round_trip", round_trip, 0},
+	{"immediate_exit", immediate_exit, 0},
+	{"signal_spinning", signal_spinning, 0},
+	{"signal_halted", signal_halted, 0},
+	{"signal_uninit", signal_uninit, 0},
+	{"signal_flood", signal_flood, 0},
+	{"vectors_sse", vectors_sse, 0},
+	{"vectors_host", vectors_host, 0},
+	{"vectors_preempted", vectors_preempted, 60},
+	{"xsave_image", xsave_image, 0},
+	{"msr_access", msr_access, 0},
+	{"tsc_exits", tsc_exits, 0},
+	{"tsc_vcpus", tsc_vcpus, 60},
+	{"tsc_set", tsc_set, 0},
+	{"pvclock", pvclock, 0},
+};
+
+int main(int argc, char **argv)
+{
+	return test_main(argc, argv, tests, ARRAY_SIZE(tests));
+}
