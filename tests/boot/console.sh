@@ -1,0 +1,99 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The serial console: on a socket, with nobody there, and on a terminal that must be as before
+# when vmm has left, whichever way it did.
+. tests/boot/lib.sh
+
+# An absent reader, and a deluge: the guest must get through both.
+boot "run=\"yes 0123456789abcdef | head -n 20000\"" --console "unix=$work/nobody"
+expect "a socket that nobody reads" 0
+
+boot "run=\"yes 0123456789abcdef | head -n 20000; echo end-of-it\""
+expect "much output into a file" 0 "^end-of-it"
+lines=$(grep -c '^0123456789abcdef' "$work/console")
+if [ "$lines" = 20000 ]; then
+	ok "no line of much output is lost"
+else
+	not_ok "no line of much output is lost" "$lines of 20000 arrived"
+fi
+
+# connect FILE COMMAND...: runs socat with its input from us, by file descriptor 3, and its output to
+# $work/screen.
+connect() {
+	rm -f "$work/keys" "$work/screen"
+	mkfifo "$work/keys"
+	socat "$@" <"$work/keys" >"$work/screen" 2>/dev/null &
+	peer=$!
+	background="$background $peer"
+	exec 3>"$work/keys"
+}
+
+start "run=\"echo type; read line; echo you typed: \$line\"" --console "unix=$work/socket"
+left=60
+until [ -S "$work/socket" ] || [ $left = 0 ]; do
+	left=$((left - 1))
+	sleep 0.5
+done
+connect "UNIX-CONNECT:$work/socket" -
+if await "^type" "$work/screen"; then
+	echo hello >&3
+fi
+finish
+exec 3>&-
+cp "$work/screen" "$work/console"
+expect "a socket carries both ways" 0 "^type" "^you typed: hello"
+
+# A terminal of its own for vmm, made by socat: its settings before and after must be the same.
+terminal() {
+	cat >"$work/run" <<-END
+		echo \$\$ >$work/pid
+		exec vmm run --kernel $HV_KERNEL --initrd $GUEST --memory 256M --cmdline '$CMDLINE run="$1"'
+	END
+	cat >"$work/session" <<-END
+		stty -g >$work/before
+		sh $work/run 2>$work/err
+		echo \$? >$work/status
+		stty -g >$work/after
+	END
+	connect "EXEC:sh $work/session,pty,setsid,ctty,stderr" -
+	vmm=$peer
+}
+
+terminal_verdict() {
+	left=$((LIMIT * 2))
+	until [ -s "$work/after" ] || [ $left = 0 ]; do
+		left=$((left - 1))
+		sleep 0.5
+	done
+	exec 3>&-
+	status=$(cat "$work/status" 2>/dev/null)
+	cp "$work/screen" "$work/console"
+	name=$1
+	expect "$@"
+	if cmp -s "$work/before" "$work/after"; then
+		ok "$name: the terminal is as before"
+	else
+		not_ok "$name: the terminal is as before" "its settings differ"
+	fi
+	rm -f "$work/before" "$work/after" "$work/status" "$work/pid"
+}
+
+wait_loop="echo guest-is-up; while :; do sleep 1; done"
+
+terminal "$wait_loop"
+await "^guest-is-up" "$work/screen" && printf '\001h' >&3
+sleep 1
+printf '\001x' >&3
+terminal_verdict "Ctrl-A x leaves" 0 "^guest-is-up" "Ctrl-A"
+
+terminal "$wait_loop"
+await "^guest-is-up" "$work/screen" && kill -TERM "$(cat "$work/pid")" && sleep 1 &&
+	kill -TERM "$(cat "$work/pid")"
+terminal_verdict "signals end it" 1 "^guest-is-up"
+
+terminal "stty raw -echo; echo; echo ready; dd bs=1 count=1 2>/dev/null | od -c"
+await "^ready" "$work/screen" && sleep 1 && printf '\003' >&3
+terminal_verdict "Ctrl-C goes to the guest" 0 "003"
+
+terminal "poweroff -f"
+terminal_verdict "the guest powers off" 0

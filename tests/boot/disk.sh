@@ -1,0 +1,64 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# virtio-blk as a guest's kernel uses it: data both ways, read-only, two disks, serial numbers,
+# discard, a file system, and what vmm refuses.
+. tests/boot/lib.sh
+
+pattern() {
+	yes "$1" | head -c 8388608
+}
+
+pattern written >"$work/expected"
+pattern read >"$work/source"
+truncate -s 16M "$work/target"
+sum=$(md5sum <"$work/source" | cut -d ' ' -f 1)
+boot "run=\"yes written | head -c 8388608 >/dev/vda; sync; md5sum /dev/vdb;
+	cat /sys/block/vd?/serial; echo; cat /sys/block/vda/size; cat /dev/vda >/dev/null\"" \
+	--disk "$work/target,serial=FIRST" --disk "$work/source,readonly=on,serial=second-disk"
+expect "two disks" 0 "^$sum" "FIRST" "second-disk" "^32768\$" "guest: status 0"
+if head -c 8388608 "$work/target" | cmp -s - "$work/expected"; then
+	ok "what the guest wrote is in the file"
+else
+	not_ok "what the guest wrote is in the file" "it differs"
+fi
+
+boot "run=\"cat /sys/block/vda/ro; echo x | dd of=/dev/vda conv=fsync\"" \
+	--disk "$work/source,readonly=on"
+expect "a read-only disk refuses writes" 0 "^1\$" "guest: status 1"
+if [ "$(md5sum <"$work/source" | cut -d ' ' -f 1)" = "$sum" ]; then
+	ok "a read-only disk is unchanged"
+else
+	not_ok "a read-only disk is unchanged" "its file differs"
+fi
+
+truncate -s 64M "$work/fs"
+boot "run=\"mke2fs -q /dev/vda && mount -t ext4 /dev/vda /mnt && cp -r /bin/busybox /lib /mnt/ &&
+	md5sum /bin/busybox /mnt/busybox && umount /mnt\"" --disk "$work/fs,format=raw"
+expect "a file system" 0 "guest: status 0"
+if e2fsck -fn "$work/fs" >"$work/fsck" 2>&1; then
+	ok "a file system is clean afterwards"
+else
+	not_ok "a file system is clean afterwards" "$(tail -n 1 "$work/fsck")"
+fi
+
+yes full | head -c 16777216 >"$work/full"
+before=$(du -k "$work/full" | cut -f 1)
+boot "run=\"blkdiscard /dev/vda && cmp -n 16777216 /dev/vda /dev/zero\"" --disk "$work/full"
+expect "discard" 0 "guest: status 0"
+after=$(du -k "$work/full" | cut -f 1)
+if [ "$after" -lt "$before" ]; then
+	ok "discard frees the file's blocks"
+else
+	not_ok "discard frees the file's blocks" "$before KiB before, $after after"
+fi
+
+printf 'QFI\373\0\0\0\3' >"$work/qcow2"
+truncate -s 1M "$work/qcow2"
+refuses "a disk that looks like qcow2" 1 "format=raw" --kernel "$HV_KERNEL" --disk "$work/qcow2"
+boot "run=\"wc -c </dev/vda\"" --disk "$work/qcow2,format=raw"
+expect "format=raw takes any content for raw" 0 "^1048576\$"
+
+refuses "a missing disk" 1 "$work/absent" --kernel "$HV_KERNEL" --disk "$work/absent"
+refuses "a directory as disk" 1 "$work" --kernel "$HV_KERNEL" --disk "$work"
+refuses "one file as two disks" 1 "$work/target" --kernel "$HV_KERNEL" --disk "$work/target" \
+	--disk "$work/target"

@@ -1,0 +1,129 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the boot tests have in common: guests under `vmm run`, and verdicts. Each script of this
+# directory reads it first; they run in a test host, in the directory of the project, by its small
+# shell. A script prints "ok NAME" or "not ok NAME: reason" for each thing that it tested.
+
+GUEST=build/guest/initramfs.cpio
+KERNEL=$HV_KERNEL
+# A guest that lasts longer is stuck.
+LIMIT=${LIMIT:-240}
+# Shows warnings of the guest's kernel, which fail a test, and little else.
+CMDLINE="console=ttyS0 loglevel=5 panic=-1"
+
+work=$(mktemp -d /tmp/boot.XXXXXX)
+background=""
+trap 'kill -KILL $background 2>/dev/null; rm -rf "$work"' EXIT
+
+ok() {
+	echo "ok $1"
+}
+
+not_ok() {
+	echo "not ok $1: $2"
+}
+
+# boot CMDLINE [FLAG...]: runs the small guest to its end. Leaves the exit status in $status, the
+# guest's console in $work/console, vmm's own words in $work/out and $work/err.
+boot() {
+	words=$1
+	shift
+	: >"$work/console"
+	timeout -s KILL "$LIMIT" vmm run --kernel "$KERNEL" --initrd "$GUEST" --memory 256M \
+		--console "file=$work/console" --cmdline "$CMDLINE $words" "$@" \
+		>"$work/out" 2>"$work/err" </dev/null
+	status=$?
+}
+
+# start CMDLINE [FLAG...]: the same in the background; $vmm is its process. See finish.
+start() {
+	words=$1
+	shift
+	: >"$work/console"
+	vmm run --kernel "$KERNEL" --initrd "$GUEST" --memory 256M \
+		--console "file=$work/console" --cmdline "$CMDLINE $words" "$@" \
+		>"$work/out" 2>"$work/err" </dev/null &
+	vmm=$!
+	background="$background $vmm"
+}
+
+# finish: waits for the guest of start, no longer than LIMIT seconds, and sets $status.
+finish() {
+	(sleep "$LIMIT" && kill -KILL "$vmm") 2>/dev/null &
+	guard=$!
+	wait "$vmm"
+	status=$?
+	kill "$guard" 2>/dev/null
+}
+
+# await PATTERN [FILE] [SECONDS]: waits until the console shows it. Fails when the time is over, or
+# the guest.
+await() {
+	left=$((${3:-$LIMIT} * 2))
+	until grep -qE -- "$1" "${2:-$work/console}" 2>/dev/null; do
+		left=$((left - 1))
+		[ $left -gt 0 ] || return 1
+		kill -0 "$vmm" 2>/dev/null || return 1
+		sleep 0.5
+	done
+}
+
+# The guest's console and vmm's words, as comments in front of a verdict.
+evidence() {
+	echo "# exit status $status; vmm said:"
+	sed 's/^/#   /' "$work/err" 2>/dev/null
+	echo "# the end of the guest's console:"
+	tail -n 25 "$work/console" 2>/dev/null | tr -d '\r' | sed 's/^/#   /'
+}
+
+# expect NAME STATUS [PATTERN...]: the verdict on the last guest: its exit status, that its console
+# matches every pattern, and that its kernel did not complain, unless it was made to crash.
+expect() {
+	name=$1
+	wanted=$2
+	shift 2
+	if [ "$status" != "$wanted" ]; then
+		evidence
+		not_ok "$name" "exit status $status instead of $wanted"
+		return 1
+	fi
+	for pattern; do
+		if ! tr -d '\r' <"$work/console" | grep -qE -- "$pattern"; then
+			evidence
+			not_ok "$name" "the console does not show '$pattern'"
+			return 1
+		fi
+	done
+	complaint=$(grep -E "$HV_TROUBLE" "$work/console" | grep -vE "$HV_HARMLESS" | head -n 1)
+	if [ "$complaint" ] && [ "$wanted" = 0 ]; then
+		evidence
+		not_ok "$name" "the guest's kernel complained: $complaint"
+		return 1
+	fi
+	ok "$name"
+}
+
+# refuses NAME STATUS WORD [FLAG...]: `vmm run FLAG...` must end at once with that status and one line
+# that holds the word, as a rule the name of a file.
+refuses() {
+	name=$1
+	wanted=$2
+	word=$3
+	shift 3
+	timeout -s KILL 30 vmm run --console none --time-limit 20 "$@" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	lines=$(wc -l <"$work/err")
+	: >"$work/console"
+	if [ "$status" != "$wanted" ]; then
+		evidence
+		not_ok "$name" "exit status $status instead of $wanted"
+	elif [ "$lines" != 1 ]; then
+		evidence
+		not_ok "$name" "said $lines lines instead of one"
+	elif ! grep -qF -- "$word" "$work/err"; then
+		evidence
+		not_ok "$name" "does not name '$word'"
+	else
+		ok "$name"
+	fi
+}

@@ -1,0 +1,68 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The module's comings and goings: unloading it, processors that come and go, and what `vmm check`
+# says in each case.
+. tests/boot/lib.sh
+
+# The parameters that the host was started with do not matter here.
+load() {
+	insmod "$HV_MODULE"
+}
+
+if vmm check >"$work/out" 2>&1; then
+	ok "vmm check: ready"
+else
+	sed 's/^/# /' "$work/out"
+	not_ok "vmm check: ready" "exit status $?"
+fi
+
+start "run=\"echo up; while :; do sleep 1; done\""
+await "^up"
+if rmmod hv 2>/dev/null; then
+	not_ok "rmmod is refused while a VM exists" "it was not"
+else
+	ok "rmmod is refused while a VM exists"
+fi
+kill -KILL "$vmm"
+finish
+
+if rmmod hv; then
+	ok "rmmod after a VM was killed"
+else
+	not_ok "rmmod after a VM was killed" "refused"
+fi
+
+if vmm check >"$work/out" 2>&1; then
+	not_ok "vmm check: module not loaded" "exit status 0"
+elif grep -qE "modprobe hv|insmod" "$work/out"; then
+	ok "vmm check: module not loaded"
+else
+	not_ok "vmm check: module not loaded" "does not say how to load it: $(tail -n 1 "$work/out")"
+fi
+refuses "vmm run without the module" 1 "hv" --kernel "$HV_KERNEL"
+
+n=0
+while [ $n -lt 100 ] && load && rmmod hv; do
+	n=$((n + 1))
+done
+if [ $n = 100 ]; then
+	ok "load and unload 100 times"
+else
+	not_ok "load and unload 100 times" "failed the ${n}th time"
+fi
+load
+
+if [ -e /sys/devices/system/cpu/cpu1/online ]; then
+	start "run=\"load 40\"" --cpus 2
+	await "guest: init reached"
+	n=0
+	while [ $n -lt 8 ]; do
+		echo 0 >/sys/devices/system/cpu/cpu1/online
+		sleep 1
+		echo 1 >/sys/devices/system/cpu/cpu1/online
+		sleep 1
+		n=$((n + 1))
+	done
+	finish
+	expect "the host's processor goes and comes" 0 "^load: ok" "guest: status 0"
+fi

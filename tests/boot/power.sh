@@ -1,0 +1,55 @@
+# shellcheck shell=sh
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The ways a guest ends, and what vmm makes of each: power-off, reboot, panic, signals, time limit.
+. tests/boot/lib.sh
+
+# The line of --json, kept in a file, must match.
+says() {
+	if grep -qE "$1" "$work/json"; then
+		ok "--json says $1"
+	else
+		not_ok "--json says $1" "$(cat "$work/json")"
+	fi
+}
+
+# The guest's only memory over a reboot is its disk.
+truncate -s 1M "$work/disk"
+boot "run=\"if grep -q again /dev/vda; then echo second; else
+	echo again >/dev/vda; sync; reboot -f; fi\"" --disk "$work/disk,format=raw" --json
+expect "reboot starts the guest anew" 0 "^second"
+tail -n 1 "$work/out" >"$work/json"
+says '"reboots": *1'
+
+boot "run=\"reboot -f\"" --no-reboot
+expect "--no-reboot ends with the reboot" 0
+
+boot "run=\"echo c >/proc/sysrq-trigger\""
+expect "panic" 3 "sysrq triggered crash"
+
+# Told to, the kernel resets the processor by a triple fault.
+boot "reboot=t run=\"reboot -f\""
+expect "triple fault" 3
+
+start "run=\"echo waiting; while :; do sleep 1; done\""
+if await "^waiting"; then
+	kill -TERM "$vmm"
+	sleep 3
+	if kill -0 "$vmm" 2>/dev/null; then
+		ok "SIGTERM asks the guest, and leaves it time"
+	else
+		not_ok "SIGTERM asks the guest, and leaves it time" "vmm has ended"
+	fi
+	kill -TERM "$vmm"
+fi
+finish
+expect "a second SIGTERM ends it" 1 "^waiting"
+
+boot "run=\"while :; do sleep 1; done\"" --time-limit 30
+expect "--time-limit ends it" 1
+
+boot "run=true" --json --name a-name
+expect "guest for --json" 0
+tail -n 1 "$work/out" >"$work/json"
+says '"name": *"a-name"'
+says '"reason": *"power-off"'
+says '"status": *0'
