@@ -126,6 +126,19 @@ int hv_create_vcpu(int vm_fd, uint32_t id, struct error *e)
 	return ret;
 }
 
+int hv_set_msr(int vcpu_fd, uint32_t index, uint64_t value, struct error *e)
+{
+	struct hv_msr_entry entry = {.index = index, .value = value};
+	struct hv_msrs args = {.count = 1, .entries = (uintptr_t)&entry};
+	int ret = call(vcpu_fd, HV_SET_MSRS, &args);
+
+	if (ret < 0)
+		return error_set(e, -ret, "cannot set MSR %#x: %s", index, strerror(-ret));
+	if (ret != 1)
+		return error_set(e, EINVAL, "the hv module refused a value for MSR %#x", index);
+	return 0;
+}
+
 int hv_signal_msi(int vm_fd, uint64_t addr, uint32_t data)
 {
 	struct hv_msi args = {.addr = addr, .data = data};

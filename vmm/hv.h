@@ -36,6 +36,8 @@ int hv_unbind_ioeventfd(int vm_fd, int fd, bool pio, uint64_t addr, unsigned int
 /* Map the run page of a vCPU: NULL on failure. */
 struct hv_run *hv_map_run(int vcpu_fd, uint32_t run_size, struct error *e);
 void hv_unmap_run(struct hv_run *run, uint32_t run_size);
+/* Write one MSR as the host: -EINVAL when the module does not take it. */
+int hv_set_msr(int vcpu_fd, uint32_t index, uint64_t value, struct error *e);
 int hv_set_cpuid(int vcpu_fd, const struct hv_cpuid_entry *entries, unsigned int count,
 		 struct error *e);
 /* groups: HV_REGS_*, stored in the run page */

@@ -303,6 +303,15 @@ static int load(struct machine *m, struct boot_entry *entry, struct error *e)
 	return ret;
 }
 
+/*
+ * The memory types that firmware would have set up: all write-back (Intel SDM
+ * Vol. 3, "IA32_MTRR_DEF_TYPE"). Linux leaves its page attribute table unused
+ * when it finds the ranges disabled.
+ */
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_ENABLE	  0x800
+#define MTRR_WRITE_BACK	  0x006
+
 static int create_vcpu(struct machine *m, unsigned int id, const struct hv_cpuid_entry *cpuid,
 		       unsigned int count, struct error *e)
 {
@@ -312,6 +321,8 @@ static int create_vcpu(struct machine *m, unsigned int id, const struct hv_cpuid
 	if (fd < 0)
 		return fd;
 	ret = hv_set_cpuid(fd, cpuid, count, e);
+	if (!ret)
+		ret = hv_set_msr(fd, MSR_MTRR_DEF_TYPE, MTRR_ENABLE | MTRR_WRITE_BACK, e);
 	if (ret) {
 		close(fd);
 		return ret;
