@@ -13,8 +13,6 @@
 #include "compat.h"
 #include "hv_internal.h"
 
-/* The shortest period a guest gets: a shorter one would only burn the host's time. */
-#define MIN_PERIOD_NS (100 * NSEC_PER_USEC)
 /* Bit 0 of the system time MSR */
 #define SYSTEM_TIME_ENABLE 1
 
@@ -39,10 +37,11 @@ u64 clock_guest_tsc(const struct hv_vcpu *v)
 void clock_write_tsc(struct hv_vcpu *v, u64 value)
 {
 	u64 offset = value - rdtsc();
-	s64 delta = offset - v->vm->tsc_offset;
+	u64 vm_offset = READ_ONCE(v->vm->tsc_offset);
+	s64 delta = offset - vm_offset;
 
 	if (abs(delta) < (s64)tsc_khz * 1000)
-		offset = v->vm->tsc_offset;
+		offset = vm_offset;
 	else
 		WRITE_ONCE(v->vm->tsc_offset, offset);
 	v->tsc_adjust += offset - v->tsc_offset;
@@ -127,7 +126,7 @@ void clock_timer_resume(struct hv_vcpu *v)
 	if (!period || !v->lapic.timer_start_ns)
 		return;
 	if (periodic)
-		WRITE_ONCE(v->timer_period_ns, max_t(u64, period, MIN_PERIOD_NS));
+		WRITE_ONCE(v->timer_period_ns, period);
 	hrtimer_start(&v->timer, ns_to_ktime(v->lapic.timer_start_ns + period),
 		      HRTIMER_MODE_ABS_PINNED_HARD);
 }
@@ -135,6 +134,8 @@ void clock_timer_resume(struct hv_vcpu *v)
 /* The timer's registers were written: the count begins anew. Preemption may be off. */
 void clock_timer_update(struct hv_vcpu *v)
 {
+	/* Before the count is set: the old one's callback would clear it. */
+	hrtimer_cancel(&v->timer);
 	v->lapic.timer_start_ns = lapic_timer_period_ns(&v->lapic) ? ktime_get_ns() : 0;
 	clock_timer_resume(v);
 }

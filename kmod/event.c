@@ -148,8 +148,8 @@ static void take_sipi(struct hv_vcpu *v)
 	v->mp_state = HV_MP_RUNNABLE;
 }
 
-/* The vCPU's thread, outside the guest. */
-void event_take_requests(struct hv_vcpu *v)
+/* The vCPU's thread, outside the guest; interrupts may be off. */
+void event_take_interrupts(struct hv_vcpu *v)
 {
 	if (vcpu_test_request(v, REQ_EVENT))
 		v->scan = true;
@@ -157,6 +157,12 @@ void event_take_requests(struct hv_vcpu *v)
 		v->nmi_pending = true;
 		v->scan = true;
 	}
+}
+
+/* As above, where sleeping is allowed. */
+void event_take_requests(struct hv_vcpu *v)
+{
+	event_take_interrupts(v);
 	if (vcpu_test_request(v, REQ_INIT))
 		take_init(v);
 	if (vcpu_test_request(v, REQ_SIPI))

@@ -120,7 +120,7 @@ int exit_hypercall(struct hv_vcpu *v)
 int exit_hlt(struct hv_vcpu *v)
 {
 	exit_skip(v);
-	event_take_requests(v);
+	event_take_interrupts(v);
 	if (event_wakes(v)) {
 		v->scan = true;
 		return EXIT_AGAIN;
@@ -284,13 +284,13 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 	struct decode_insn *i = &v->insn;
 	struct hv_run *run = v->run;
 	u8 bytes[16] __aligned(8);
-	bool write = flags & EXIT_FAULT_WRITE;
+	bool write = flags & HV_FAULT_WRITE;
 	u64 value = 0;
 	int n;
 
 	v->stat[STAT_MMIO]++;
 	/* Code, page tables, stacks of handlers: nothing that could be emulated. */
-	if (flags & (EXIT_FAULT_FETCH | EXIT_FAULT_WALK | EXIT_FAULT_EVENT))
+	if (flags & (HV_FAULT_FETCH | HV_FAULT_WALK | HV_FAULT_EVENT))
 		return exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
 	n = guest_fetch(v, bytes);
 	if (n == -EFAULT)
@@ -327,7 +327,7 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 
 int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 {
-	bool write = flags & EXIT_FAULT_WRITE;
+	bool write = flags & HV_FAULT_WRITE;
 
 	if (unlikely(is_apic_page(v, gpa)))
 		return exit_mmio(v, gpa, flags);

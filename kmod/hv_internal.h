@@ -57,7 +57,6 @@ enum hv_request {
 	REQ_NMI,       /* an NMI arrived */
 	REQ_INIT,      /* an INIT arrived */
 	REQ_SIPI,      /* a SIPI arrived: vcpu->sipi_vector */
-	REQ_DEAD,      /* the VM is broken: leave with an error */
 };
 
 enum hv_vcpu_mode {
@@ -204,12 +203,11 @@ struct hv_vm {
 	unsigned long notifier_seq;  /* (p) */
 	unsigned int notifier_count; /* (p) invalidations under way */
 	struct mmu_notifier notifier;
-	bool dead; /* (a) set once */
 
 	/* Clock */
 	u64 clock_tsc;	/* (c) host TSC at creation... */
 	u64 clock_ns;	/* (c) ...and CLOCK_BOOTTIME then */
-	u64 tsc_offset; /* (m) that new vCPUs start with */
+	u64 tsc_offset; /* (a) that new vCPUs start with */
 	u64 lowest_rr;	/* (a) round robin of lowest-priority messages */
 };
 
@@ -325,14 +323,14 @@ extern struct hv_host {
 /* What the kernel keeps in TSC_AUX of this CPU; preemption off. */
 u64 hv_host_tsc_aux(void);
 int hv_hardware_get(void);
+bool hv_cpu_usable(void);
+bool hv_host_stopping(void);
 void hv_hardware_put(void);
 
 /* vm.c */
 int vm_create_fd(void);
 void vm_get(struct hv_vm *vm);
 void vm_put(struct hv_vm *vm);
-/* Mark the VM broken by a bug of ours, and make its vCPUs leave. */
-void vm_kill(struct hv_vm *vm);
 bool vm_mm_ok(const struct hv_vm *vm);
 int copy_struct_in(void *dst, size_t ksize, const void __user *src);
 
@@ -387,7 +385,8 @@ static inline void event_ud(struct hv_vcpu *v)
 void event_prepare(struct hv_vcpu *v);
 /* Delivery of this event was interrupted by an exit. */
 void event_requeue(struct hv_vcpu *v, const struct hv_event *e);
-/* INIT, SIPI, NMI that other CPUs asked for. */
+/* Interrupts and NMIs that other CPUs posted; and, where sleeping is allowed, INIT and SIPI. */
+void event_take_interrupts(struct hv_vcpu *v);
 void event_take_requests(struct hv_vcpu *v);
 /* May a vCPU in mp_state HALTED go on? */
 bool event_wakes(struct hv_vcpu *v);
@@ -405,10 +404,7 @@ int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in);
 int exit_pio_string(struct hv_vcpu *v, u16 port, bool in);
 int exit_shutdown(struct hv_vcpu *v);
 int exit_error(struct hv_vcpu *v, u32 code, u64 reason, u64 info0, u64 info1);
-#define EXIT_FAULT_WRITE (1U << 0)
-#define EXIT_FAULT_FETCH (1U << 1)
-#define EXIT_FAULT_WALK	 (1U << 2) /* on the guest's page tables */
-#define EXIT_FAULT_EVENT (1U << 3) /* while delivering an event */
+/* flags: HV_FAULT_* */
 int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags);
 int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write);
 int exit_eoi(struct hv_vcpu *v);

@@ -97,7 +97,7 @@ struct lapic {
 	 * of a LAPIC_DO_TIMER (0 if lapic_timer_period_ns() is), then, at each
 	 * expiry, one period more in periodic mode and 0 in one-shot mode.
 	 */
-	u64 timer_start_ns; /* (v) when the count began; 0: stopped */
+	u64 timer_start_ns; /* (v), but the timer's callback may clear it; when the count began; 0: stopped */
 };
 
 /* Power-up or INIT state; the latter keeps id and base. */

@@ -33,6 +33,7 @@ HV_OPS_LIST(HV_DEFINE_OP)
 /* Protects hw_users and the CPUs' state against creation, hotplug and suspend. */
 static DEFINE_MUTEX(hw_lock);
 static unsigned int hw_users;
+static bool hw_stopping; /* set once: the host goes down */
 static enum cpuhp_state hw_hotplug;
 /* This CPU was enabled by us and must be disabled by us. */
 static DEFINE_PER_CPU(bool, hw_enabled);
@@ -42,6 +43,17 @@ static DEFINE_PER_CPU(u64, host_tsc_aux);
 u64 hv_host_tsc_aux(void)
 {
 	return __this_cpu_read(host_tsc_aux);
+}
+
+/* May a vCPU enter on this CPU? Interrupts are off, so the answer holds. */
+bool hv_cpu_usable(void)
+{
+	return __this_cpu_read(hw_enabled);
+}
+
+bool hv_host_stopping(void)
+{
+	return READ_ONCE(hw_stopping);
 }
 
 static void cpu_enable(void *errp)
@@ -72,6 +84,8 @@ int hv_hardware_get(void)
 {
 	atomic_t err = ATOMIC_INIT(0);
 
+	if (hv_host_stopping())
+		return -ESHUTDOWN;
 	cpus_read_lock();
 	mutex_lock(&hw_lock);
 	if (hw_users == 0) {
@@ -142,9 +156,13 @@ static struct syscore_ops hv_syscore = {
 	.resume = hv_resume,
 };
 
-/* Firmware and a next kernel expect virtualisation off. */
+/*
+ * Firmware and a next kernel expect virtualisation off. User space may still run,
+ * after "reboot -f": vCPUs must not enter any more.
+ */
 static int reboot_notify(struct notifier_block *nb, unsigned long action, void *data)
 {
+	WRITE_ONCE(hw_stopping, true);
 	on_each_cpu(cpu_disable, NULL, 1);
 	return NOTIFY_OK;
 }

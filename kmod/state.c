@@ -317,19 +317,28 @@ static bool sregs_ok(const struct hv_vcpu *v, const struct hv_sregs *s)
 	return !(s->cr3 & ~(v->gpa_mask | (s->cr4 & X86_CR4_PCIDE ? BIT_ULL(63) : 0)));
 }
 
+static bool apic_base_ok(u64 base)
+{
+	u64 mode = base & (LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC);
+
+	return (base & ~LAPIC_BASE_BSP) == (LAPIC_BASE_DEFAULT | mode) && mode != LAPIC_BASE_X2APIC;
+}
+
 /* A host may go from any state of the APIC to any other: by way of "disabled". */
-static bool load_apic_base(struct lapic *l, u64 base)
+static void load_apic_base(struct lapic *l, u64 base)
 {
 	if (base == l->base)
-		return true;
-	return lapic_set_base(l, base & ~(LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC)) &&
-	       lapic_set_base(l, base & ~LAPIC_BASE_X2APIC) && lapic_set_base(l, base);
+		return;
+	lapic_set_base(l, base & ~(LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC));
+	lapic_set_base(l, base & ~LAPIC_BASE_X2APIC);
+	lapic_set_base(l, base);
 }
 
 static int load_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 {
-	if (!sregs_ok(v, s) || !load_apic_base(&v->lapic, s->apic_base))
+	if (!sregs_ok(v, s) || !apic_base_ok(s->apic_base))
 		return -EINVAL;
+	load_apic_base(&v->lapic, s->apic_base);
 	v->cr0 = s->cr0 | X86_CR0_ET;
 	v->cr2 = s->cr2;
 	v->cr4 = s->cr4;

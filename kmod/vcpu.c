@@ -10,6 +10,7 @@
 #define pr_fmt(fmt) "hv: " fmt
 
 #include <linux/anon_inodes.h>
+#include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/interrupt.h>
 #include <linux/sched/signal.h>
@@ -56,7 +57,7 @@ static bool thread_work_pending(void)
 	       task_work_pending(current);
 }
 
-#define REQS_OUTER (BIT(REQ_CLOCK) | BIT(REQ_INIT) | BIT(REQ_SIPI) | BIT(REQ_DEAD))
+#define REQS_OUTER (BIT(REQ_CLOCK) | BIT(REQ_INIT) | BIT(REQ_SIPI))
 
 /* Does the host, or a request that may sleep, want this thread out of the loop? */
 static bool must_leave(struct hv_vcpu *v)
@@ -72,13 +73,13 @@ static bool enter_once(struct hv_vcpu *v)
 	WRITE_ONCE(v->mode, VCPU_IN_GUEST);
 	/* From here on a request comes with an IPI; those before it are seen now. */
 	smp_mb();
-	if (unlikely(must_leave(v))) {
+	if (unlikely(must_leave(v) || !hv_cpu_usable())) {
 		WRITE_ONCE(v->mode, VCPU_OUTSIDE);
 		local_irq_enable();
 		return false;
 	}
 	if (unlikely(READ_ONCE(v->requests))) {
-		event_take_requests(v);
+		event_take_interrupts(v);
 		if (vcpu_test_request(v, REQ_TLB_FLUSH))
 			hv_op(flush_tlb)(v);
 	}
@@ -106,7 +107,10 @@ static int inner_loop(struct hv_vcpu *v)
 
 	fpu_load(v);
 	load_tsc_aux(v, true);
-	hv_op(load)(v);
+	local_irq_disable();
+	if (likely(hv_cpu_usable()))
+		hv_op(load)(v);
+	local_irq_enable();
 	vtime_account_guest_enter();
 	while (enter_once(v)) {
 		r = hv_op(handle_exit)(v);
@@ -150,7 +154,7 @@ static bool is_runnable(struct hv_vcpu *v)
 		v->mp_state = HV_MP_RUNNABLE;
 		v->scan = true;
 	}
-	return v->mp_state == HV_MP_RUNNABLE || test_bit(REQ_DEAD, &v->requests);
+	return v->mp_state == HV_MP_RUNNABLE;
 }
 
 /* Sleep until the vCPU can run: woken from HLT, started by SIPI. -EINTR: a signal. */
@@ -185,16 +189,17 @@ static int outer_work(struct hv_vcpu *v)
 {
 	u64 gpa = v->slow_gpa;
 
-	if (test_bit(REQ_DEAD, &v->requests))
-		return exit_error(v, HV_ERROR_MODULE, 0, 0, 0);
 	if (gpa != ~0ULL) {
 		v->slow_gpa = ~0ULL;
 		if (stage2_fault_slow(v, gpa, v->slow_write) == S2_BAD)
-			return exit_error(v, HV_ERROR_MEMORY, 0, gpa, v->gprs.rip);
+			return exit_error(v, HV_ERROR_MEMORY, v->slow_write ? HV_FAULT_WRITE : 0,
+					  gpa, v->gprs.rip);
 	}
 	take_requests(v);
 	if (thread_work_pending())
 		return -EINTR;
+	if (hv_host_stopping())
+		return -ESHUTDOWN;
 	cond_resched();
 	return EXIT_AGAIN;
 }
@@ -510,7 +515,8 @@ static struct hv_vcpu *vcpu_create(struct hv_vm *vm, u32 id)
 int vcpu_create_fd(struct hv_vm *vm, u32 id)
 {
 	struct hv_vcpu *v;
-	int r;
+	struct file *file;
+	int fd, r;
 
 	mutex_lock(&vm->lock);
 	r = -EEXIST;
@@ -520,18 +526,25 @@ int vcpu_create_fd(struct hv_vm *vm, u32 id)
 	v = vcpu_create(vm, id);
 	if (!v)
 		goto out;
-	vm_get(vm);
-	r = anon_inode_getfd("hv-vcpu", &vcpu_fops, v, O_RDWR | O_CLOEXEC);
-	if (r < 0) {
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	file = fd < 0 ? ERR_PTR(fd) : anon_inode_getfile("hv-vcpu", &vcpu_fops, v, O_RDWR);
+	if (IS_ERR(file)) {
+		if (fd >= 0)
+			put_unused_fd(fd);
 		vcpu_destroy(v);
-		/* Not the last reference: the VM's own descriptor is in use here. */
-		vm_put(vm);
+		r = PTR_ERR(file);
 		goto out;
 	}
-	/* Complete: others may find it. */
+	vm_get(vm);
+	/*
+	 * Complete: the VM's other parts may find it, and must before it can run,
+	 * or a flush of translations would miss it.
+	 */
 	smp_store_release(&vm->vcpus[id], v);
 	if (id >= vm->nr_vcpus)
 		WRITE_ONCE(vm->nr_vcpus, id + 1);
+	fd_install(fd, file);
+	r = fd;
 out:
 	mutex_unlock(&vm->lock);
 	return r;

@@ -65,18 +65,6 @@ void vm_put(struct hv_vm *vm)
 	kref_put(&vm->ref, vm_release);
 }
 
-void vm_kill(struct hv_vm *vm)
-{
-	struct hv_vcpu *v;
-	unsigned int i;
-
-	WRITE_ONCE(vm->dead, true);
-	hv_for_each_vcpu (vm, i, v) {
-		vcpu_request(v, REQ_DEAD);
-		vcpu_kick(v);
-	}
-}
-
 /* Is the caller the process (memory map) this VM belongs to? */
 bool vm_mm_ok(const struct hv_vm *vm)
 {

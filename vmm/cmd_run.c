@@ -322,7 +322,7 @@ static void print_help(void)
 	      "  vmm run --kernel vmlinuz --initrd initrd.img --memory 1G --cpus 2\n"
 	      "  vmm run --kernel vmlinuz --initrd initrd.img --disk debian.img \\\n"
 	      "          --cmdline 'console=ttyS0 root=/dev/vda rw'\n"
-	      "  vmm run --kernel test.flat --debug-exit 0xf4 --console file=log --json\n",
+	      "  vmm run --kernel test.elf --debug-exit 0xf4 --console file=log --json\n",
 	      stdout);
 }
 

@@ -176,7 +176,6 @@ static bool exit_error(struct vcpu *v)
 		[HV_ERROR_EXIT] = "an exit that the module does not know",
 		[HV_ERROR_FETCH] = "an instruction outside memory that needs emulation",
 		[HV_ERROR_MEMORY] = "the host memory behind the guest's is gone",
-		[HV_ERROR_MODULE] = "the module found itself in error (see dmesg)",
 	};
 	uint32_t code = v->run->exit.error.code;
 	const char *name = "an error this vmm does not know";

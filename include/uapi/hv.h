@@ -89,7 +89,8 @@ struct hv_create_vm {
 #define HV_GET_CPUID _IOWR(HV_IOC, 0x01, struct hv_cpuid)
 /*
  * Create a VM: returns its descriptor. EBUSY: another hypervisor holds the
- * processor's virtualisation (see hv(4)).
+ * processor's virtualisation (see hv(4)). EINTR: a signal came first. ESHUTDOWN:
+ * the host is going down.
  */
 #define HV_CREATE_VM _IO(HV_IOC, 0x02)
 
@@ -148,7 +149,9 @@ struct hv_msi {
 /*
  * Create, change or delete a memory slot. EEXIST: overlaps another slot.
  * EINVAL: not aligned, wraps, beyond gpa_bits, or not wholly in user space.
- * A slot's length and addresses cannot change while it exists; its flags can.
+ * ENOENT: the slot
+ * to be deleted does not exist. A slot's length and addresses cannot change while
+ * it exists; its flags can.
  */
 #define HV_SET_SLOT _IO(HV_IOC, 0x21)
 /*
@@ -298,10 +301,15 @@ enum hv_error_code {
 	HV_ERROR_EXIT = 2,   /* an exit the module does not know */
 	HV_ERROR_FETCH = 3,  /* instruction not in a memory slot */
 	HV_ERROR_MEMORY = 4, /* the slot's host memory is gone (EFAULT) */
-	HV_ERROR_MODULE = 5, /* the module found itself in error */
 };
 
-#define HV_INSN_MAX 15
+/* hv_run.exit.error.hw_reason of HV_ERROR_FETCH and HV_ERROR_MEMORY: the access that faulted */
+#define HV_FAULT_WRITE (1U << 0)
+#define HV_FAULT_FETCH (1U << 1) /* of an instruction */
+#define HV_FAULT_WALK  (1U << 2) /* on the guest's page tables */
+#define HV_FAULT_EVENT (1U << 3) /* while an interrupt or exception was delivered */
+
+#define HV_INSN_MAX    15
 
 union hv_exit {
 	/*
@@ -328,7 +336,7 @@ union hv_exit {
 	 * changed in "dirty", rip included.
 	 */
 	struct {
-		__u64 gpa;     /* address that faulted, or ~0 for string PIO */
+		__u64 gpa;     /* address that faulted, or ~0: none (string PIO, LMSW, SMSW) */
 		__u16 port;    /* for string PIO */
 		__u8 insn_len; /* bytes valid in insn */
 		__u8 flags;    /* HV_IO_* */
@@ -341,7 +349,7 @@ union hv_exit {
 	struct {
 		__u32 code; /* enum hv_error_code */
 		__u32 pad;
-		__u64 hw_reason; /* the processor's exit code */
+		__u64 hw_reason; /* the processor's exit code, or HV_FAULT_* */
 		__u64 hw_info[2];
 	} error;
 	__u64 raw[8];
@@ -398,7 +406,9 @@ struct hv_lapic {
  * Run the vCPU until it needs user space: 0, with the exit in the run page.
  * EINTR: a signal is pending or immediate_exit was set (HV_EXIT_SIGNAL).
  * EBUSY: another thread runs it. EINVAL: a dirty group holds a state that the
- * processor cannot be in; nothing of that group was loaded.
+ * processor cannot be in; nothing of that group was loaded. ENOMEM: no memory for
+ * page tables. ESHUTDOWN: the host is going down. After an error other than EINTR
+ * the run page tells nothing new.
  */
 #define HV_RUN _IO(HV_IOC, 0x40)
 /* Store the groups (HV_REGS_* in the argument itself) in the run page. */

@@ -96,13 +96,13 @@ static int svm_exit_npf(struct hv_vcpu *v)
 	unsigned int flags = 0;
 
 	if (c->exit_info_1 & NPF_WRITE)
-		flags |= EXIT_FAULT_WRITE;
+		flags |= HV_FAULT_WRITE;
 	if (c->exit_info_1 & NPF_FETCH)
-		flags |= EXIT_FAULT_FETCH;
+		flags |= HV_FAULT_FETCH;
 	if (c->exit_info_1 & NPF_WALK)
-		flags |= EXIT_FAULT_WALK;
+		flags |= HV_FAULT_WALK;
 	if (c->exit_int_info & EVT_VALID)
-		flags |= EXIT_FAULT_EVENT;
+		flags |= HV_FAULT_EVENT;
 	return exit_fault(v, c->exit_info_2, flags);
 }
 

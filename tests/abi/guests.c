@@ -723,7 +723,7 @@ static void random_guests(void)
 				if (r || v.run->exit_reason == HV_EXIT_SHUTDOWN)
 					break;
 				if (v.run->exit_reason == HV_EXIT_ERROR) {
-					CHECK(v.run->exit.error.code != HV_ERROR_MODULE);
+					CHECK(v.run->exit.error.code <= HV_ERROR_MEMORY);
 					break;
 				}
 				if (v.run->exit_reason == HV_EXIT_EMULATE) {
