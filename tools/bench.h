@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What the benchmark's files share: the guest's layout in memory, the machine it
- * runs on and the two ways to make one. Included by hv-bench.c, bench-guest.c,
- * bench-hv.c and bench-kvm.c.
+ * runs on and the two ways to make one. Included by hv-bench.c and bench-*.c.
  */
 #ifndef TOOLS_BENCH_H
 #define TOOLS_BENCH_H
@@ -108,6 +107,13 @@ extern const char guest_setup[], guest_handler[];
 extern const char guest_empty[], guest_cpuid[], guest_rdmsr[], guest_self_ipi[], guest_in[],
 	guest_out[], guest_mmio_read[], guest_doorbell[], guest_event[], guest_event_irq[],
 	guest_touch[];
+
+/*
+ * Start a monitor, print what it takes to the guest's first console byte, or to
+ * its init and then the memory the monitor needs, and kill it.
+ */
+void bench_first_byte(char **command);
+void bench_init(char **command);
 
 /* Print "hv-bench: ...", with errno's text when it is not 0, and end with status 1. */
 void die(int error, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));

@@ -9,7 +9,6 @@
 #include <getopt.h>
 #include <math.h>
 #include <stdarg.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +29,13 @@
 
 static const char usage_text[] =
 	"usage: hv-bench --hv|--kvm [--samples N] [ROW...]\n"
+	"       hv-bench --first-byte|--init COMMAND...\n"
 	"       hv-bench --join HV-FILE KVM-FILE\n"
 	"\n"
 	"Measures what operations cost a guest on /dev/hv or on /dev/kvm, in ticks of the time stamp\n"
-	"counter, and prints a line \"NAME TICKS\" for each row. With --join: compares two outputs.\n"
+	"counter, and prints a line \"NAME TICKS\" for each row. Or measures a monitor, COMMAND, from its\n"
+	"start to the guest's first console byte, or to its init and the KiB of memory it then needs.\n"
+	"With --join: compares two outputs.\n"
 	"\n"
 	"  --samples N  how often to measure each row; the median counts (default 1001)\n"
 	"  --list       the names of the rows\n"
@@ -272,6 +274,7 @@ static const struct row rows[] = {
 	{"vm_create_destroy", NULL, 0, 0, measure_creation},
 };
 
+/* NULL: there is none of that name. */
 static const struct row *find_row(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
@@ -288,6 +291,9 @@ static void measure_row(struct bench *b, const struct row *r)
 
 static void measure(struct bench *b, char **names, int count)
 {
+	for (int i = 0; i < count; i++)
+		if (!find_row(names[i]))
+			die(0, "no such row: '%s'; --list names them", names[i]);
 	create_guest(b);
 	for (int i = 0; i < count; i++)
 		measure_row(b, find_row(names[i]));
@@ -299,49 +305,60 @@ static void measure(struct bench *b, char **names, int count)
 /* ------------------------------------------------------------------------- */
 /* Comparing                                                                  */
 
-static void read_rows(const char *path, double *ticks)
+#define NAME_LEN 64
+
+/* The value that a file of lines "NAME VALUE" gives a name; 0: none. */
+static double lookup(FILE *f, const char *wanted)
+{
+	char name[NAME_LEN];
+	double value;
+
+	rewind(f);
+	while (fscanf(f, "%63s %lf", name, &value) == 2)
+		if (!strcmp(name, wanted))
+			return value;
+	return 0;
+}
+
+static FILE *open_rows(const char *path)
 {
 	FILE *f = fopen(path, "r");
-	char name[64];
-	double value;
 
 	if (!f)
 		die(errno, "%s", path);
-	while (fscanf(f, "%63s %lf", name, &value) == 2) {
-		const struct row *r = find_row(name);
-
-		if (r)
-			ticks[r - rows] = value;
-	}
-	fclose(f);
+	return f;
 }
 
+/* What both files have, in the order of the first, and the mean of the operations. */
 static int join(const char *hv_path, const char *kvm_path)
 {
-	double hv[ARRAY_SIZE(rows)] = {0}, kvm[ARRAY_SIZE(rows)] = {0}, logs = 0;
+	FILE *hv_rows = open_rows(hv_path), *kvm_rows = open_rows(kvm_path);
 	unsigned int count = 0;
+	double hv, kvm, logs = 0;
+	char name[NAME_LEN];
 
-	read_rows(hv_path, hv);
-	read_rows(kvm_path, kvm);
-	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-		if (hv[i] <= 0 || kvm[i] <= 0)
+	while (fscanf(hv_rows, "%63s %lf", name, &hv) == 2) {
+		kvm = lookup(kvm_rows, name);
+		if (hv <= 0 || kvm <= 0)
 			continue;
-		printf("%-20s hv=%-10.0f kvm=%-10.0f ratio=%.3f\n", rows[i].name, hv[i], kvm[i],
-		       hv[i] / kvm[i]);
-		logs += log(hv[i] / kvm[i]);
+		printf("%-20s hv=%-10.0f kvm=%-10.0f ratio=%.3f\n", name, hv, kvm, hv / kvm);
+		if (!find_row(name))
+			continue;
+		logs += log(hv / kvm);
 		count++;
 	}
-	if (!count)
-		die(0, "'%s' and '%s' have no row in common", hv_path, kvm_path);
-	printf("%-20s %27s ratio=%.3f\n", "geometric-mean", "", exp(logs / count));
+	if (count)
+		printf("%-20s %27s ratio=%.3f\n", "geometric-mean", "", exp(logs / count));
+	fclose(hv_rows);
+	fclose(kvm_rows);
 	return 0;
 }
 
 /* ------------------------------------------------------------------------- */
 
-static void usage_error(const char *what, const char *value)
+static void __attribute__((noreturn)) usage_error(const char *what)
 {
-	fprintf(stderr, "hv-bench: %s '%s'\nTry 'hv-bench --help'.\n", what, value);
+	fprintf(stderr, "hv-bench: %s\nTry 'hv-bench --help'.\n", what);
 	exit(2);
 }
 
@@ -351,7 +368,7 @@ static unsigned int parse_samples(const char *text)
 	unsigned long n = strtoul(text, &end, 10);
 
 	if (!n || *end || n > SAMPLES_MAX)
-		usage_error("--samples: not a number between 1 and 131072:", text);
+		usage_error("--samples needs a number from 1 to 131072");
 	return (unsigned int)n;
 }
 
@@ -360,6 +377,8 @@ int main(int argc, char **argv)
 	static const struct option options[] = {
 		{"hv", no_argument, NULL, 'v'},
 		{"kvm", no_argument, NULL, 'k'},
+		{"first-byte", no_argument, NULL, 'f'},
+		{"init", no_argument, NULL, 'i'},
 		{"join", no_argument, NULL, 'j'},
 		{"samples", required_argument, NULL, 's'},
 		{"list", no_argument, NULL, 'l'},
@@ -367,20 +386,11 @@ int main(int argc, char **argv)
 		{NULL, 0, NULL, 0},
 	};
 	struct bench b = {.samples = SAMPLES};
-	bool joins = false;
-	int c;
+	int c, what = 0;
 
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+	/* "+": the first word that is no option ends them, as COMMAND has its own. */
+	while ((c = getopt_long(argc, argv, "+h", options, NULL)) != -1) {
 		switch (c) {
-		case 'v':
-			b.ops = &bench_hv;
-			break;
-		case 'k':
-			b.ops = &bench_kvm;
-			break;
-		case 'j':
-			joins = true;
-			break;
 		case 's':
 			b.samples = parse_samples(optarg);
 			break;
@@ -391,23 +401,32 @@ int main(int argc, char **argv)
 		case 'h':
 			fputs(usage_text, stdout);
 			return 0;
-		default:
+		case '?':
 			fputs("Try 'hv-bench --help'.\n", stderr);
 			return 2;
+		default:
+			what = c;
 		}
 	}
 	argv += optind;
 	argc -= optind;
-	if (joins) {
+	switch (what) {
+	case 'v':
+	case 'k':
+		b.ops = what == 'v' ? &bench_hv : &bench_kvm;
+		measure(&b, argv, argc);
+		return 0;
+	case 'f':
+	case 'i':
+		if (!argc)
+			usage_error("a command is missing");
+		(what == 'f' ? bench_first_byte : bench_init)(argv);
+		return 0;
+	case 'j':
 		if (argc != 2)
-			usage_error("--join needs two files, not", argc ? argv[0] : "");
+			usage_error("--join needs two files");
 		return join(argv[0], argv[1]);
+	default:
+		usage_error("say what to measure");
 	}
-	if (!b.ops)
-		usage_error("what to measure is missing:", "--hv or --kvm");
-	for (int i = 0; i < argc; i++)
-		if (!find_row(argv[i]))
-			usage_error("no such row:", argv[i]);
-	measure(&b, argv, argc);
-	return 0;
 }
