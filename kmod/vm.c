@@ -47,11 +47,12 @@ static void vm_release(struct kref *ref)
 
 	stats_remove_vm(vm);
 	eventfd_free_irqfds(vm);
+	/* Removes the mappings, and flushes them: the vCPUs must still be there. */
+	if (vm->notifier.ops)
+		mmu_notifier_unregister(&vm->notifier, vm->mm);
 	for (i = 0; i < vm->nr_vcpus; i++)
 		if (vm->vcpus[i])
 			vcpu_destroy(vm->vcpus[i]);
-	if (vm->notifier.ops)
-		mmu_notifier_unregister(&vm->notifier, vm->mm);
 	iobus_free(vm);
 	slot_free_all(vm);
 	stage2_destroy(vm);
