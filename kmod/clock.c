@@ -95,7 +95,7 @@ void clock_timer_cancel(struct hv_vcpu *v)
 static void arm_deadline(struct hv_vcpu *v)
 {
 	u64 now = clock_guest_tsc(v), deadline = v->lapic.tsc_deadline;
-	u64 ns;
+	u64 ticks, ns;
 
 	if (!deadline)
 		return;
@@ -105,9 +105,9 @@ static void arm_deadline(struct hv_vcpu *v)
 		timer_post(v);
 		return;
 	}
-	ns = mul_u64_u64_div_u64(deadline - now, USEC_PER_SEC, tsc_khz);
-	/* About 292 years: further off than any hrtimer reaches. */
-	ns = min_t(u64, ns, KTIME_MAX / 2);
+	/* Bounded, so that neither the division nor the timer overflows: some 73 years. */
+	ticks = min_t(u64, deadline - now, (u64)tsc_khz * (KTIME_MAX / 4 / USEC_PER_SEC));
+	ns = mul_u64_u64_div_u64(ticks, USEC_PER_SEC, tsc_khz);
 	hrtimer_start(&v->timer, ktime_add_ns(ktime_get(), ns), HRTIMER_MODE_ABS_PINNED_HARD);
 }
 

@@ -6,6 +6,7 @@
 #include <linux/version.h>
 #include <linux/eventfd.h>
 #include <linux/hrtimer.h>
+#include <linux/interrupt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched/signal.h>
 #include <linux/smp.h>
@@ -16,6 +17,19 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 	eventfd_signal_mask(ctx, 0);
 #else
 	eventfd_signal(ctx, 1);
+#endif
+}
+
+/*
+ * Do softirqs wait for this thread to leave its FPU section? Only where that
+ * section disables them, from 7.0 on.
+ */
+static inline bool compat_softirqs_wait(void)
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+	return local_softirq_pending();
+#else
+	return false;
 #endif
 }
 

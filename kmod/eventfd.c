@@ -83,7 +83,6 @@ static int add_entry(struct hv_vm *vm, struct file *file, struct eventfd_ctx *ct
 		     const struct lapic_msg *msg)
 {
 	struct hv_irqfd_entry *e;
-	u64 count;
 
 	if (vm->nr_irqfds >= MAX_IRQFDS)
 		return -ENOSPC;
@@ -99,11 +98,8 @@ static int add_entry(struct hv_vm *vm, struct file *file, struct eventfd_ctx *ct
 	list_add(&e->list, &vm->irqfds);
 	vm->nr_irqfds++;
 	/* What was signalled before the binding is delivered now, once. */
-	if (vfs_poll(file, &e->table) & EPOLLIN) {
-		if (!eventfd_ctx_remove_wait_queue(ctx, &e->wait, &count))
-			deliver(e);
-		vfs_poll(file, &e->table);
-	}
+	if (vfs_poll(file, &e->table) & EPOLLIN)
+		deliver(e);
 	return 0;
 }
 

@@ -82,6 +82,9 @@ void fpu_reset(struct hv_vcpu *v)
 
 static void load(const struct xregs_state *x)
 {
+	/* XRSTOR leaves the last instruction's addresses, the host's, on these CPUs. */
+	if (static_cpu_has_bug(X86_BUG_FXSAVE_LEAK))
+		asm volatile("fnclex; emms; fildl %0" : : "m"(*x));
 	asm volatile("xrstor64 %0"
 		     :
 		     : "m"(*x), "a"((u32)hv_host.guest_xcr0), "d"((u32)(hv_host.guest_xcr0 >> 32))

@@ -202,6 +202,9 @@ struct hv_vm {
 	u64 s2_root_pa;		     /* (c) */
 	unsigned long notifier_seq;  /* (p) */
 	unsigned int notifier_count; /* (p) invalidations under way */
+	u64 zap_gen;		     /* (p) counts removals of entries... */
+	u64 flushed_gen;	     /* (p) ...and those that no TLB holds any more */
+	u64 *s2_top;		     /* (c) one more level, where the host has five */
 	struct mmu_notifier notifier;
 
 	/* Clock */
@@ -466,8 +469,9 @@ enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write);
 enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write);
 int stage2_topup(struct hv_vcpu *v);
 void stage2_free_cache(struct hv_vcpu *v);
-/* Remove every mapping of [gfn, gfn + npages) and flush; may sleep. */
-void stage2_unmap(struct hv_vm *vm, u64 gfn, u64 npages);
+/* Remove every mapping of [gfn, gfn + npages) and flush; until the end no fault maps anything. */
+void stage2_unmap_begin(struct hv_vm *vm, u64 gfn, u64 npages);
+void stage2_unmap_end(struct hv_vm *vm);
 
 /* guest.c: preemption may be off; -EFAULT: not mapped now (host page absent) */
 int guest_read(struct hv_vcpu *v, u64 gpa, void *buf, unsigned int len);

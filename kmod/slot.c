@@ -113,15 +113,17 @@ int slot_set(struct hv_vm *vm, const struct hv_slot *s)
 	next->count = n;
 	if (old)
 		gone = *old;
+	/*
+	 * While the mappings go, the old array is still what the MMU notifier looks
+	 * at: an invalidation meanwhile must find them.
+	 */
+	if (gone.npages)
+		stage2_unmap_begin(vm, gone.gfn, gone.npages);
 	rcu_assign_pointer(vm->slots, next);
 	r = 0;
 	if (gone.npages) {
-		/*
-		 * Once this returns nothing touches the slot's memory: no fault that
-		 * began with the old array maps it (stage2_unmap() makes it retry), and
-		 * no access by the module that found it there is still under way.
-		 */
-		stage2_unmap(vm, gone.gfn, gone.npages);
+		stage2_unmap_end(vm);
+		/* Nor does an access by the module that found the slot go on. */
 		synchronize_rcu();
 	}
 	if (cur)

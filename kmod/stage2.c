@@ -149,31 +149,68 @@ static void flush_all(struct hv_vm *vm)
 }
 
 /*
- * Zap in pieces, so that the lock is held for a bounded time. seq_bump: faults
- * that looked up their page before now must look again.
+ * Whoever needs removed entries to be out of use waits here, also for those that
+ * another caller removed and has not flushed yet.
  */
+static void flush_pending(struct hv_vm *vm)
+{
+	bool need;
+	u64 gen;
+
+	raw_spin_lock(&vm->s2_lock);
+	gen = vm->zap_gen;
+	need = gen != vm->flushed_gen;
+	raw_spin_unlock(&vm->s2_lock);
+	if (!need)
+		return;
+	flush_all(vm);
+	raw_spin_lock(&vm->s2_lock);
+	if (gen > vm->flushed_gen)
+		vm->flushed_gen = gen;
+	raw_spin_unlock(&vm->s2_lock);
+}
+
+/* Zap in pieces, so that the lock is held for a bounded time. */
 static bool zap_pieces(struct hv_vm *vm, u64 gfn, u64 end)
 {
-	bool zapped = false;
-
 	while (gfn < end) {
 		u64 next = min(end, ALIGN(gfn + 1, S2_LARGE_PAGES * 64));
 
 		raw_spin_lock(&vm->s2_lock);
-		zapped |= zap_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, next);
+		if (zap_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, next))
+			vm->zap_gen++;
 		raw_spin_unlock(&vm->s2_lock);
 		gfn = next;
 	}
-	return zapped;
+	return false;
 }
 
-void stage2_unmap(struct hv_vm *vm, u64 gfn, u64 npages)
+/* Faults must not map what is about to go, from here to invalidate_end(). */
+static void invalidate_begin(struct hv_vm *vm)
+{
+	raw_spin_lock(&vm->s2_lock);
+	vm->notifier_count++;
+	raw_spin_unlock(&vm->s2_lock);
+}
+
+static void invalidate_end(struct hv_vm *vm)
 {
 	raw_spin_lock(&vm->s2_lock);
 	vm->notifier_seq++;
+	vm->notifier_count--;
 	raw_spin_unlock(&vm->s2_lock);
-	if (zap_pieces(vm, gfn, gfn + npages))
-		flush_all(vm);
+}
+
+void stage2_unmap_begin(struct hv_vm *vm, u64 gfn, u64 npages)
+{
+	invalidate_begin(vm);
+	zap_pieces(vm, gfn, gfn + npages);
+	flush_pending(vm);
+}
+
+void stage2_unmap_end(struct hv_vm *vm)
+{
+	invalidate_end(vm);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -206,23 +243,15 @@ static int notifier_start(struct mmu_notifier *mn, const struct mmu_notifier_ran
 {
 	struct hv_vm *vm = container_of(mn, struct hv_vm, notifier);
 
-	/* Faults must not map what is about to go, from here until the end. */
-	raw_spin_lock(&vm->s2_lock);
-	vm->notifier_count++;
-	raw_spin_unlock(&vm->s2_lock);
-	if (for_each_hva_range(vm, range->start, range->end, zap_pieces))
-		flush_all(vm);
+	invalidate_begin(vm);
+	for_each_hva_range(vm, range->start, range->end, zap_pieces);
+	flush_pending(vm);
 	return 0;
 }
 
 static void notifier_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
-	struct hv_vm *vm = container_of(mn, struct hv_vm, notifier);
-
-	raw_spin_lock(&vm->s2_lock);
-	vm->notifier_seq++;
-	vm->notifier_count--;
-	raw_spin_unlock(&vm->s2_lock);
+	invalidate_end(container_of(mn, struct hv_vm, notifier));
 }
 
 /* Clear the accessed bits below one table; returns whether one was set. */
@@ -294,8 +323,8 @@ static void notifier_release(struct mmu_notifier *mn, struct mm_struct *mm)
 	raw_spin_lock(&vm->s2_lock);
 	vm->notifier_seq++;
 	raw_spin_unlock(&vm->s2_lock);
-	if (for_each_hva_range(vm, 0, ~0ULL, zap_pieces))
-		flush_all(vm);
+	for_each_hva_range(vm, 0, ~0ULL, zap_pieces);
+	flush_pending(vm);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {
@@ -417,9 +446,11 @@ static enum stage2_result map_page(struct hv_vcpu *v, const struct hv_slot_entry
 		return S2_RETRY;
 	}
 	ok = map_locked(v, gfn, pfn, writable, large, &flush, &unused_table);
+	if (flush)
+		vm->zap_gen++;
 	raw_spin_unlock(&vm->s2_lock);
 	if (flush)
-		flush_all(vm);
+		flush_pending(vm);
 	if (unused_table)
 		free_page((unsigned long)unused_table);
 	if (!ok)
@@ -509,6 +540,14 @@ int stage2_init(struct hv_vm *vm)
 	if (!vm->s2_root)
 		return -ENOMEM;
 	vm->s2_root_pa = __pa(vm->s2_root);
+	/* The processor walks as many levels as the host's own tables have. */
+	if (pgtable_l5_enabled()) {
+		vm->s2_top = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+		if (!vm->s2_top)
+			return -ENOMEM;
+		vm->s2_top[0] = vm->s2_root_pa | hv_host.ops->s2->table;
+		vm->s2_root_pa = __pa(vm->s2_top);
+	}
 	vm->notifier.ops = &notifier_ops;
 	r = mmu_notifier_register(&vm->notifier, vm->mm);
 	if (r)
@@ -521,4 +560,5 @@ void stage2_destroy(struct hv_vm *vm)
 {
 	if (vm->s2_root)
 		free_table(vm->s2_root, S2_LEVELS - 1);
+	free_page((unsigned long)vm->s2_top);
 }

@@ -111,6 +111,7 @@ bool state_write_cr4(struct hv_vcpu *v, u64 cr4)
 /* LMA is the processor's; LME cannot change while paging is on. */
 bool state_write_efer(struct hv_vcpu *v, u64 efer)
 {
+	struct hv_sregs unused;
 	u64 changed;
 
 	if (!state_efer_ok(v, efer))
@@ -119,6 +120,8 @@ bool state_write_efer(struct hv_vcpu *v, u64 efer)
 	changed = efer ^ v->efer;
 	if (changed & EFER_LME && v->cr0 & X86_CR0_PG)
 		return false;
+	/* Brings bits of CR0 that change without an exit up to date. */
+	hv_op(get_sregs)(v, &unused);
 	v->efer = efer;
 	hv_op(update_cr)(v);
 	if (changed & EFER_NX)

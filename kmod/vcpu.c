@@ -63,7 +63,7 @@ static bool thread_work_pending(void)
 static bool must_leave(struct hv_vcpu *v)
 {
 	return need_resched() || thread_work_pending() || READ_ONCE(v->requests) & REQS_OUTER ||
-	       local_softirq_pending();
+	       compat_softirqs_wait();
 }
 
 /* One entry and one exit. Interrupts go off for it. False: leave the loop. */

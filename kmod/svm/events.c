@@ -111,7 +111,7 @@ void svm_interrupt_window(struct hv_vcpu *v)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 
-	if (v->shadow) {
+	if (v->shadow && svm_features.loses_shadow) {
 		leave_after(v);
 		return;
 	}

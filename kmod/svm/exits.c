@@ -146,6 +146,7 @@ struct cr_access {
  */
 static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bool *ok)
 {
+	u64 code = to_svm(v)->vmcb->c.exit_code;
 	enum decode_mode mode = code_mode(v);
 	u8 bytes[16] __aligned(8), modrm, rex = 0;
 	unsigned int len = 0;
@@ -170,8 +171,9 @@ static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bo
 	modrm = bytes[len];
 	if (mode == DECODE_64 && len > 2 && (bytes[len - 3] & 0xf0) == 0x40)
 		rex = bytes[len - 3];
-	if (!a->msw)
-		a->cr = (modrm >> 3 & 7) | (rex & 4 ? 8 : 0);
+	/* The processor says which register it is; LOCK MOV CR0, for one, is MOV CR8. */
+	if (!a->msw && code != SVM_EXIT_CR0_SEL)
+		a->cr = code & 0xf;
 	a->gpr = (modrm & 7) | (rex & 1 ? 8 : 0);
 	/* MOV ignores the mode bits: its operand is always a register. */
 	a->memory = a->msw && modrm < 0xc0;

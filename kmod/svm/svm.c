@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) "hv: " fmt
 
+#include <linux/cc_platform.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <asm/cpufeature.h>
@@ -119,12 +120,17 @@ static int svm_setup(void)
 		pr_err("this CPU has AMD-V, but no nested paging\n");
 		return -EOPNOTSUPP;
 	}
+	if (cc_platform_has(CC_ATTR_HOST_MEM_ENCRYPT)) {
+		pr_err("hosts with memory encryption (SME) are not supported\n");
+		return -EOPNOTSUPP;
+	}
 	svm_features = (struct svm_features){
 		.nrips = nrips && edx & BIT(3),
 		.clean_bits = cleanbits && edx & BIT(5),
 		.flush_asid = flushbyasid && edx & BIT(6),
 		.decode_assists = edx & BIT(7),
 		.max_asid = cpuid_ebx(0x8000000a),
+		.loses_shadow = boot_cpu_has(X86_FEATURE_HYPERVISOR),
 	};
 	if (svm_features.max_asid < 2) {
 		pr_err("this CPU has no address space identifiers\n");
@@ -274,7 +280,15 @@ static void svm_load(struct hv_vcpu *v)
 static void svm_put(struct hv_vcpu *v)
 {
 	unsigned long host_dr7 = this_cpu_read(cpu_dr7);
+	u16 ldt;
 
+	/*
+	 * VMLOAD brought back the LDT as it was at the start of the stay; another
+	 * thread may have replaced it since (modify_ldt), and freed the old one.
+	 */
+	asm volatile("sldt %0" : "=r"(ldt));
+	if (unlikely(ldt))
+		asm volatile("lldt %0" : : "r"(ldt));
 	if (v->dr_live) {
 		struct svm_vcpu *s = to_svm(v);
 		struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
@@ -291,6 +305,9 @@ static void svm_put(struct hv_vcpu *v)
 		set_debugreg(c->host_dr[2], 2);
 		set_debugreg(c->host_dr[3], 3);
 	}
+	/* DR6 is the guest's still, and would mislead the host's next #DB. */
+	if (unlikely(to_svm(v)->vmcb->s.dr6 != DR6_RESERVED))
+		set_debugreg(DR6_RESERVED, 6);
 	/* #VMEXIT leaves all breakpoints disabled. */
 	if (unlikely(host_dr7))
 		set_debugreg(host_dr7, 7);
@@ -364,9 +381,13 @@ static void svm_enter(struct hv_vcpu *v)
 	b->c.clean = svm_features.clean_bits ? CLEAN_ALL : 0;
 	b->c.event_inj = 0;
 	b->c.tlb_control = TLB_NOTHING;
-	/* A refused entry flushed nothing. */
-	if (likely(b->c.exit_code != SVM_EXIT_INVALID))
+	if (likely(b->c.exit_code != SVM_EXIT_INVALID)) {
 		s->flush = false;
+	} else {
+		/* A refused entry flushed nothing: the next one on this CPU flushes all. */
+		s->asid_generation = 0;
+		c->next_asid = svm_features.max_asid;
+	}
 	if (unlikely(b->c.exit_int_info & EVT_VALID))
 		svm_requeue(v);
 }

@@ -38,6 +38,7 @@ extern struct svm_features {
 	bool clean_bits;
 	bool decode_assists;
 	u32 max_asid;
+	bool loses_shadow; /* VMRUN may not load the shadow: an emulator */
 } svm_features;
 
 DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
