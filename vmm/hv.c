@@ -87,7 +87,12 @@ int hv_get_cpuid(int hv_fd, struct hv_cpuid_entry *entries, struct error *e)
 int hv_create_vm(int hv_fd, struct error *e)
 {
 	struct hv_create_vm args = {.size = sizeof(args)};
-	int ret = call(hv_fd, HV_CREATE_VM, &args);
+	int ret;
+
+	/* Also what io_uring left to do for this thread, after a reboot, interrupts it. */
+	do {
+		ret = call(hv_fd, HV_CREATE_VM, &args);
+	} while (ret == -EINTR);
 
 	if (ret == -EBUSY)
 		return error_set(

@@ -17,8 +17,20 @@ extern const char flat_user[], flat_user_syscall[];
 extern uint64_t flat_user_enter(uint64_t rip, uint64_t rsp);
 extern uint32_t flat_compat(void);
 
-enum { DE = 0, DB = 1, BP = 3, UD = 6, NM = 7, DF = 8, NP = 11, SS = 12, GP = 13, PF = 14,
-       MF = 16, XM = 19 };
+enum {
+	DE = 0,
+	DB = 1,
+	BP = 3,
+	UD = 6,
+	NM = 7,
+	DF = 8,
+	NP = 11,
+	SS = 12,
+	GP = 13,
+	PF = 14,
+	MF = 16,
+	XM = 19
+};
 
 /* ---- Modes ---- */
 
@@ -112,9 +124,9 @@ static void protected_mode(void)
 	/* The handler comes right after the rest. */
 	vm_load(&vm, base, flat_prot, (size_t)(flat_prot_int - flat_prot) + 16);
 	for (unsigned int i = 0; i < 256; i++) {
-		guest_at(&vm, uint64_t, idt + 8 * i) =
-			(handler & 0xffff) | (uint64_t)SEL_CODE32 << 16 | 0x8eULL << 40 |
-			(uint64_t)(handler >> 16) << 48;
+		guest_at(&vm, uint64_t, idt + 8 * i) = (handler & 0xffff) |
+						       (uint64_t)SEL_CODE32 << 16 | 0x8eULL << 40 |
+						       (uint64_t)(handler >> 16) << 48;
 	}
 	for (unsigned int i = 0; i < 4; i++)
 		guest_at(&vm, uint32_t, directory + 4 * i) = i << 22 | 0x83;
@@ -363,8 +375,10 @@ static const struct prefixed prefixed[] = {
 	{"66 rex.w cpuid", INSN(0x66, 0x48, 0x0f, 0xa2), 0, 0},
 	{"rex ignored before 66", INSN(0x48, 0x66, 0x0f, 0xa2), 0, 0},
 	{"2e 67 cpuid", INSN(0x2e, 0x67, 0x0f, 0xa2), 0, 0},
-	{"longest cpuid", INSN(0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66,
-			       0x4f, 0x0f, 0xa2), 0, 0},
+	{"longest cpuid",
+	 INSN(0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x66, 0x4f, 0x0f,
+	      0xa2),
+	 0, 0},
 	{"66 rdmsr", INSN(0x66, 0x0f, 0x32), 0, G_MSR_APIC_BASE},
 	{"rex rdmsr", INSN(0x40, 0x0f, 0x32), 0, G_MSR_APIC_BASE},
 	{"65 rdmsr", INSN(0x65, 0x0f, 0x32), 0, G_MSR_APIC_BASE},
@@ -451,8 +465,8 @@ static GUEST void check_msr_refused(uint32_t msr, uint64_t value)
 
 static GUEST void g_msrs(uint64_t tcg)
 {
-	static const uint32_t canonical[] = {G_MSR_LSTAR, G_MSR_CSTAR, G_MSR_FS_BASE,
-					     G_MSR_KERNEL_GS, 0x175, 0x176};
+	static const uint32_t canonical[] = {G_MSR_LSTAR,     G_MSR_CSTAR, G_MSR_FS_BASE,
+					     G_MSR_KERNEL_GS, 0x175,	   0x176};
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(canonical); i++) {
 		check_msr(canonical[i], 0x00007ffffffff123);
@@ -727,7 +741,9 @@ static GUEST void g_exceptions_float(uint64_t tcg)
 	asm volatile("ldmxcsr %0" : : "m"(mxcsr));
 	/* QEMU's emulation has no unmasked SSE exceptions. */
 	if (!tcg)
-		G_CHECK_EQ(G_TRY("movss %0, %%xmm0; divss %1, %%xmm0", , G_ARGS("m"(one), "m"(zero))), XM);
+		G_CHECK_EQ(
+			G_TRY("movss %0, %%xmm0; divss %1, %%xmm0", , G_ARGS("m"(one), "m"(zero))),
+			XM);
 	/* Nor does it look at MXCSR's reserved bits. */
 	mxcsr = 0xffff0000;
 	if (!tcg)
@@ -866,8 +882,8 @@ static GUEST void g_injected(uint64_t arg)
 	c->vector = GUEST_NO_TRAP;
 	for (uint32_t i = 0; i < 4; i++) {
 		/* The exception strikes after the OUT, before the NOP. */
-		uint32_t vector = G_TRY("movw %w1, %%dx; outl %%eax, %%dx; 8: nop; cli",
-					, G_ARGS("a"(i), "i"(PORT_SYNC)));
+		uint32_t vector = G_TRY("movw %w1, %%dx; outl %%eax, %%dx; 8: nop; cli", ,
+					G_ARGS("a"(i), "i"(PORT_SYNC)));
 		guest_cpu()->fixup = 0;
 		static const uint32_t want[] = {UD, GP, PF, GUEST_NO_TRAP};
 		G_CHECK_EQ(vector, want[i]);

@@ -14,7 +14,14 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
 
-enum { DB = 1, BP = 3, UD = 6, GP = 13, PF = 14, AC = 17 };
+enum {
+	DB = 1,
+	BP = 3,
+	UD = 6,
+	GP = 13,
+	PF = 14,
+	AC = 17
+};
 
 #define NOWHERE 0x50000000ull /* on no slot */
 
@@ -294,7 +301,8 @@ static void triple_fault(void)
 		vcpu_expect(&v, HV_EXIT_SHUTDOWN);
 		/* Still so when run again without a reset. */
 		vcpu_run(&v);
-		CHECK(v.run->exit_reason == HV_EXIT_SHUTDOWN || v.run->exit_reason == HV_EXIT_ERROR);
+		CHECK(v.run->exit_reason == HV_EXIT_SHUTDOWN ||
+		      v.run->exit_reason == HV_EXIT_ERROR);
 		vcpu_close(&v);
 		vm_close(&vm);
 	}
@@ -529,8 +537,8 @@ static void every_msr(void)
 /* x2APIC registers, all of them with all kinds of values. */
 static GUEST void g_every_apic_register(uint64_t x2apic)
 {
-	static const uint32_t values[] = {0, 1, 0xff, 0x1ff, 0x10000, 0x20040, 0x400ff, 0x7fffffff,
-					  0xffffffff};
+	static const uint32_t values[] = {0,	   1,	    0xff,	0x1ff,	   0x10000,
+					  0x20040, 0x400ff, 0x7fffffff, 0xffffffff};
 
 	guest_apic_enable(x2apic);
 	for (uint32_t offset = 0; offset < 0x400; offset += x2apic ? 16 : 4) {
@@ -584,8 +592,8 @@ static void every_apic_register(void)
 
 static GUEST void g_control_registers(uint64_t arg)
 {
-	static const uint64_t cr0_bits[] = {CR0_PE, CR0_TS, CR0_WP, CR0_NW, CR0_CD, CR0_PG,
-					    1ull << 32, 1ull << 6};
+	static const uint64_t cr0_bits[] = {CR0_PE, CR0_TS, CR0_WP,	CR0_NW,
+					    CR0_CD, CR0_PG, 1ull << 32, 1ull << 6};
 	uint64_t cr0 = GUEST_READ_CR(0), cr4 = GUEST_READ_CR(4), efer = rdmsr(G_MSR_EFER);
 
 	(void)arg;
@@ -652,13 +660,34 @@ static uint64_t random64(void)
 static void random_code(uint8_t *p, size_t len)
 {
 	static const uint8_t pieces[][4] = {
-		{0x0f, 0x22, 0xc0}, {0x0f, 0x22, 0xe0}, {0x0f, 0x30},	     {0x0f, 0x32},
-		{0x0f, 0xa2},	    {0x0f, 0x01, 0xd1}, {0x0f, 0x01, 0xd9},  {0x0f, 0x23, 0xf8},
-		{0xf4},		    {0xfb},		{0xcf},		     {0x48, 0xcf},
-		{0xf3, 0x6e},	    {0x6c},		{0xe6, 0x80},	     {0xed},
-		{0x48, 0x89, 0x03}, {0xf0, 0x01, 0x03}, {0x0f, 0x01, 0x13},  {0x0f, 0x01, 0x1b},
-		{0x8e, 0xd0},	    {0xcd, 0x80},	{0x9d},		     {0x0f, 0x05},
-		{0x66, 0x0f, 0xa2}, {0x0f, 0x09},	{0x0f, 0x01, 0x3b},  {0xcc},
+		{0x0f, 0x22, 0xc0},
+		{0x0f, 0x22, 0xe0},
+		{0x0f, 0x30},
+		{0x0f, 0x32},
+		{0x0f, 0xa2},
+		{0x0f, 0x01, 0xd1},
+		{0x0f, 0x01, 0xd9},
+		{0x0f, 0x23, 0xf8},
+		{0xf4},
+		{0xfb},
+		{0xcf},
+		{0x48, 0xcf},
+		{0xf3, 0x6e},
+		{0x6c},
+		{0xe6, 0x80},
+		{0xed},
+		{0x48, 0x89, 0x03},
+		{0xf0, 0x01, 0x03},
+		{0x0f, 0x01, 0x13},
+		{0x0f, 0x01, 0x1b},
+		{0x8e, 0xd0},
+		{0xcd, 0x80},
+		{0x9d},
+		{0x0f, 0x05},
+		{0x66, 0x0f, 0xa2},
+		{0x0f, 0x09},
+		{0x0f, 0x01, 0x3b},
+		{0xcc},
 	};
 
 	for (size_t i = 0; i < len;) {

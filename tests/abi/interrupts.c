@@ -12,7 +12,10 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
 
-enum { PF = 14, GP = 13 };
+enum {
+	PF = 14,
+	GP = 13
+};
 
 /* The guest's TSC frequency; set before the program is copied into the guest. */
 static uint64_t tsc_khz;
@@ -247,8 +250,8 @@ static void hlt_msi_asleep(void)
 
 static void irqfd(struct vm *vm, int fd, uint32_t flags, uint8_t vector)
 {
-	struct hv_irqfd i = {.size = sizeof(i), .flags = flags, .fd = fd, .data = vector,
-			     .addr = 0xfee00000};
+	struct hv_irqfd i = {
+		.size = sizeof(i), .flags = flags, .fd = fd, .data = vector, .addr = 0xfee00000};
 
 	CHECK_OK(ioctl(vm->fd, HV_IRQFD, &i));
 }
@@ -501,16 +504,16 @@ static void nmi_masked(void)
 /* ---- Interrupt shadows ---- */
 
 /* Code whose interrupt must come exactly at local label 9; "before" runs with the vector in RCX. */
-#define EXPECT_AT_9(code, ...)                                                                     \
-	do {                                                                                       \
-		uint64_t at_9;                                                                     \
-		uint32_t before = guest_cpu()->count[0x51];                                        \
-		asm volatile(code "; leaq 9b(%%rip), %0"                                           \
-			     : "=&r"(at_9)                                                         \
-			     : __VA_ARGS__                                                         \
-			     : "memory", "cc", "rbx");                                             \
-		G_CHECK_EQ(guest_cpu()->count[0x51], before + 1);                                  \
-		G_CHECK_EQ(guest_cpu()->rip, at_9);                                                \
+#define EXPECT_AT_9(code, ...)                                    \
+	do {                                                      \
+		uint64_t at_9;                                    \
+		uint32_t before = guest_cpu()->count[0x51];       \
+		asm volatile(code "; leaq 9b(%%rip), %0"          \
+			     : "=&r"(at_9)                        \
+			     : __VA_ARGS__                        \
+			     : "memory", "cc", "rbx");            \
+		G_CHECK_EQ(guest_cpu()->count[0x51], before + 1); \
+		G_CHECK_EQ(guest_cpu()->rip, at_9);               \
 	} while (0)
 
 #define SELF_IPI_51 "c"(0x83f), "a"(0x51), "d"(0)
@@ -569,10 +572,14 @@ static GUEST void g_shadow_loaded(uint64_t arg)
 	for (unsigned int i = 0; i < 2; i++) {
 		if (i == 0)
 			asm volatile("outb %%al, $0x80; 9: nop; nop; nop; cli; leaq 9b(%%rip), %0"
-				     : "=&r"(at_9) : "a"(0) : "memory");
+				     : "=&r"(at_9)
+				     : "a"(0)
+				     : "memory");
 		else
 			asm volatile("outb %%al, $0x80; nop; 9: nop; nop; cli; leaq 9b(%%rip), %0"
-				     : "=&r"(at_9) : "a"(0) : "memory");
+				     : "=&r"(at_9)
+				     : "a"(0)
+				     : "memory");
 		G_CHECK_EQ(guest_cpu()->count[0x51], i + 1);
 		G_CHECK_EQ(guest_cpu()->rip, at_9);
 	}
@@ -824,182 +831,6 @@ static void lapic_image(void)
 	vcpu_done(&v);
 }
 
-/* ---- More than one vCPU ---- */
-
-static volatile uint32_t turn;
-
-static GUEST void g_ping_pong(uint64_t arg)
-{
-	struct guest_cpu *c = guest_cpu();
-	uint32_t rounds = (uint32_t)arg >> 8, peer = c->id ^ 1;
-
-	guest_apic_enable(arg & 1);
-	__atomic_fetch_add(&turn, 1, __ATOMIC_SEQ_CST);
-	while (turn < 2)
-		guest_pause();
-	for (uint32_t i = 1; i <= rounds; i++) {
-		if (c->id == 0)
-			guest_apic_send(peer, 0x4061);
-		while (c->count[0x61] < i)
-			guest_wait();
-		if (c->id == 1)
-			guest_apic_send(peer, 0x4061);
-	}
-}
-
-static void ping_pong(bool x2apic, uint32_t rounds)
-{
-	struct vm vm;
-	struct vcpu v[2];
-	pthread_t thread[2];
-
-	vm_init(&vm);
-	for (unsigned int i = 0; i < 2; i++) {
-		vcpu_init(&v[i], &vm, i);
-		vcpu_long(&v[i], g_ping_pong, rounds << 8 | x2apic);
-	}
-	for (unsigned int i = 0; i < 2; i++)
-		thread[i] = vcpu_start(&v[i]);
-	for (unsigned int i = 0; i < 2; i++)
-		vcpu_join(thread[i]);
-	CHECK_EQ(guest_var(&vm, guest_cpus[0]).count[0x61], rounds);
-}
-
-static void ipi(void)
-{
-	ping_pong(true, 300);
-}
-
-static void ipi_xapic(void)
-{
-	ping_pong(false, 300);
-}
-
-static volatile uint32_t ready;
-
-static GUEST void g_ipi_kinds(uint64_t cpus)
-{
-	struct guest_cpu *c = guest_cpu();
-	uint64_t ldr;
-
-	guest_apic_enable(true);
-	guest_sti();
-	__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
-	if (c->id) {
-		/* Of each kind one; NMI last. */
-		while (c->count[0x62] + c->count[0x63] + c->count[0x64] < 3 || !c->count[2])
-			guest_pause();
-		__atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
-		return;
-	}
-	while (ready < cpus)
-		guest_pause();
-	guest_apic_send(0, 0xc4062);		/* all but self */
-	guest_apic_send(0xffffffff, 0x4063);	/* broadcast, self included */
-	ldr = rdmsr(G_MSR_X2APIC + 0xd);
-	G_CHECK_EQ(ldr, 1);
-	guest_apic_send(0x0e, 0x4864);		/* logical: cluster 0, members 1 to 3 */
-	for (uint32_t i = 1; i < cpus; i++) {
-		while (guest_cpus[i].count[0x64] == 0)
-			guest_pause();
-		guest_apic_send(i, 0x4400);	/* NMI */
-	}
-	while (ready < 2 * cpus - 1)
-		guest_pause();
-	G_CHECK_EQ(c->count[0x62], 0);
-	G_CHECK_EQ(c->count[0x63], 1);
-	G_CHECK_EQ(c->count[0x64], 0);
-	guest_apic_send(0, 0x84065);		/* all, self included */
-	while (c->count[0x65] == 0)
-		guest_pause();
-	guest_apic_send(0, 0x44066);		/* self */
-	asm volatile("nop");
-	G_CHECK_EQ(c->count[0x66], 1);
-}
-
-static void ipi_kinds(void)
-{
-	struct vm vm;
-	struct vcpu v[4];
-	pthread_t thread[4];
-
-	vm_init(&vm);
-	for (unsigned int i = 0; i < 4; i++) {
-		vcpu_init(&v[i], &vm, i);
-		vcpu_long(&v[i], g_ipi_kinds, 4);
-	}
-	for (unsigned int i = 0; i < 4; i++)
-		thread[i] = vcpu_start(&v[i]);
-	for (unsigned int i = 0; i < 4; i++)
-		vcpu_join(thread[i]);
-}
-
-static volatile uint32_t started;
-
-static GUEST void g_ap(uint64_t id)
-{
-	G_CHECK_EQ(id, 1);
-	G_CHECK_EQ(rdmsr(G_MSR_APIC_BASE) & 0x100, 0);
-	__atomic_fetch_add(&started, 1, __ATOMIC_SEQ_CST);
-}
-
-static GUEST void g_bsp(uint64_t x2apic)
-{
-	uint64_t start;
-
-	guest_apic_enable(x2apic);
-	for (uint32_t i = 1; i <= 3; i++) {
-		guest_apic_send(1, 0x4500);
-		guest_apic_send(1, 0x8500); /* level de-assert: ignored */
-		start = guest_rdtsc();
-		while (elapsed_us(start) < 10000)
-			guest_pause();
-		guest_apic_send(1, 0x4600 | GUEST_LOW >> 12);
-		while (started < i)
-			guest_pause();
-		/* A second SIPI finds nobody waiting. */
-		guest_apic_send(1, 0x4600 | GUEST_LOW >> 12);
-		start = guest_rdtsc();
-		while (elapsed_us(start) < 20000)
-			guest_pause();
-		G_CHECK_EQ(started, i);
-	}
-}
-
-static void *run_ap(void *arg)
-{
-	/* Each start ends in the loop of CLI and HLT behind guest_return. */
-	for (unsigned int i = 0; i < 3; i++)
-		vcpu_done(arg);
-	return NULL;
-}
-
-static void start_ap(bool x2apic)
-{
-	struct vm vm;
-	struct vcpu v, ap;
-	pthread_t thread, ap_thread;
-
-	make_vm(&vm, &v, g_bsp, x2apic);
-	vm_load_start16(&vm, GUEST_LOW, 2, g_ap);
-	vcpu_init(&ap, &vm, 1);
-	CHECK_EQ(pthread_create(&ap_thread, NULL, run_ap, &ap), 0);
-	thread = vcpu_start(&v);
-	vcpu_join(thread);
-	vcpu_join(ap_thread);
-	CHECK_EQ(guest_var(&vm, started), 3);
-}
-
-static void init_sipi(void)
-{
-	start_ap(true);
-}
-
-static void init_sipi_xapic(void)
-{
-	start_ap(false);
-}
-
 /* ---- HV_RUN_EXIT_HLT ---- */
 
 static GUEST void g_hlt_exit(uint64_t arg)
@@ -1048,11 +879,6 @@ static const struct test tests[] = {
 	{"priorities", priorities, 0},
 	{"apic_registers", apic_registers, 0},
 	{"lapic_image", lapic_image, 0},
-	{"ipi", ipi, 60},
-	{"ipi_xapic", ipi_xapic, 60},
-	{"ipi_kinds", ipi_kinds, 60},
-	{"init_sipi", init_sipi, 60},
-	{"init_sipi_xapic", init_sipi_xapic, 60},
 	{"hlt_exit", hlt_exit, 0},
 };
 

@@ -14,10 +14,14 @@
 #define MMIO 0x50000000ull /* on no slot; within reach of RIP-relative addresses */
 #define CODE GUEST_FREE
 
-enum mode { M64, M32, M16 };
+enum mode {
+	M64,
+	M32,
+	M16
+};
 
 #define INSN(...) {__VA_ARGS__}, sizeof((uint8_t[]){__VA_ARGS__})
-#define MMIO_LE 0x00, 0x00, 0x00, 0x50
+#define MMIO_LE	  0x00, 0x00, 0x00, 0x50
 
 /* What every general register holds before an instruction, but for those that hold addresses. */
 static uint64_t preset(unsigned int reg)
@@ -160,17 +164,17 @@ struct mov_case {
 	uint8_t insn[15], len;
 	uint8_t size;
 	bool write;
-	uint64_t data;	/* written, or to be read */
-	uint8_t reg;	/* read: the register */
-	uint64_t value; /* read: what it holds then */
+	uint64_t data;	 /* written, or to be read */
+	uint8_t reg;	 /* read: the register */
+	uint64_t value;	 /* read: what it holds then */
 	uint32_t offset; /* of the address from MMIO */
 };
 
-#define W(size, data)		   size, true, data, 0, 0, 0
-#define W_AT(size, data, offset)   size, true, data, 0, 0, offset
-#define R(size, data, reg, value)  size, false, data, reg, value, 0
+#define W(size, data)			     size, true, data, 0, 0, 0
+#define W_AT(size, data, offset)	     size, true, data, 0, 0, offset
+#define R(size, data, reg, value)	     size, false, data, reg, value, 0
 #define R_AT(size, data, reg, value, offset) size, false, data, reg, value, offset
-#define UPPER 0xa1b2c3d4e5f60000
+#define UPPER				     0xa1b2c3d4e5f60000
 
 static const struct mov_case mov_cases[] = {
 	{"mov %cl,(%rbx)", M64, INSN(0x88, 0x0b), W(1, 0x81)},
@@ -194,16 +198,14 @@ static const struct mov_case mov_cases[] = {
 	 R(8, 0x123456789abcdef0, HV_RCX, 0x123456789abcdef0)},
 	{"mov (%rbx),%r14", M64, INSN(0x4c, 0x8b, 0x33),
 	 R(8, 0x123456789abcdef0, HV_R14, 0x123456789abcdef0)},
-	{"mov moffs,%al", M64, INSN(0xa0, MMIO_LE, 0, 0, 0, 0),
-	 R(1, 0xab, HV_RAX, UPPER | 0x40ab)},
+	{"mov moffs,%al", M64, INSN(0xa0, MMIO_LE, 0, 0, 0, 0), R(1, 0xab, HV_RAX, UPPER | 0x40ab)},
 	{"mov moffs,%ax", M64, INSN(0x66, 0xa1, MMIO_LE, 0, 0, 0, 0),
 	 R(2, 0xbeef, HV_RAX, UPPER | 0xbeef)},
 	{"mov moffs,%eax", M64, INSN(0xa1, MMIO_LE, 0, 0, 0, 0),
 	 R(4, 0xdeadbeef, HV_RAX, 0xdeadbeef)},
 	{"mov moffs,%rax", M64, INSN(0x48, 0xa1, MMIO_LE, 0, 0, 0, 0),
 	 R(8, 0x123456789abcdef0, HV_RAX, 0x123456789abcdef0)},
-	{"mov moffs32,%eax", M64, INSN(0x67, 0xa1, MMIO_LE),
-	 R(4, 0xdeadbeef, HV_RAX, 0xdeadbeef)},
+	{"mov moffs32,%eax", M64, INSN(0x67, 0xa1, MMIO_LE), R(4, 0xdeadbeef, HV_RAX, 0xdeadbeef)},
 	{"mov %al,moffs", M64, INSN(0xa2, MMIO_LE, 0, 0, 0, 0), W(1, 0x80)},
 	{"mov %ax,moffs", M64, INSN(0x66, 0xa3, MMIO_LE, 0, 0, 0, 0), W(2, 0x4080)},
 	{"mov %eax,moffs", M64, INSN(0xa3, MMIO_LE, 0, 0, 0, 0), W(4, 0xe5f64080)},
@@ -467,8 +469,7 @@ static void check_string(struct vcpu *v, const struct string_case *c, uint64_t r
 	if (r->exit_reason != HV_EXIT_EMULATE || r->exit.emulate.gpa != ~0ull ||
 	    r->exit.emulate.port != (uint16_t)preset(HV_RDX) ||
 	    r->exit.emulate.flags != (c->write ? HV_IO_WRITE : 0) ||
-	    r->exit.emulate.insn_len < c->len ||
-	    memcmp(r->exit.emulate.insn, c->insn, c->len) != 0)
+	    r->exit.emulate.insn_len < c->len || memcmp(r->exit.emulate.insn, c->insn, c->len) != 0)
 		test_fail("%s at %#llx: %s", c->name, (unsigned long long)rip, vcpu_describe(v));
 	CHECK_EQ(vcpu_reg(v, RCX), 10);
 	CHECK_EQ(vcpu_reg(v, RSI), GUEST_FREE + 0x5ffe);
@@ -503,8 +504,12 @@ static void string_io(void)
 static int ioeventfd(struct vm *vm, int fd, uint32_t flags, uint64_t addr, uint32_t len,
 		     uint64_t match)
 {
-	struct hv_ioeventfd i = {.size = sizeof(i), .flags = flags, .fd = fd, .len = len,
-				 .addr = addr, .datamatch = match};
+	struct hv_ioeventfd i = {.size = sizeof(i),
+				 .flags = flags,
+				 .fd = fd,
+				 .len = len,
+				 .addr = addr,
+				 .datamatch = match};
 
 	return ioctl(vm->fd, HV_IOEVENTFD, &i);
 }
@@ -521,13 +526,13 @@ static GUEST void g_doorbells(uint64_t arg)
 	volatile uint8_t *mmio = (volatile uint8_t *)MMIO;
 
 	(void)arg;
-	outw(1, 0x600);		/* matches length 2 */
-	outb(1, 0x600);		/* exit: length 1 */
-	outl(1, 0x600);		/* exit */
-	outw(1, 0x601);		/* exit: another port */
-	outl(7, 0x610);		/* data match */
-	outl(8, 0x610);		/* exit: other data */
-	outb(1, 0x620);		/* any width */
+	outw(1, 0x600); /* matches length 2 */
+	outb(1, 0x600); /* exit: length 1 */
+	outl(1, 0x600); /* exit */
+	outw(1, 0x601); /* exit: another port */
+	outl(7, 0x610); /* data match */
+	outl(8, 0x610); /* exit: other data */
+	outb(1, 0x620); /* any width */
 	outw(2, 0x620);
 	outl(3, 0x620);
 	*(volatile uint32_t *)(mmio + 0x100) = 5;

@@ -14,7 +14,9 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
 
-enum { PF = 14 };
+enum {
+	PF = 14
+};
 
 #define FAR 0x40400000ul /* gpa of a test's own slot, mapped one to one */
 
@@ -129,7 +131,7 @@ static GUEST void g_change(uint64_t arg)
 	(void)arg;
 	poke(FAR, 1);
 	guest_sync(1);
-	poke(FAR, 2); /* deleted: MMIO */
+	poke(FAR, 2);		  /* deleted: MMIO */
 	G_CHECK_EQ(peek(FAR), 1); /* other memory there */
 	guest_sync(2);
 	G_CHECK_EQ(peek(FAR + 0x10000), 77); /* moved */
@@ -171,8 +173,8 @@ static GUEST void g_many(uint64_t n)
 static void slot_many(void)
 {
 	uint32_t n = hv_caps().max_slots - 1;
-	uint64_t *p = mmap(NULL, 4096ul * n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-			   -1, 0);
+	uint64_t *p =
+		mmap(NULL, 4096ul * n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct vm vm;
 	struct vcpu v;
 
@@ -604,7 +606,7 @@ static void tlb_tags(void)
 static GUEST void g_self_modifying(uint64_t address)
 {
 	volatile uint8_t *code = (volatile uint8_t *)address;
-	uint32_t (*call)(void) = (uint32_t (*)(void))address;
+	uint32_t (*call)(void) = (uint32_t(*)(void))address;
 
 	for (uint32_t i = 0; i < 100; i++) {
 		/* mov $i, %eax; ret */
@@ -618,8 +620,8 @@ static GUEST void g_self_modifying(uint64_t address)
 	guest_sync(1);
 	G_CHECK_EQ(call(), 0x4711);
 	/* movb $0x42, 1(%rip) ahead: becomes mov $0x42, %al */
-	static const uint8_t ahead[] = {0xc6, 0x05, 0x04, 0x00, 0x00, 0x00, 0x42,
-					0x0f, 0xae, 0xf0,	      /* mfence */
+	static const uint8_t ahead[] = {0xc6, 0x05, 0x04, 0x00, 0x00,
+					0x00, 0x42, 0x0f, 0xae, 0xf0, /* mfence */
 					0xb8, 0x00, 0x00, 0x00, 0x00, /* mov $0, %eax */
 					0xc3};
 	for (unsigned int i = 0; i < sizeof(ahead); i++)

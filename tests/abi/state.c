@@ -22,7 +22,9 @@ extern long vector_syscall(long number, long a, long b, long c, const void *in, 
 extern void x87_fill(const double *eight);
 extern void x87_store(double *eight);
 
-enum { GP = 13 };
+enum {
+	GP = 13
+};
 
 #define IMAGE 512 /* bytes of sixteen YMM registers */
 
@@ -103,16 +105,16 @@ static void impossible_state(void)
 	good = *s;
 	events = v.run->events;
 
-#define REFUSED(change)                                                                            \
-	do {                                                                                       \
-		*s = good;                                                                         \
-		change;                                                                            \
-		CHECK_ERRNO(ioctl(v.fd, HV_SET_REGS, HV_REGS_SREGS), EINVAL);                      \
-		v.run->dirty = HV_REGS_SREGS;                                                      \
-		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINVAL);                                       \
-		v.run->dirty = 0;                                                                  \
-		vcpu_get(&v, HV_REGS_SREGS);                                                       \
-		CHECK(memcmp(s, &good, sizeof(good)) == 0);                                        \
+#define REFUSED(change)                                                       \
+	do {                                                                  \
+		*s = good;                                                    \
+		change;                                                       \
+		CHECK_ERRNO(ioctl(v.fd, HV_SET_REGS, HV_REGS_SREGS), EINVAL); \
+		v.run->dirty = HV_REGS_SREGS;                                 \
+		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINVAL);                  \
+		v.run->dirty = 0;                                             \
+		vcpu_get(&v, HV_REGS_SREGS);                                  \
+		CHECK(memcmp(s, &good, sizeof(good)) == 0);                   \
 	} while (0)
 	REFUSED(s->cr0 &= ~CR0_PE);
 	REFUSED(s->cr0 |= CR0_NW);
@@ -136,11 +138,11 @@ static void impossible_state(void)
 	REFUSED(s->ds.ar |= 1u << 20);
 #undef REFUSED
 
-#define REFUSED(change)                                                                            \
-	do {                                                                                       \
-		v.run->events = events;                                                            \
-		change;                                                                            \
-		CHECK_ERRNO(ioctl(v.fd, HV_SET_REGS, HV_REGS_EVENTS), EINVAL);                     \
+#define REFUSED(change)                                                        \
+	do {                                                                   \
+		v.run->events = events;                                        \
+		change;                                                        \
+		CHECK_ERRNO(ioctl(v.fd, HV_SET_REGS, HV_REGS_EVENTS), EINVAL); \
 	} while (0)
 	REFUSED(v.run->events.mp_state = 17);
 	REFUSED(v.run->events.exception = 0x80);
@@ -552,8 +554,10 @@ static GUEST void g_msr_values(uint64_t arg)
 
 static void msr_access(void)
 {
-	struct hv_msr_entry e[4] = {{.index = G_MSR_LSTAR}, {.index = G_MSR_KERNEL_GS},
-				    {.index = 0xdeadbeef}, {.index = G_MSR_PAT}};
+	struct hv_msr_entry e[4] = {{.index = G_MSR_LSTAR},
+				    {.index = G_MSR_KERNEL_GS},
+				    {.index = 0xdeadbeef},
+				    {.index = G_MSR_PAT}};
 	struct hv_msrs msrs = {.count = 4, .entries = (uintptr_t)e};
 	struct vm vm;
 	struct vcpu v;
@@ -744,7 +748,8 @@ static void pvclock(void)
 	vcpu_out(&v, PORT_SYNC);
 	/* The wall clock is that of the boot: system time is to be added. */
 	now = time(NULL);
-	CHECK((time_t)v.run->exit.pio.data <= now + 1 && (time_t)v.run->exit.pio.data > now - 86400);
+	CHECK((time_t)v.run->exit.pio.data <= now + 1 &&
+	      (time_t)v.run->exit.pio.data > now - 86400);
 	sleep_ns(200 * MSEC);
 	vcpu_sync(&v, 1);
 	vcpu_done(&v);

@@ -28,9 +28,12 @@ static uint64_t seconds = 5;
 
 static volatile uint32_t ready, stop;
 static volatile uint64_t beats[MAX_CPUS]; /* rounds that each vCPU has done */
-static volatile uint32_t sent[MAX_CPUS];	 /* IPIs that each has sent */
+static volatile uint32_t sent[MAX_CPUS];  /* IPIs that each has sent */
 
-enum { VECTOR_IPI = 0x61, VECTOR_TIMER = 0x41 };
+enum {
+	VECTOR_IPI = 0x61,
+	VECTOR_TIMER = 0x41
+};
 
 /*
  * Each vCPU sends an IPI to its right neighbour and sleeps until its left one has
@@ -207,8 +210,8 @@ static void events(void)
 
 	vm_init(&vm);
 	for (unsigned int i = 0; i < 2; i++) {
-		struct hv_irqfd irqfd = {.size = sizeof(irqfd), .data = 0x50 + i,
-					 .addr = 0xfee00000 | i << 12};
+		struct hv_irqfd irqfd = {
+			.size = sizeof(irqfd), .data = 0x50 + i, .addr = 0xfee00000 | i << 12};
 
 		fd[i] = irqfd.fd = eventfd(0, 0);
 		vcpu_init(&v[i], &vm, i);

@@ -13,13 +13,16 @@ CMDLINE="console=ttyS0 loglevel=5 panic=-1"
 
 work=$(mktemp -d /tmp/boot.XXXXXX)
 background=""
-trap 'kill -KILL $background 2>/dev/null; rm -rf "$work"' EXIT
+failed=0
+# The exit status repeats the verdicts, in case a line was lost.
+trap 'kill -KILL $background 2>/dev/null; rm -rf "$work"; exit $failed' EXIT
 
 ok() {
 	echo "ok $1"
 }
 
 not_ok() {
+	failed=1
 	echo "not ok $1: $2"
 }
 
@@ -73,7 +76,9 @@ evidence() {
 	echo "# exit status $status; vmm said:"
 	sed 's/^/#   /' "$work/err" 2>/dev/null
 	echo "# the end of the guest's console:"
-	tail -n 25 "$work/console" 2>/dev/null | tr -d '\r' | sed 's/^/#   /'
+	tail -n 25 "$work/console" 2>/dev/null | tr -d '\r\0' | sed 's/^/#   /'
+	# The last line of a console often has no end.
+	echo
 }
 
 # expect NAME STATUS [PATTERN...]: the verdict on the last guest: its exit status, that its console

@@ -38,12 +38,12 @@ struct guest_frame {
 /* One per vCPU, at GS base. The first two fields are known to assembly. */
 struct guest_cpu {
 	struct guest_cpu *self;
-	uint64_t fixup;		    /* where an expected exception continues; 0: none is */
-	volatile uint32_t vector;   /* the last exception, or GUEST_NO_TRAP */
-	uint32_t id;		    /* vCPU id */
-	volatile uint64_t error;    /* its error code */
-	volatile uint64_t rip;	    /* where it, or the last interrupt, struck */
-	volatile uint64_t cr2;	    /* of the last page fault */
+	uint64_t fixup;		     /* where an expected exception continues; 0: none is */
+	volatile uint32_t vector;    /* the last exception, or GUEST_NO_TRAP */
+	uint32_t id;		     /* vCPU id */
+	volatile uint64_t error;     /* its error code */
+	volatile uint64_t rip;	     /* where it, or the last interrupt, struck */
+	volatile uint64_t cr2;	     /* of the last page fault */
 	volatile uint64_t interrupt; /* vector of the last interrupt */
 	/* True: it was dealt with, EOI included. */
 	bool (*volatile hook)(struct guest_frame *f);
@@ -113,33 +113,35 @@ GUEST_INLINE void guest_fail(const char *what, uint64_t got, uint64_t want, uint
 	outl(0, PORT_FAIL);
 }
 
-#define G_CHECK_EQ(got_, want_)                                                                    \
-	do {                                                                                       \
-		uint64_t g_got = (uint64_t)(got_), g_want = (uint64_t)(want_);                     \
-		if (g_got != g_want)                                                               \
-			guest_fail(#got_, g_got, g_want, __LINE__);                                \
+#define G_CHECK_EQ(got_, want_)                                                \
+	do {                                                                   \
+		uint64_t g_got = (uint64_t)(got_), g_want = (uint64_t)(want_); \
+		if (g_got != g_want)                                           \
+			guest_fail(#got_, g_got, g_want, __LINE__);            \
 	} while (0)
 
 #define G_CHECK(condition) G_CHECK_EQ(!!(condition), 1)
 
-#define G_ARGS(...) __VA_ARGS__
+#define G_ARGS(...)	   __VA_ARGS__
 
 /*
  * Run an instruction that may fault: yields the vector of the exception, or
  * GUEST_NO_TRAP. Outputs and inputs are operand lists in G_ARGS(); an output
  * keeps its old value when there was a fault only if it is "+".
  */
-#define G_TRY(insn, outputs, inputs)                                                               \
-	({                                                                                         \
-		guest_cpu()->vector = GUEST_NO_TRAP;                                               \
-		asm volatile("leaq 9f(%%rip), %%r11\n\t"                                           \
-			     "movq %%r11, %%gs:8\n\t" insn "\n"                                    \
-			     "9:\tmovq $0, %%gs:8"                                                 \
-			     : outputs                                                             \
-			     : inputs                                                              \
-			     : "r11", "memory", "cc");                                             \
-		guest_cpu()->vector;                                                               \
+#define G_TRY(insn, outputs, inputs)                   \
+	({                                             \
+		guest_cpu()->vector = GUEST_NO_TRAP;   \
+		asm volatile(G_WITH_FIXUP(insn)        \
+			     : G_ARGS(outputs)         \
+			     : G_ARGS(inputs)          \
+			     : "r11", "memory", "cc"); \
+		guest_cpu()->vector;                   \
 	})
+#define G_WITH_FIXUP(insn)                 \
+	"leaq 9f(%%rip), %%r11\n\t"        \
+	"movq %%r11, %%gs:8\n\t" insn "\n" \
+	"9:\tmovq $0, %%gs:8"
 
 GUEST_INLINE uint64_t rdmsr(uint32_t msr)
 {
@@ -151,7 +153,10 @@ GUEST_INLINE uint64_t rdmsr(uint32_t msr)
 
 GUEST_INLINE void wrmsr(uint32_t msr, uint64_t value)
 {
-	asm volatile("wrmsr" : : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32)) : "memory");
+	asm volatile("wrmsr"
+		     :
+		     : "c"(msr), "a"((uint32_t)value), "d"((uint32_t)(value >> 32))
+		     : "memory");
 }
 
 GUEST_INLINE uint32_t try_rdmsr(uint32_t msr, uint64_t *value)
@@ -189,22 +194,23 @@ GUEST_INLINE uint64_t guest_rdtsc(void)
 	return (uint64_t)hi << 32 | lo;
 }
 
-#define GUEST_READ_CR(n)                                                                           \
-	({                                                                                         \
-		uint64_t cr_;                                                                      \
-		asm volatile("mov %%cr" #n ", %0" : "=r"(cr_) : : "memory");                       \
-		cr_;                                                                               \
+#define GUEST_READ_CR(n)                                                     \
+	({                                                                   \
+		uint64_t cr_;                                                \
+		asm volatile("mov %%cr" #n ", %0" : "=r"(cr_) : : "memory"); \
+		cr_;                                                         \
 	})
-#define GUEST_WRITE_CR(n, value) asm volatile("mov %0, %%cr" #n : : "r"((uint64_t)(value)) : "memory")
-#define GUEST_TRY_CR(n, value)                                                                     \
-	G_TRY("mov %0, %%cr" #n, G_ARGS(), G_ARGS("r"((uint64_t)(value))))
-#define GUEST_READ_DR(n)                                                                           \
-	({                                                                                         \
-		uint64_t dr_;                                                                      \
-		asm volatile("mov %%db" #n ", %0" : "=r"(dr_) : : "memory");                       \
-		dr_;                                                                               \
+#define GUEST_WRITE_CR(n, value) \
+	asm volatile("mov %0, %%cr" #n : : "r"((uint64_t)(value)) : "memory")
+#define GUEST_TRY_CR(n, value) G_TRY("mov %0, %%cr" #n, G_ARGS(), G_ARGS("r"((uint64_t)(value))))
+#define GUEST_READ_DR(n)                                                     \
+	({                                                                   \
+		uint64_t dr_;                                                \
+		asm volatile("mov %%db" #n ", %0" : "=r"(dr_) : : "memory"); \
+		dr_;                                                         \
 	})
-#define GUEST_WRITE_DR(n, value) asm volatile("mov %0, %%db" #n : : "r"((uint64_t)(value)) : "memory")
+#define GUEST_WRITE_DR(n, value) \
+	asm volatile("mov %0, %%db" #n : : "r"((uint64_t)(value)) : "memory")
 
 GUEST_INLINE uint32_t try_xsetbv(uint32_t index, uint64_t value)
 {

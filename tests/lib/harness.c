@@ -19,7 +19,11 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_SKIPPED = 77 };
+enum {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_SKIPPED = 77
+};
 
 /* What a child says of its end; shared with the parent. */
 static char *verdict;
@@ -161,8 +165,8 @@ int test_main(int argc, char **argv, const struct test *tests, size_t count)
 			puts(tests[i].name);
 		return 0;
 	}
-	verdict = mmap(NULL, VERDICT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		       0);
+	verdict =
+		mmap(NULL, VERDICT_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (verdict == MAP_FAILED) {
 		perror("mmap");
 		return 1;

@@ -33,29 +33,29 @@ int test_main(int argc, char **argv, const struct test *tests, size_t count);
 void test_fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 void test_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-#define CHECK(condition)                                                                           \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			test_fail("%s:%d: %s", __FILE_NAME__, __LINE__, #condition);               \
+#define CHECK(condition)                                                             \
+	do {                                                                         \
+		if (!(condition))                                                    \
+			test_fail("%s:%d: %s", __FILE_NAME__, __LINE__, #condition); \
 	} while (0)
 
 /* Two integers, shown when they differ. */
-#define CHECK_EQ(got, want)                                                                        \
-	do {                                                                                       \
-		uint64_t check_got = (uint64_t)(got), check_want = (uint64_t)(want);               \
-		if (check_got != check_want)                                                       \
-			test_fail("%s:%d: %s is %#llx, not %#llx", __FILE_NAME__, __LINE__, #got,  \
-				  (unsigned long long)check_got, (unsigned long long)check_want);  \
+#define CHECK_EQ(got, want)                                                                       \
+	do {                                                                                      \
+		uint64_t check_got = (uint64_t)(got), check_want = (uint64_t)(want);              \
+		if (check_got != check_want)                                                      \
+			test_fail("%s:%d: %s is %#llx, not %#llx", __FILE_NAME__, __LINE__, #got, \
+				  (unsigned long long)check_got, (unsigned long long)check_want); \
 	} while (0)
 
 /* A call that returns 0 or more. Yields its value. */
-#define CHECK_OK(call)                                                                             \
-	({                                                                                         \
-		long check_ret = (long)(call);                                                     \
-		if (check_ret < 0)                                                                 \
-			test_fail("%s:%d: %s: %s", __FILE_NAME__, __LINE__, #call,                 \
-				  strerror(errno));                                                \
-		check_ret;                                                                         \
+#define CHECK_OK(call)                                                             \
+	({                                                                         \
+		long check_ret = (long)(call);                                     \
+		if (check_ret < 0)                                                 \
+			test_fail("%s:%d: %s: %s", __FILE_NAME__, __LINE__, #call, \
+				  strerror(errno));                                \
+		check_ret;                                                         \
 	})
 
 /* A call that must fail with this errno. */

@@ -257,10 +257,10 @@ static void make_runnable(struct vcpu *v, uint64_t rip)
 
 void vcpu_long_at(struct vcpu *v, uint64_t rip)
 {
-	static const struct hv_segment code = {0, 0xffffffff, AR_CODE | HV_AR_L | HV_AR_G,
-					       SEL_CODE64, {0}};
-	static const struct hv_segment data = {0, 0xffffffff, AR_DATA | HV_AR_DB | HV_AR_G,
-					       SEL_DATA, {0}};
+	static const struct hv_segment code = {
+		0, 0xffffffff, AR_CODE | HV_AR_L | HV_AR_G, SEL_CODE64, {0}};
+	static const struct hv_segment data = {
+		0, 0xffffffff, AR_DATA | HV_AR_DB | HV_AR_G, SEL_DATA, {0}};
 	uint64_t xcr0 = hv_caps().xcr0 & 7;
 	struct hv_sregs *s = &v->run->sregs;
 
@@ -296,10 +296,10 @@ void vcpu_long(struct vcpu *v, void (*fn)(uint64_t), uint64_t arg)
 
 void vcpu_flat32(struct vcpu *v, uint32_t eip)
 {
-	static const struct hv_segment code = {0, 0xffffffff, AR_CODE | HV_AR_DB | HV_AR_G,
-					       SEL_CODE32, {0}};
-	static const struct hv_segment data = {0, 0xffffffff, AR_DATA | HV_AR_DB | HV_AR_G,
-					       SEL_DATA, {0}};
+	static const struct hv_segment code = {
+		0, 0xffffffff, AR_CODE | HV_AR_DB | HV_AR_G, SEL_CODE32, {0}};
+	static const struct hv_segment data = {
+		0, 0xffffffff, AR_DATA | HV_AR_DB | HV_AR_G, SEL_DATA, {0}};
 	struct hv_sregs *s = &v->run->sregs;
 
 	vcpu_get(v, HV_REGS_ALL);
@@ -366,8 +366,7 @@ const char *vcpu_describe(const struct vcpu *v)
 		snprintf(text, sizeof(text), "ERROR %u, hw %#llx %#llx %#llx, rip %#llx",
 			 e->error.code, (unsigned long long)e->error.hw_reason,
 			 (unsigned long long)e->error.hw_info[0],
-			 (unsigned long long)e->error.hw_info[1],
-			 (unsigned long long)r->gprs.rip);
+			 (unsigned long long)e->error.hw_info[1], (unsigned long long)r->gprs.rip);
 		break;
 	default:
 		snprintf(text, sizeof(text), "exit %u at rip %#llx", r->exit_reason,

@@ -17,17 +17,17 @@
 #include "include/uapi/hv.h"
 #include "guest.h"
 
-#define GUEST_PML4	0x1000	/* identity map of the first 4 GiB, 2 MiB pages */
-#define GUEST_PDPT	0x2000
-#define GUEST_PD	0x3000	/* four of them */
-#define GUEST_PT	0x7000	/* 4 KiB pages of the window */
-#define GUEST_IDT	0x8000
-#define GUEST_GDT	0x9000	/* 128 bytes for each vCPU */
-#define GUEST_TSS	0xb000	/* 128 bytes for each vCPU */
-#define GUEST_LOW	0x10000 /* to 0xa0000: for code of the tests below 1 MiB */
-#define GUEST_STACKS	0x800000 /* 64 KiB for each vCPU */
-#define GUEST_FREE	0xc00000 /* to the end: for the tests */
-#define GUEST_RAM	0x1000000
+#define GUEST_PML4   0x1000 /* identity map of the first 4 GiB, 2 MiB pages */
+#define GUEST_PDPT   0x2000
+#define GUEST_PD     0x3000 /* four of them */
+#define GUEST_PT     0x7000 /* 4 KiB pages of the window */
+#define GUEST_IDT    0x8000
+#define GUEST_GDT    0x9000   /* 128 bytes for each vCPU */
+#define GUEST_TSS    0xb000   /* 128 bytes for each vCPU */
+#define GUEST_LOW    0x10000  /* to 0xa0000: for code of the tests below 1 MiB */
+#define GUEST_STACKS 0x800000 /* 64 KiB for each vCPU */
+#define GUEST_FREE   0xc00000 /* to the end: for the tests */
+#define GUEST_RAM    0x1000000
 
 /*
  * The window: 2 MiB of linear addresses with a page table of 4 KiB pages, empty
@@ -47,16 +47,16 @@ enum {
 	SEL_TSS = 0x40,
 };
 
-#define CR0_PE 0x1ul
-#define CR0_MP 0x2ul
-#define CR0_TS 0x8ul
-#define CR0_ET 0x10ul
-#define CR0_NE 0x20ul
-#define CR0_WP 0x10000ul
-#define CR0_AM 0x40000ul
-#define CR0_NW 0x20000000ul
-#define CR0_CD 0x40000000ul
-#define CR0_PG 0x80000000ul
+#define CR0_PE	       0x1ul
+#define CR0_MP	       0x2ul
+#define CR0_TS	       0x8ul
+#define CR0_ET	       0x10ul
+#define CR0_NE	       0x20ul
+#define CR0_WP	       0x10000ul
+#define CR0_AM	       0x40000ul
+#define CR0_NW	       0x20000000ul
+#define CR0_CD	       0x40000000ul
+#define CR0_PG	       0x80000000ul
 
 #define CR4_DE	       0x8ul
 #define CR4_PSE	       0x10ul
@@ -68,22 +68,22 @@ enum {
 #define CR4_PCIDE      0x20000ul
 #define CR4_OSXSAVE    0x40000ul
 
-#define EFER_SCE  0x1ul
-#define EFER_LME  0x100ul
-#define EFER_LMA  0x400ul
-#define EFER_NXE  0x800ul
-#define EFER_SVME 0x1000ul
+#define EFER_SCE       0x1ul
+#define EFER_LME       0x100ul
+#define EFER_LMA       0x400ul
+#define EFER_NXE       0x800ul
+#define EFER_SVME      0x1000ul
 
-#define FLAG_TF 0x100ul
-#define FLAG_IF 0x200ul
+#define FLAG_TF	       0x100ul
+#define FLAG_IF	       0x200ul
 
-#define PTE_P 0x1ul
-#define PTE_W 0x2ul
-#define PTE_U 0x4ul
-#define PTE_A 0x20ul
-#define PTE_D 0x40ul
-#define PTE_G 0x100ul
-#define PTE_X 0x8000000000000000ul /* no execute */
+#define PTE_P	       0x1ul
+#define PTE_W	       0x2ul
+#define PTE_U	       0x4ul
+#define PTE_A	       0x20ul
+#define PTE_D	       0x40ul
+#define PTE_G	       0x100ul
+#define PTE_X	       0x8000000000000000ul /* no execute */
 
 struct vm {
 	int fd;
@@ -98,8 +98,7 @@ struct vcpu {
 };
 
 /* The guest's copy of a variable of this program. */
-#define guest_var(vm, variable)                                                                    \
-	(*(__typeof__(variable) *)((vm)->ram + (uintptr_t)&(variable)))
+#define guest_var(vm, variable) (*(__typeof__(variable) *)((vm)->ram + (uintptr_t) & (variable)))
 /* The same of something at a guest-physical address in RAM. */
 #define guest_at(vm, type, gpa) (*(volatile type *)((vm)->ram + (gpa)))
 
