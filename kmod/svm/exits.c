@@ -138,11 +138,12 @@ struct cr_access {
 	unsigned int cr, gpr;
 	bool msw;    /* LMSW or SMSW */
 	bool memory; /* with an operand in memory */
+	bool clts;
 };
 
 /*
- * Decode MOV to or from a control register (mov is its opcode), or LMSW or
- * SMSW. As next_rip(): *ok, or what the exit handler must return.
+ * Decode MOV to or from a control register (mov is its opcode), LMSW, SMSW or
+ * CLTS. As next_rip(): *ok, or what the exit handler must return.
  */
 static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bool *ok)
 {
@@ -166,8 +167,16 @@ static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bo
 			a->msw = true;
 		}
 	}
+	if (!len && n > 0) {
+		len = decode_length(bytes, n, mode, (const u8 *)"\x0f\x06", 2);
+		a->clts = len;
+		v->next_rip = v->gprs.rip + len;
+		*ok = len;
+		if (len)
+			return EXIT_AGAIN;
+	}
 	if (!len || len >= (unsigned int)n)
-		return exit_error(v, HV_ERROR_FETCH, to_svm(v)->vmcb->c.exit_code, v->gprs.rip, 0);
+		return exit_error(v, HV_ERROR_FETCH, code, v->gprs.rip, 0);
 	modrm = bytes[len];
 	if (mode == DECODE_64 && len > 2 && (bytes[len - 3] & 0xf0) == 0x40)
 		rex = bytes[len - 3];
@@ -215,8 +224,10 @@ static int svm_exit_cr_write(struct hv_vcpu *v)
 	if (code_mode(v) != DECODE_64)
 		value = (u32)value;
 	svm_sync_cr0(v);
+	if (a.clts)
+		value = v->cr0 & ~(u64)X86_CR0_TS;
 	/* LMSW: the low four bits; PE can be set, not cleared. */
-	if (a.msw)
+	else if (a.msw)
 		value = (v->cr0 & ~0xeULL) | (value & 0xf);
 	if (write_cr(v, a.cr, value))
 		exit_skip(v);
@@ -316,6 +327,7 @@ int svm_handle_exit(struct hv_vcpu *v)
 	case SVM_EXIT_CR0_READ:
 		v->stat[STAT_CONTROL]++;
 		return svm_exit_cr0_read(v);
+	case SVM_EXIT_CR0_WRITE:
 	case SVM_EXIT_CR0_SEL:
 	case SVM_EXIT_CR4_WRITE:
 	case SVM_EXIT_CR8_WRITE:

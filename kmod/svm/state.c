@@ -31,13 +31,14 @@ void svm_update_cr(struct hv_vcpu *v)
 
 	/*
 	 * The host decides how memory is cached: the processor does not see CD and
-	 * NW, and while they are set the guest reads CR0 by way of an exit.
+	 * NW. While they are set all accesses to CR0 exit, as the selective intercept
+	 * would miss the write that clears them.
 	 */
 	b->s.cr0 = v->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
 	if (v->cr0 & (X86_CR0_CD | X86_CR0_NW))
-		b->c.intercept[0] |= BIT(ICPT_CR_READ(0));
+		b->c.intercept[0] |= BIT(ICPT_CR_READ(0)) | BIT(ICPT_CR_WRITE(0));
 	else
-		b->c.intercept[0] &= ~BIT(ICPT_CR_READ(0));
+		b->c.intercept[0] &= ~(BIT(ICPT_CR_READ(0)) | BIT(ICPT_CR_WRITE(0)));
 	b->s.cr4 = v->cr4;
 	/* VMRUN demands SVME; the guest does not see it. */
 	b->s.efer = v->efer | EFER_SVME;

@@ -84,6 +84,7 @@
 /* Exit codes */
 enum svm_exit_code {
 	SVM_EXIT_CR0_READ = 0x000,
+	SVM_EXIT_CR0_WRITE = 0x010,
 	SVM_EXIT_CR4_WRITE = 0x014,
 	SVM_EXIT_CR8_WRITE = 0x018,
 	SVM_EXIT_DR0_READ = 0x020,
