@@ -281,6 +281,9 @@ int svm_handle_exit(struct hv_vcpu *v)
 	if (unlikely(s->step && code != SVM_EXIT_EXCP_DB))
 		svm_step_off(v);
 
+	if (unlikely((u32)code == SVM_EXIT_INVALID))
+		return exit_error(v, HV_ERROR_ENTRY, code, v->cr0, v->cr4);
+
 	switch (code) {
 	case SVM_EXIT_INTR:
 		v->stat[STAT_INTERRUPT]++;
@@ -369,8 +372,6 @@ int svm_handle_exit(struct hv_vcpu *v)
 	case SVM_EXIT_INIT:
 		/* The host's INIT stays pending; it is taken when GIF is set. */
 		return EXIT_AGAIN;
-	case SVM_EXIT_INVALID:
-		return exit_error(v, HV_ERROR_ENTRY, code, v->cr0, v->cr4);
 	default:
 		return svm_exit_unknown(v);
 	}

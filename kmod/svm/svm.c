@@ -381,7 +381,7 @@ static void svm_enter(struct hv_vcpu *v)
 	b->c.clean = svm_features.clean_bits ? CLEAN_ALL : 0;
 	b->c.event_inj = 0;
 	b->c.tlb_control = TLB_NOTHING;
-	if (likely(b->c.exit_code != SVM_EXIT_INVALID)) {
+	if (likely((u32)b->c.exit_code != SVM_EXIT_INVALID)) {
 		s->flush = false;
 	} else {
 		/* A refused entry flushed nothing: the next one on this CPU flushes all. */

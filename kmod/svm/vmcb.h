@@ -119,7 +119,8 @@ enum svm_exit_code {
 	SVM_EXIT_NPF = 0x400,
 };
 
-#define SVM_EXIT_INVALID (~0ULL)
+/* The low half: the processor stores 64 bits, QEMU 32. */
+#define SVM_EXIT_INVALID 0xffffffffU
 
 /* exit_info_1 of an IOIO exit */
 #define IOIO_IN	    BIT(0)

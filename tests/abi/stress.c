@@ -22,7 +22,7 @@
 #define FAR_PAGES 64
 #define MAX_CPUS  4
 
-static uint64_t seconds = 5;
+static uint64_t seconds = 1;
 
 /* ---- IPIs and timers ---- */
 

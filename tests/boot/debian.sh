@@ -8,7 +8,7 @@ LIMIT=600
 DISK=$HV_DEBIAN
 
 mkfifo "$work/keys"
-start "root=/dev/vda rw systemd.show_status=0" --memory 512M --cpus 2 --disk "$DISK" \
+start "root=/dev/vda rw systemd.show_status=0" --memory 512M --disk "$DISK" \
 	--console "unix=$work/socket"
 left=60
 until [ -S "$work/socket" ] || [ $left = 0 ]; do
