@@ -35,11 +35,49 @@ void svm_step_off(struct hv_vcpu *v)
 	s->step_over_iret = false;
 }
 
+#define V_IRQ_BITS (INT_V_IRQ | INT_V_PRIO(0xf) | INT_V_IGN_TPR)
+
+/*
+ * An interrupt goes in as a virtual one, which the processor takes at once: the
+ * caller has seen that it can. Not by EVENTINJ, after which QEMU (7.2 at least)
+ * keeps the vector and may deliver it a second time.
+ */
+static void inject_virtual(struct hv_vcpu *v, u8 vector)
+{
+	struct svm_vcpu *s = to_svm(v);
+	struct vmcb *b = s->vmcb;
+
+	s->virq = true;
+	b->c.int_ctl |= V_IRQ_BITS;
+	b->c.int_vector = vector;
+	b->c.intercept[3] &= ~ICPT3_VINTR;
+	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
+}
+
+/* After an exit: was the virtual interrupt taken? Otherwise it goes in again. */
+void svm_virq_done(struct hv_vcpu *v)
+{
+	struct svm_vcpu *s = to_svm(v);
+	struct vmcb *b = s->vmcb;
+	struct hv_event e = {.type = EVENT_INTERRUPT, .vector = b->c.int_vector};
+
+	s->virq = false;
+	if (b->c.int_ctl & INT_V_IRQ && v->inject.type == EVENT_NONE)
+		event_requeue(v, &e);
+	b->c.int_ctl &= ~V_IRQ_BITS;
+	vmcb_dirty(b, CLEAN_TPR);
+}
+
 void svm_inject(struct hv_vcpu *v, const struct hv_event *e)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 	u32 inj = EVT_VALID | e->vector;
 
+	if (e->type == EVENT_INTERRUPT) {
+		svm_step_off(v);
+		inject_virtual(v, e->vector);
+		return;
+	}
 	/* A single step of ours must not be pushed with the flags. */
 	svm_step_off(v);
 	if (e->type == EVENT_NMI)
@@ -79,7 +117,8 @@ void svm_requeue(struct hv_vcpu *v)
 	case EVT_TYPE_EXCEPTION:
 		if (e.vector == 3 || e.vector == 4)
 			return;
-		e.type = EVENT_EXCEPTION;
+		/* QEMU calls an interrupt whose delivery was cut short an exception. */
+		e.type = e.vector > 31 ? EVENT_INTERRUPT : EVENT_EXCEPTION;
 		break;
 	default:
 		return;
@@ -90,7 +129,7 @@ void svm_requeue(struct hv_vcpu *v)
 /* Exit after one instruction, or after the delivery of the event that goes in now. */
 static void leave_after(struct hv_vcpu *v)
 {
-	if (!(to_svm(v)->vmcb->c.event_inj & EVT_VALID)) {
+	if (!to_svm(v)->virq && !(to_svm(v)->vmcb->c.event_inj & EVT_VALID)) {
 		step_on(v);
 		return;
 	}
@@ -111,11 +150,16 @@ void svm_interrupt_window(struct hv_vcpu *v)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 
+	/* One is on its way; what waits is looked at after the next exit, its EOI at the latest. */
+	if (to_svm(v)->virq) {
+		v->scan = true;
+		return;
+	}
 	if (v->shadow && svm_features.loses_shadow) {
 		leave_after(v);
 		return;
 	}
-	b->c.int_ctl |= INT_V_IRQ | INT_V_PRIO(0xf) | INT_V_IGN_TPR;
+	b->c.int_ctl |= V_IRQ_BITS;
 	b->c.int_vector = 0;
 	b->c.intercept[3] |= ICPT3_VINTR;
 	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
@@ -125,7 +169,7 @@ void svm_close_interrupt_window(struct hv_vcpu *v)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 
-	b->c.int_ctl &= ~(INT_V_IRQ | INT_V_PRIO(0xf) | INT_V_IGN_TPR);
+	b->c.int_ctl &= ~V_IRQ_BITS;
 	b->c.intercept[3] &= ~ICPT3_VINTR;
 	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
 }

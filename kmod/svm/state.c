@@ -15,6 +15,7 @@ void svm_vcpu_reset(struct hv_vcpu *v)
 	b->s.dbgctl = 0;
 	s->nmi_masked = false;
 	s->nmi_awaits_iret = false;
+	s->virq = false;
 	s->step = false;
 	s->step_over_iret = false;
 	s->cr8_intercept = false;

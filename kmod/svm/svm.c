@@ -390,6 +390,8 @@ static void svm_enter(struct hv_vcpu *v)
 	}
 	if (unlikely(b->c.exit_int_info & EVT_VALID))
 		svm_requeue(v);
+	if (s->virq)
+		svm_virq_done(v);
 }
 
 static void svm_flush_tlb(struct hv_vcpu *v)

@@ -13,6 +13,7 @@ struct svm_vcpu {
 	u64 vmcb_pa;
 	u64 asid_generation; /* ASID is valid on vcpu->cpu in this generation */
 	bool flush;	     /* translations must go before the next entry runs */
+	bool virq;	     /* an interrupt went in as a virtual one */
 	bool nmi_masked;
 	bool nmi_awaits_iret; /* the handler's IRET was met, but not carried out */
 	bool step;	      /* TF is ours, to exit after one instruction */
@@ -80,6 +81,7 @@ bool svm_nmi_masked(struct hv_vcpu *v);
 void svm_set_nmi_masked(struct hv_vcpu *v, bool masked);
 void svm_tpr_threshold(struct hv_vcpu *v, bool exit_on_lower);
 void svm_requeue(struct hv_vcpu *v);
+void svm_virq_done(struct hv_vcpu *v);
 void svm_exit_iret(struct hv_vcpu *v);
 void svm_nmi_iret_done(struct hv_vcpu *v);
 void svm_step_off(struct hv_vcpu *v);
