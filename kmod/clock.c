@@ -10,7 +10,6 @@
 #include <asm/pvclock-abi.h>
 #include <asm/tsc.h>
 
-#include "compat.h"
 #include "hv_internal.h"
 
 /* Bit 0 of the system time MSR */
@@ -83,8 +82,7 @@ static enum hrtimer_restart timer_fire(struct hrtimer *t)
 
 void clock_timer_init(struct hv_vcpu *v)
 {
-	hrtimer_init(&v->timer, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
-	v->timer.function = timer_fire;
+	hrtimer_setup(&v->timer, timer_fire, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
 }
 
 void clock_timer_cancel(struct hv_vcpu *v)

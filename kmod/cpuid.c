@@ -356,7 +356,7 @@ static int compare(const struct hv_cpuid_entry *e, u32 function, u32 index)
 	return 0;
 }
 
-static noinline const struct hv_cpuid_entry *search(const struct cpuid_table *t, u32 function)
+static noinline const struct hv_cpuid_entry *search(const struct hv_cpuid_table *t, u32 function)
 {
 	u32 low = 0, high = t->count;
 
@@ -372,7 +372,7 @@ static noinline const struct hv_cpuid_entry *search(const struct cpuid_table *t,
 }
 
 /* The first entry of a function that needs no search, or NULL. */
-static __always_inline const struct hv_cpuid_entry *direct(const struct cpuid_table *t,
+static __always_inline const struct hv_cpuid_entry *direct(const struct hv_cpuid_table *t,
 							   u32 function)
 {
 	u32 n = function & 0x7fffffff;
@@ -381,7 +381,7 @@ static __always_inline const struct hv_cpuid_entry *direct(const struct cpuid_ta
 	return at ? t->e + at - 1 : NULL;
 }
 
-static const struct hv_cpuid_entry *find(const struct cpuid_table *t, u32 function, u32 index)
+static const struct hv_cpuid_entry *find(const struct hv_cpuid_table *t, u32 function, u32 index)
 {
 	const struct hv_cpuid_entry *e = direct(t, function);
 
@@ -396,14 +396,14 @@ static const struct hv_cpuid_entry *find(const struct cpuid_table *t, u32 functi
 	return NULL;
 }
 
-static struct hv_cpuid_entry *find_mutable(struct cpuid_table *t, u32 function, u32 index)
+static struct hv_cpuid_entry *find_mutable(struct hv_cpuid_table *t, u32 function, u32 index)
 {
 	const struct hv_cpuid_entry *e = find(t, function, index);
 
 	return e ? &t->e[e - t->e] : NULL;
 }
 
-static void build_direct(struct cpuid_table *t)
+static void build_direct(struct hv_cpuid_table *t)
 {
 	u32 i;
 
@@ -423,7 +423,7 @@ static void build_direct(struct cpuid_table *t)
  * Bytes of an XSAVE area that holds the components of xcr0; SDM Vol. 1,
  * "Standard Format of XSAVE Area" and "Compacted Format of XSAVE Area".
  */
-static noinline u32 xsave_size(const struct cpuid_table *t, u64 xcr0, bool compacted)
+static noinline u32 xsave_size(const struct hv_cpuid_table *t, u64 xcr0, bool compacted)
 {
 	u32 size = 512 + 64; /* legacy area (x87, SSE) and header */
 	const struct hv_cpuid_entry *e;
@@ -449,7 +449,7 @@ static noinline u32 xsave_size(const struct cpuid_table *t, u64 xcr0, bool compa
 /* ------------------------------------------------------------------------- */
 /* What this host offers                                                      */
 
-static struct hv_cpuid_entry *add(struct cpuid_table *t, u32 function, u32 index)
+static struct hv_cpuid_entry *add(struct hv_cpuid_table *t, u32 function, u32 index)
 {
 	struct hv_cpuid_entry *e;
 
@@ -508,8 +508,9 @@ static bool rule_holds(const struct rule *r, const struct cpuid_host *host)
 }
 
 /* One entry by the rules first..end, which are all the rules of its leaf. */
-static void add_leaf(struct cpuid_table *t, const struct cpuid_host *host, const struct rule *first,
-		     const struct rule *end, u32 index, const struct cpuid_leaf *regs)
+static void add_leaf(struct hv_cpuid_table *t, const struct cpuid_host *host,
+		     const struct rule *first, const struct rule *end, u32 index,
+		     const struct cpuid_leaf *regs)
 {
 	struct hv_cpuid_entry *e = add(t, first->function, index);
 	const struct rule *r;
@@ -521,7 +522,7 @@ static void add_leaf(struct cpuid_table *t, const struct cpuid_host *host, const
 }
 
 /* Leaves 4 and 0x8000001d: caches until one of type 0. */
-static void add_caches(struct cpuid_table *t, const struct cpuid_host *host,
+static void add_caches(struct hv_cpuid_table *t, const struct cpuid_host *host,
 		       const struct rule *first, const struct rule *end)
 {
 	struct cpuid_leaf regs;
@@ -536,7 +537,7 @@ static void add_caches(struct cpuid_table *t, const struct cpuid_host *host,
 }
 
 /* Sub-leaves of 0xd from 2 on, one for each component that guests may use. */
-static void add_xsave(struct cpuid_table *t, const struct cpuid_host *host,
+static void add_xsave(struct hv_cpuid_table *t, const struct cpuid_host *host,
 		      const struct rule *first, const struct rule *end)
 {
 	struct hv_cpuid_entry *e;
@@ -559,7 +560,7 @@ static void add_xsave(struct cpuid_table *t, const struct cpuid_host *host,
 	e->ecx = xsave_size(t, host->xcr0, false);
 }
 
-void cpuid_supported(const struct cpuid_host *host, struct cpuid_table *out)
+void cpuid_supported(const struct cpuid_host *host, struct hv_cpuid_table *out)
 {
 	const struct rule *r = rules, *end = rules + ARRAY_SIZE(rules);
 	struct cpuid_leaf basic, extended, regs;
@@ -604,7 +605,7 @@ void cpuid_supported(const struct cpuid_host *host, struct cpuid_table *out)
 /* ------------------------------------------------------------------------- */
 /* A user's table                                                             */
 
-int cpuid_normalise(struct cpuid_table *t)
+int cpuid_normalise(struct hv_cpuid_table *t)
 {
 	struct hv_cpuid_entry e;
 	u32 i, j;
@@ -689,7 +690,7 @@ static bool register_allowed(u32 function, u32 index, unsigned int reg, u32 valu
 	return !(value & ~free & ~supported);
 }
 
-int cpuid_check(const struct cpuid_table *supported, const struct cpuid_table *t)
+int cpuid_check(const struct hv_cpuid_table *supported, const struct hv_cpuid_table *t)
 {
 	const struct hv_cpuid_entry *e, *s;
 	struct hv_cpuid_entry theirs, ours;
@@ -715,7 +716,7 @@ int cpuid_check(const struct cpuid_table *supported, const struct cpuid_table *t
 	return 0;
 }
 
-void cpuid_set_apic_id(struct cpuid_table *t, u32 apic_id)
+void cpuid_set_apic_id(struct hv_cpuid_table *t, u32 apic_id)
 {
 	struct hv_cpuid_entry *e = find_mutable(t, 1, 0);
 	u32 i, bits, threads;
@@ -752,7 +753,7 @@ static bool intel(const struct hv_cpuid_entry *leaf0)
 }
 
 /* A leaf that the table does not have. */
-static noinline void query_absent(const struct cpuid_table *t, const struct cpuid_dynamic *dyn,
+static noinline void query_absent(const struct hv_cpuid_table *t, const struct cpuid_dynamic *dyn,
 				  u32 function, u32 index, struct cpuid_leaf *out)
 {
 	const struct hv_cpuid_entry *leaf0 = find(t, 0, 0), *e;
@@ -782,7 +783,7 @@ static noinline void query_absent(const struct cpuid_table *t, const struct cpui
 }
 
 /* What depends on ECX, is not in the table or has to be searched for. */
-static noinline void query_slow(const struct cpuid_table *t, const struct cpuid_dynamic *dyn,
+static noinline void query_slow(const struct hv_cpuid_table *t, const struct cpuid_dynamic *dyn,
 				u32 function, u32 index, struct cpuid_leaf *out)
 {
 	const struct hv_cpuid_entry *e = find(t, function, index);
@@ -800,7 +801,7 @@ static noinline void query_slow(const struct cpuid_table *t, const struct cpuid_
 		out->ebx = out->eax & BIT(1) ? xsave_size(t, dyn->xcr0, true) : 0;
 }
 
-void cpuid_query(const struct cpuid_table *t, const struct cpuid_dynamic *dyn, u32 function,
+void cpuid_query(const struct hv_cpuid_table *t, const struct cpuid_dynamic *dyn, u32 function,
 		 u32 index, struct cpuid_leaf *out)
 {
 	const struct hv_cpuid_entry *e = direct(t, function);
@@ -816,7 +817,7 @@ void cpuid_query(const struct cpuid_table *t, const struct cpuid_dynamic *dyn, u
 		out->edx &= ~BIT(9);
 }
 
-bool cpuid_has(const struct cpuid_table *t, u32 function, u32 index, unsigned int reg,
+bool cpuid_has(const struct hv_cpuid_table *t, u32 function, u32 index, unsigned int reg,
 	       unsigned int bit)
 {
 	const struct hv_cpuid_entry *e = find(t, function, index);

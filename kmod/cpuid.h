@@ -24,7 +24,7 @@ struct cpuid_host {
 /* Functions below this, and from 0x80000000 on as many, are found without a search. */
 #define CPUID_DIRECT 64
 
-struct cpuid_table {
+struct hv_cpuid_table {
 	u32 count;
 	/* 1 + the place of a function's first entry, 0: none; kept by cpuid_normalise() */
 	u8 at[2][CPUID_DIRECT];
@@ -32,23 +32,23 @@ struct cpuid_table {
 };
 
 /* The table HV_GET_CPUID returns. Static per host: built once at load. */
-void cpuid_supported(const struct cpuid_host *host, struct cpuid_table *out);
+void cpuid_supported(const struct cpuid_host *host, struct hv_cpuid_table *out);
 
 /*
  * Check a user's table against the supported one: 0, or -EINVAL for a feature
  * bit, leaf or limit that is not offered (identity and topology fields are the
  * user's own: brand string, family/model, APIC ids, cache and core counts).
  */
-int cpuid_check(const struct cpuid_table *supported, const struct cpuid_table *t);
+int cpuid_check(const struct hv_cpuid_table *supported, const struct hv_cpuid_table *t);
 
 /*
  * Sort a user's table (count and e) and make it ready for the other functions,
  * which take no other; -EINVAL for duplicates, unknown flags and too many entries.
  */
-int cpuid_normalise(struct cpuid_table *t);
+int cpuid_normalise(struct hv_cpuid_table *t);
 
 /* Put a vCPU's own APIC id where CPUID reports it (leaves 1, 0xb, 0x8000001e). */
-void cpuid_set_apic_id(struct cpuid_table *t, u32 apic_id);
+void cpuid_set_apic_id(struct hv_cpuid_table *t, u32 apic_id);
 
 /* State of the vCPU that CPUID mirrors. */
 struct cpuid_dynamic {
@@ -61,11 +61,11 @@ struct cpuid_dynamic {
  * The answer to CPUID(function, index): out-of-range leaves answer as the
  * processor's maker does (AMD: zeroes). Hot path: no search for most leaves.
  */
-void cpuid_query(const struct cpuid_table *t, const struct cpuid_dynamic *dyn, u32 function,
+void cpuid_query(const struct hv_cpuid_table *t, const struct cpuid_dynamic *dyn, u32 function,
 		 u32 index, struct cpuid_leaf *out);
 
 /* Is a feature bit set in the guest's table? reg: 0 eax, 1 ebx, 2 ecx, 3 edx. */
-bool cpuid_has(const struct cpuid_table *t, u32 function, u32 index, unsigned int reg,
+bool cpuid_has(const struct hv_cpuid_table *t, u32 function, u32 index, unsigned int reg,
 	       unsigned int bit);
 
 #endif

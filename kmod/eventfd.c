@@ -130,9 +130,9 @@ int eventfd_irqfd(struct hv_vm *vm, const struct hv_irqfd *i)
 	if (!remove && !lapic_msi_msg(i->addr, i->data, &msg))
 		return -EINVAL;
 	f = fdget(i->fd);
-	if (!f.file)
+	if (!fd_file(f))
 		return -EBADF;
-	ctx = eventfd_ctx_fileget(f.file);
+	ctx = eventfd_ctx_fileget(fd_file(f));
 	if (IS_ERR(ctx)) {
 		fdput(f);
 		return PTR_ERR(ctx);
@@ -146,7 +146,7 @@ int eventfd_irqfd(struct hv_vm *vm, const struct hv_irqfd *i)
 	else if (e)
 		set_msg(e, &msg);
 	else
-		r = add_entry(vm, f.file, ctx, &msg);
+		r = add_entry(vm, fd_file(f), ctx, &msg);
 	mutex_unlock(&vm->lock);
 	/* A new entry keeps the reference. */
 	if (r || remove || e)

@@ -9,6 +9,9 @@
 
 #include "hv_internal.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 /* What a guest that calls without need hears (-KVM_ENOSYS). */
 #define HYPERCALL_ENOSYS ((u64)-1000)
 
@@ -192,6 +195,11 @@ int exit_shutdown(struct hv_vcpu *v)
 	v->exit_groups = HV_REGS_GPR | HV_REGS_SREGS;
 	exit_set_reason(v, HV_EXIT_SHUTDOWN);
 	return EXIT_USER;
+}
+
+void exit_machine_check(void)
+{
+	asm volatile("int $18");
 }
 
 int exit_error(struct hv_vcpu *v, u32 code, u64 reason, u64 info0, u64 info1)

@@ -25,6 +25,7 @@
 #include <linux/kref.h>
 
 #include "../include/uapi/hv.h"
+#include "compat.h"
 #include "cpuid.h"
 #include "decode.h"
 #include "lapic.h"
@@ -113,7 +114,8 @@ struct hv_vcpu {
 	u64 cr0, cr4, efer, xcr0; /* (v) as the guest sees them */
 	u64 cr2;		  /* (v) */
 	u64 dr[4], dr6, dr7;	  /* (v) */
-	bool dr_live;		  /* (v) the guest's DR0-3 are in the CPU in the loop */
+	bool dr_live;		  /* (v) the guest's DR0-3 are in the CPU in the loop... */
+	unsigned long host_dr[4]; /* (v) ...and the host's here */
 	u8 shadow;		  /* (v) interrupt shadow */
 
 	unsigned long requests; /* (a) bits of enum hv_request */
@@ -151,7 +153,7 @@ struct hv_vcpu {
 	u32 pv_version;
 
 	/* CPUID and what follows from it; fixed at the first HV_RUN (v) */
-	struct cpuid_table cpuid;
+	struct hv_cpuid_table cpuid;
 	u64 cr4_allowed, efer_allowed, xcr0_allowed;
 	u64 gpa_mask; /* address bits the guest may use */
 	bool has_run;
@@ -225,6 +227,7 @@ struct hv_s2_format {
 	u64 large;    /* with leaf, at the 2 MiB level */
 	u64 accessed; /* 0: the format has none */
 	u64 present;  /* any of these: the entry is in use */
+	bool as_host; /* the processor walks as many levels as the host's tables have */
 };
 
 /* Registers that live in the backend's control block. */
@@ -244,8 +247,16 @@ struct hv_ops {
 	/* Power-up or INIT state of the registers the backend holds. */
 	void (*vcpu_reset)(struct hv_vcpu *v);
 
-	/* Around the inner loop; preemption off. */
-	void (*load)(struct hv_vcpu *v);
+	/*
+	 * Another CPU than this one ran the vCPU last: what that one caches of it
+	 * must go. Preemption off, interrupts on.
+	 */
+	void (*move)(struct hv_vcpu *v);
+	/*
+	 * Around the inner loop; preemption off, for load interrupts too. load:
+	 * EXIT_AGAIN, EXIT_SLEEP, or -EBUSY: another hypervisor has taken the CPU.
+	 */
+	int (*load)(struct hv_vcpu *v);
 	void (*put)(struct hv_vcpu *v);
 	/* Enter and leave the guest; interrupts off. */
 	void (*enter)(struct hv_vcpu *v);
@@ -294,7 +305,7 @@ enum hv_seg {
 
 /* clang-format off */
 #define HV_OPS_LIST(OP) \
-	OP(vcpu_create) OP(vcpu_free) OP(vcpu_reset) OP(load) OP(put) OP(enter) \
+	OP(vcpu_create) OP(vcpu_free) OP(vcpu_reset) OP(move) OP(load) OP(put) OP(enter) \
 	OP(handle_exit) OP(inject) OP(interrupt_window) OP(nmi_window) OP(nmi_masked) \
 	OP(set_nmi_masked) OP(update_cr) OP(update_dr) OP(sync_dr) OP(read_cr3) OP(cpl) \
 	OP(code_mode) OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr) \
@@ -307,7 +318,7 @@ HV_OPS_LIST(HV_DECLARE_OP)
 /* hv_op(enter)(v) */
 #define hv_op(name) static_call(hv_##name)
 
-extern const struct hv_ops svm_ops;
+extern const struct hv_ops svm_ops, vmx_ops;
 
 /* Facts of this host, set at load. */
 extern struct hv_host {
@@ -316,9 +327,10 @@ extern struct hv_host {
 	u64 guest_xcr0; /* bits guests may set */
 	u32 xsave_size;
 	u32 gpa_bits;
-	u64 xss;		  /* host's IA32_XSS */
-	bool has_tsc_aux;	  /* RDTSCP or RDPID */
-	struct cpuid_table cpuid; /* what guests may have */
+	u64 xss;		     /* host's IA32_XSS */
+	bool has_tsc_aux;	     /* RDTSCP or RDPID */
+	bool closed_stays;	     /* interrupts stay off from load to put */
+	struct hv_cpuid_table cpuid; /* what guests may have */
 } hv_host;
 
 /* ------------------------------------------------------------------------- */
@@ -327,6 +339,9 @@ extern struct hv_host {
 u64 hv_host_tsc_aux(void);
 int hv_hardware_get(void);
 bool hv_cpu_usable(void);
+/* A vCPU stays on this CPU from here on, which is not disabled under it. False: it may not. */
+bool hv_stay_begin(void);
+void hv_stay_end(void);
 bool hv_host_stopping(void);
 void hv_hardware_put(void);
 
@@ -369,6 +384,8 @@ bool state_write_cr0(struct hv_vcpu *v, u64 cr0);
 bool state_write_cr4(struct hv_vcpu *v, u64 cr4);
 bool state_write_efer(struct hv_vcpu *v, u64 efer);
 bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0);
+/* CR0, CR4 or CR8 by its number. */
+bool state_write_cr(struct hv_vcpu *v, unsigned int cr, u64 value);
 void state_store(struct hv_vcpu *v, u64 groups);
 int state_load(struct hv_vcpu *v, u64 groups);
 void state_reset(struct hv_vcpu *v, bool init);
@@ -406,6 +423,8 @@ int exit_hlt(struct hv_vcpu *v);
 int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in);
 int exit_pio_string(struct hv_vcpu *v, u16 port, bool in);
 int exit_shutdown(struct hv_vcpu *v);
+/* A machine check ended the guest's stay: it is the host's to handle. */
+void exit_machine_check(void);
 int exit_error(struct hv_vcpu *v, u32 code, u64 reason, u64 info0, u64 info1);
 /* flags: HV_FAULT_* */
 int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags);
@@ -425,10 +444,6 @@ enum msr_result {
 enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value);
 enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value);
 void msr_reset(struct hv_vcpu *v);
-/* Backend's MSR bitmap: does the guest touch this MSR without an exit? */
-bool msr_is_passed(u32 index);
-extern const u32 msr_passed_list[];
-extern const unsigned int msr_passed_count;
 
 /* slot.c */
 int slot_set(struct hv_vm *vm, const struct hv_slot *s);
@@ -518,6 +533,10 @@ void stats_setup(void);
 void stats_unsetup(void);
 void stats_add_vm(struct hv_vm *vm);
 void stats_remove_vm(struct hv_vm *vm);
+
+/* debugreg.c: the guest's DR0-3 in the processor, from the first use in a stay to its end */
+void dr_load(struct hv_vcpu *v);
+void dr_put(struct hv_vcpu *v);
 
 /* fpu.c */
 int fpu_setup(void);

@@ -8,7 +8,6 @@
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
-#include "compat.h"
 #include "hv_internal.h"
 
 /* Bounds the memory that a caller can make the kernel hold. */

@@ -21,7 +21,7 @@
 
 #include "hv_internal.h"
 
-MODULE_DESCRIPTION("hv, a hypervisor for AMD-V");
+MODULE_DESCRIPTION("hv, a hypervisor for AMD-V and VT-x");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("0.1.0");
 
@@ -35,8 +35,12 @@ static DEFINE_MUTEX(hw_lock);
 static unsigned int hw_users;
 static bool hw_stopping; /* set once: the host goes down */
 static enum cpuhp_state hw_hotplug;
-/* This CPU was enabled by us and must be disabled by us. */
+/* This CPU was enabled by us and must be disabled by us... */
 static DEFINE_PER_CPU(bool, hw_enabled);
+/* ...but not while a vCPU stays here... */
+static DEFINE_PER_CPU(bool, hw_stay);
+/* ...which then does it at the end. */
+static DEFINE_PER_CPU(bool, hw_disable_later);
 
 static DEFINE_PER_CPU(u64, host_tsc_aux);
 
@@ -76,7 +80,29 @@ static void cpu_disable(void *unused)
 	if (!__this_cpu_read(hw_enabled))
 		return;
 	__this_cpu_write(hw_enabled, false);
-	hv_host.ops->cpu_disable();
+	if (__this_cpu_read(hw_stay))
+		__this_cpu_write(hw_disable_later, true);
+	else
+		hv_host.ops->cpu_disable();
+}
+
+/* Interrupts are off. */
+bool hv_stay_begin(void)
+{
+	if (unlikely(!hv_cpu_usable()))
+		return false;
+	__this_cpu_write(hw_stay, true);
+	return true;
+}
+
+/* Interrupts are off. */
+void hv_stay_end(void)
+{
+	__this_cpu_write(hw_stay, false);
+	if (unlikely(__this_cpu_read(hw_disable_later))) {
+		__this_cpu_write(hw_disable_later, false);
+		hv_host.ops->cpu_disable();
+	}
 }
 
 /* Take the processor's virtualisation for one more VM. */
@@ -151,10 +177,7 @@ static void hv_resume(void)
 		cpu_enable(NULL);
 }
 
-static struct syscore_ops hv_syscore = {
-	.suspend = hv_suspend,
-	.resume = hv_resume,
-};
+COMPAT_SYSCORE(hv_syscore, hv_suspend, hv_resume);
 
 /*
  * Firmware and a next kernel expect virtualisation off. User space may still run,
@@ -162,8 +185,12 @@ static struct syscore_ops hv_syscore = {
  */
 static int reboot_notify(struct notifier_block *nb, unsigned long action, void *data)
 {
+	int cpu;
+
 	WRITE_ONCE(hw_stopping, true);
 	on_each_cpu(cpu_disable, NULL, 1);
+	/* A stay that was under way has left the guest, and ends before long. */
+	for_each_online_cpu(cpu) while (READ_ONCE(per_cpu(hw_disable_later, cpu))) cpu_relax();
 	return NOTIFY_OK;
 }
 
@@ -203,7 +230,7 @@ static long system_get_caps(void __user *arg)
 
 static long system_get_cpuid(void __user *arg)
 {
-	const struct cpuid_table *t = &hv_host.cpuid;
+	const struct hv_cpuid_table *t = &hv_host.cpuid;
 	struct hv_cpuid c;
 	u32 room;
 
@@ -279,7 +306,11 @@ static int __init hv_init(void)
 	struct cpuid_host host = {.read = read_host_cpuid};
 	int r;
 
-	hv_host.ops = &svm_ops;
+	/* Which of the two a CPU may have its maker decides. */
+	hv_host.ops = boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
+				      boot_cpu_data.x86_vendor == X86_VENDOR_HYGON
+			      ? &svm_ops
+			      : &vmx_ops;
 	r = hv_host.ops->setup();
 	if (r)
 		return r;
@@ -299,7 +330,7 @@ static int __init hv_init(void)
 	if (r < 0)
 		goto err_setup;
 	hw_hotplug = r;
-	register_syscore_ops(&hv_syscore);
+	compat_register_syscore(&hv_syscore);
 	register_reboot_notifier(&hv_reboot);
 	r = misc_register(&hv_device);
 	if (r)
@@ -310,7 +341,7 @@ static int __init hv_init(void)
 
 err_register:
 	unregister_reboot_notifier(&hv_reboot);
-	unregister_syscore_ops(&hv_syscore);
+	compat_unregister_syscore(&hv_syscore);
 	cpuhp_remove_state(hw_hotplug);
 err_setup:
 	hv_host.ops->unsetup();
@@ -322,7 +353,7 @@ static void __exit hv_exit(void)
 	misc_deregister(&hv_device);
 	stats_unsetup();
 	unregister_reboot_notifier(&hv_reboot);
-	unregister_syscore_ops(&hv_syscore);
+	compat_unregister_syscore(&hv_syscore);
 	cpuhp_remove_state(hw_hotplug);
 	hv_host.ops->unsetup();
 	/* Callbacks of call_rcu() are code of this module. */

@@ -14,7 +14,7 @@
 #define MSR_KVM_SYSTEM_TIME 0x4b564d01
 
 enum msr_class {
-	RULE_BACKEND,	/* in the control block; the guest touches it without an exit */
+	RULE_BACKEND,	/* the backend switches it; the guest mostly touches it without an exit */
 	RULE_CONSTANT,	/* reads the value; writes do nothing */
 	RULE_READ_ONLY, /* reads the value; writes raise #GP */
 	RULE_TSC,
@@ -91,22 +91,6 @@ static const struct msr_rule rules[] = {
 	{MSR_AMD64_DE_CFG, MSR_AMD64_DE_CFG, RULE_CONSTANT, BIT_ULL(1)},
 	{MSR_AMD64_BU_CFG2, MSR_AMD64_BU_CFG2, RULE_CONSTANT, 0},
 };
-
-/* The registers of class BACKEND, for the bitmap that lets them pass. */
-const u32 msr_passed_list[] = {
-	MSR_IA32_SYSENTER_CS,
-	MSR_IA32_SYSENTER_ESP,
-	MSR_IA32_SYSENTER_EIP,
-	MSR_STAR,
-	MSR_LSTAR,
-	MSR_CSTAR,
-	MSR_SYSCALL_MASK,
-	MSR_FS_BASE,
-	MSR_GS_BASE,
-	MSR_KERNEL_GS_BASE,
-};
-
-const unsigned int msr_passed_count = ARRAY_SIZE(msr_passed_list);
 
 static const struct msr_rule *find_rule(u32 index)
 {

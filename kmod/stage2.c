@@ -303,13 +303,14 @@ static bool age_test(struct hv_vm *vm, u64 gfn, u64 end)
  * Reclaim asks which pages are in use. No TLB flush: a translation that stays
  * cached only makes the page look idle a little longer.
  */
-static int notifier_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
-				      unsigned long start, unsigned long end)
+static compat_young_t notifier_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
+						 unsigned long start, unsigned long end)
 {
 	return for_each_hva_range(container_of(mn, struct hv_vm, notifier), start, end, age_clear);
 }
 
-static int notifier_test_young(struct mmu_notifier *mn, struct mm_struct *mm, unsigned long address)
+static compat_young_t notifier_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
+					  unsigned long address)
 {
 	return for_each_hva_range(container_of(mn, struct hv_vm, notifier), address,
 				  address + PAGE_SIZE, age_test);
@@ -362,11 +363,11 @@ static bool host_maps_large(struct mm_struct *mm, unsigned long hva)
 	pud = READ_ONCE(*pud_offset(&p4d, hva));
 	if (pud_none(pud) || !pud_present(pud))
 		goto out;
-	large = pud_large(pud);
+	large = pud_leaf(pud);
 	if (large)
 		goto out;
 	pmd = READ_ONCE(*pmd_offset(&pud, hva));
-	large = pmd_present(pmd) && pmd_large(pmd);
+	large = pmd_present(pmd) && pmd_leaf(pmd);
 out:
 	local_irq_restore(flags);
 	return large;
@@ -485,7 +486,8 @@ enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write)
 	e = slot_find(v, gfn);
 	if (!e || (write && e->flags & HV_SLOT_READONLY))
 		return S2_MMIO;
-	if (e->flags & HV_SLOT_READONLY)
+	/* With interrupts off other CPUs could not be told to flush. */
+	if (e->flags & HV_SLOT_READONLY || hv_host.closed_stays)
 		return S2_SLEEP;
 	hva = e->hva + ((gfn - e->gfn) << PAGE_SHIFT);
 	if (!get_user_page_fast_only(hva, FOLL_WRITE, &page))
@@ -541,7 +543,7 @@ int stage2_init(struct hv_vm *vm)
 		return -ENOMEM;
 	vm->s2_root_pa = __pa(vm->s2_root);
 	/* The processor walks as many levels as the host's own tables have. */
-	if (pgtable_l5_enabled()) {
+	if (hv_host.ops->s2->as_host && pgtable_l5_enabled()) {
 		vm->s2_top = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 		if (!vm->s2_top)
 			return -ENOMEM;

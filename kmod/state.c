@@ -139,6 +139,23 @@ bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0)
 	return true;
 }
 
+bool state_write_cr(struct hv_vcpu *v, unsigned int cr, u64 value)
+{
+	switch (cr) {
+	case 0:
+		return state_write_cr0(v, value);
+	case 4:
+		return state_write_cr4(v, value);
+	case 8:
+		if (value & ~0xfULL)
+			return false;
+		irq_apic_write(v, APIC_REG_TPR, value << 4);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static u64 if_has(const struct hv_vcpu *v, u32 function, unsigned int reg, unsigned int bit,
 		  u64 mask)
 {

@@ -20,7 +20,6 @@
 #include <linux/vtime.h>
 #include <asm/msr.h>
 
-#include "compat.h"
 #include "hv_internal.h"
 
 /* ------------------------------------------------------------------------- */
@@ -66,16 +65,29 @@ static bool must_leave(struct hv_vcpu *v)
 	       compat_softirqs_wait();
 }
 
+/* In a closed stay interrupts are off already, and remain so. */
+static void stay_irq_off(void)
+{
+	if (!hv_host.closed_stays)
+		local_irq_disable();
+}
+
+static void stay_irq_on(void)
+{
+	if (!hv_host.closed_stays)
+		local_irq_enable();
+}
+
 /* One entry and one exit. Interrupts go off for it. False: leave the loop. */
 static bool enter_once(struct hv_vcpu *v)
 {
-	local_irq_disable();
+	stay_irq_off();
 	WRITE_ONCE(v->mode, VCPU_IN_GUEST);
 	/* From here on a request comes with an IPI; those before it are seen now. */
 	smp_mb();
 	if (unlikely(must_leave(v) || !hv_cpu_usable())) {
 		WRITE_ONCE(v->mode, VCPU_OUTSIDE);
-		local_irq_enable();
+		stay_irq_on();
 		return false;
 	}
 	if (unlikely(READ_ONCE(v->requests))) {
@@ -88,7 +100,7 @@ static bool enter_once(struct hv_vcpu *v)
 	hv_op(enter)(v);
 
 	WRITE_ONCE(v->mode, VCPU_OUTSIDE);
-	local_irq_enable();
+	stay_irq_on();
 	return true;
 }
 
@@ -100,36 +112,77 @@ static void load_tsc_aux(struct hv_vcpu *v, bool guest)
 		wrmsrl(MSR_TSC_AUX, guest ? v->tsc_aux : host);
 }
 
+/*
+ * A host interrupt ended the guest's stay and was taken: for RCU this CPU held no
+ * reference, as if it had been in user space.
+ */
+static void note_interrupt(struct hv_vcpu *v)
+{
+	v->intr_exit = false;
+	local_irq_disable();
+	rcu_note_context_switch(false);
+	local_irq_enable();
+}
+
+/* Entries and exits until something else is to be done. As inner_loop(). */
+static int stay(struct hv_vcpu *v)
+{
+	int r;
+
+	while (enter_once(v)) {
+		r = hv_op(handle_exit)(v);
+		if (unlikely(r != EXIT_AGAIN))
+			return r;
+		if (v->intr_exit) {
+			/* In a closed stay it can only be taken outside. */
+			if (hv_host.closed_stays)
+				break;
+			note_interrupt(v);
+		}
+	}
+	return EXIT_SLEEP;
+}
+
+/*
+ * An exit of VT-x loses LDTR; VMLOAD restores it as it was, while another thread
+ * may have replaced the table meanwhile (modify_ldt), and freed the old one.
+ */
+static void restore_ldt(u16 selector)
+{
+	if (unlikely(selector))
+		asm volatile("lldt %0" : : "r"(selector));
+}
+
 /* EXIT_SLEEP: there is something to do outside; EXIT_USER, or a negative errno. */
 static int inner_loop(struct hv_vcpu *v)
 {
 	int r = EXIT_SLEEP;
+	u16 ldt;
 
 	fpu_load(v);
 	load_tsc_aux(v, true);
-	local_irq_disable();
-	if (likely(hv_cpu_usable()))
-		hv_op(load)(v);
-	local_irq_enable();
-	vtime_account_guest_enter();
-	while (enter_once(v)) {
-		r = hv_op(handle_exit)(v);
-		if (unlikely(r != EXIT_AGAIN))
-			break;
-		/*
-		 * A host interrupt was taken: for RCU this CPU held no reference, as
-		 * if it had been in user space.
-		 */
-		if (v->intr_exit) {
-			v->intr_exit = false;
-			local_irq_disable();
-			compat_rcu_note_guest();
-			local_irq_enable();
-		}
-		r = EXIT_SLEEP;
+	asm volatile("sldt %0" : "=r"(ldt));
+	if (unlikely(v->cpu != smp_processor_id())) {
+		hv_op(move)(v);
+		WRITE_ONCE(v->cpu, smp_processor_id());
 	}
-	vtime_account_guest_exit();
-	hv_op(put)(v);
+	local_irq_disable();
+	if (likely(hv_stay_begin())) {
+		r = hv_op(load)(v);
+		if (likely(r == EXIT_AGAIN)) {
+			stay_irq_on();
+			vtime_account_guest_enter();
+			r = stay(v);
+			vtime_account_guest_exit();
+			hv_op(put)(v);
+			restore_ldt(ldt);
+			stay_irq_off();
+		}
+		hv_stay_end();
+	}
+	local_irq_enable();
+	if (v->intr_exit)
+		note_interrupt(v);
 	load_tsc_aux(v, false);
 	fpu_put(v);
 	return r;
@@ -269,7 +322,7 @@ static long vcpu_regs(struct hv_vcpu *v, u64 groups, bool store)
 
 static long vcpu_set_cpuid(struct hv_vcpu *v, void __user *arg)
 {
-	struct cpuid_table *t;
+	struct hv_cpuid_table *t;
 	struct hv_cpuid c;
 	long r = -EFAULT;
 

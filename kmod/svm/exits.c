@@ -7,7 +7,6 @@
 
 #include "svm.h"
 
-#define CREATE_TRACE_POINTS
 #include "../trace.h"
 
 /*
@@ -126,13 +125,6 @@ static int svm_exit_ac(struct hv_vcpu *v)
 	return EXIT_AGAIN;
 }
 
-/* The machine check that ended the guest's stay is the host's to handle. */
-static int svm_exit_mc(struct hv_vcpu *v)
-{
-	asm volatile("int $18");
-	return EXIT_AGAIN;
-}
-
 /* A control register instruction: which register, and from or to where. */
 struct cr_access {
 	unsigned int cr, gpr;
@@ -191,23 +183,6 @@ static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bo
 	return EXIT_AGAIN;
 }
 
-static bool write_cr(struct hv_vcpu *v, unsigned int cr, u64 value)
-{
-	switch (cr) {
-	case 0:
-		return state_write_cr0(v, value);
-	case 4:
-		return state_write_cr4(v, value);
-	case 8:
-		if (value & ~0xfULL)
-			return false;
-		irq_apic_write(v, APIC_REG_TPR, value << 4);
-		return true;
-	default:
-		return false;
-	}
-}
-
 /* LMSW with an operand in memory is left to user space. */
 static int svm_exit_cr_write(struct hv_vcpu *v)
 {
@@ -229,7 +204,7 @@ static int svm_exit_cr_write(struct hv_vcpu *v)
 	/* LMSW: the low four bits; PE can be set, not cleared. */
 	else if (a.msw)
 		value = (v->cr0 & ~0xeULL) | (value & 0xf);
-	if (write_cr(v, a.cr, value))
+	if (state_write_cr(v, a.cr, value))
 		exit_skip(v);
 	else
 		event_gp(v);
@@ -326,7 +301,8 @@ int svm_handle_exit(struct hv_vcpu *v)
 		return svm_exit_ac(v);
 	case SVM_EXIT_EXCP_MC:
 		v->stat[STAT_EXCEPTION]++;
-		return svm_exit_mc(v);
+		exit_machine_check();
+		return EXIT_AGAIN;
 	case SVM_EXIT_CR0_READ:
 		v->stat[STAT_CONTROL]++;
 		return svm_exit_cr0_read(v);

@@ -20,6 +20,7 @@ static const struct hv_s2_format npt_format = {
 	.large = NPT_LARGE,
 	.accessed = NPT_ACCESSED,
 	.present = NPT_PRESENT,
+	.as_host = true,
 };
 
 #endif

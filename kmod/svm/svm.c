@@ -40,6 +40,20 @@ DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 
 static u8 *msrpm, *iopm;
 
+/* The guest's own, without an exit: they are in the VMCB, and VMLOAD and VMSAVE switch them. */
+static const u32 passed[] = {
+	MSR_IA32_SYSENTER_CS,
+	MSR_IA32_SYSENTER_ESP,
+	MSR_IA32_SYSENTER_EIP,
+	MSR_STAR,
+	MSR_LSTAR,
+	MSR_CSTAR,
+	MSR_SYSCALL_MASK,
+	MSR_FS_BASE,
+	MSR_GS_BASE,
+	MSR_KERNEL_GS_BASE,
+};
+
 /* AMD APM Vol. 2, 15.11: where an MSR's two bits are, or -1. */
 static int msrpm_bit(u32 msr)
 {
@@ -82,8 +96,8 @@ static int alloc_tables(void)
 		return -ENOMEM;
 	memset(msrpm, 0xff, PAGE_SIZE << MSRPM_ORDER);
 	memset(iopm, 0xff, PAGE_SIZE << IOPM_ORDER);
-	for (i = 0; i < msr_passed_count; i++) {
-		int bit = msrpm_bit(msr_passed_list[i]);
+	for (i = 0; i < ARRAY_SIZE(passed); i++) {
+		int bit = msrpm_bit(passed[i]);
 
 		if (bit >= 0)
 			msrpm[bit / 8] &= ~(3 << (bit % 8));
@@ -233,84 +247,43 @@ static void svm_vcpu_free(struct hv_vcpu *v)
 	kfree(s);
 }
 
-/*
- * The guest uses debug registers: DR0-3 are its own from here to svm_put().
- * Preemption is off.
- */
+/* The guest uses debug registers: they are its own from here to svm_put(). */
 void svm_load_dr(struct hv_vcpu *v)
 {
-	struct svm_vcpu *s = to_svm(v);
-	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
-
-	get_debugreg(c->host_dr[0], 0);
-	get_debugreg(c->host_dr[1], 1);
-	get_debugreg(c->host_dr[2], 2);
-	get_debugreg(c->host_dr[3], 3);
-	/* No host breakpoint may fire at a guest's address. */
-	set_debugreg(0UL, 7);
-	set_debugreg(v->dr[0], 0);
-	set_debugreg(v->dr[1], 1);
-	set_debugreg(v->dr[2], 2);
-	set_debugreg(v->dr[3], 3);
-	v->dr_live = true;
-	s->vmcb->c.intercept[1] = 0;
-	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
+	dr_load(v);
+	to_svm(v)->vmcb->c.intercept[1] = 0;
+	vmcb_dirty(to_svm(v)->vmcb, CLEAN_INTERCEPTS);
 }
 
-/* Once before the inner loop; preemption is off until svm_put(). */
-static void svm_load(struct hv_vcpu *v)
+/* Clean bits and ASIDs speak of the CPU that ran it last. */
+static void svm_move(struct hv_vcpu *v)
 {
-	struct svm_vcpu *s = to_svm(v);
-	struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
-	int cpu = smp_processor_id();
+	to_svm(v)->vmcb->c.clean = 0;
+	to_svm(v)->asid_generation = 0;
+}
 
-	if (v->cpu != cpu) {
-		/* Clean bits and ASIDs speak of the CPU that ran it last. */
-		s->vmcb->c.clean = 0;
-		s->asid_generation = 0;
-		v->cpu = cpu;
-	}
+static int svm_load(struct hv_vcpu *v)
+{
 	/* What #VMEXIT does not restore, once per stay: FS, GS, TR, LDTR, the system call MSRs. */
-	asm volatile("vmsave %%rax" : : "a"(c->host_pa) : "memory");
+	asm volatile("vmsave %%rax" : : "a"(this_cpu_ptr(&svm_cpu)->host_pa) : "memory");
 	/* Breakpoints that are armed work without an access that would exit first. */
-	if (unlikely(s->vmcb->s.dr7 & 0xff))
+	if (unlikely(to_svm(v)->vmcb->s.dr7 & 0xff))
 		svm_load_dr(v);
+	return EXIT_AGAIN;
 }
 
 static void svm_put(struct hv_vcpu *v)
 {
-	unsigned long host_dr7 = this_cpu_read(cpu_dr7);
-	u16 ldt;
+	struct vmcb *b = to_svm(v)->vmcb;
 
-	/*
-	 * VMLOAD brought back the LDT as it was at the start of the stay; another
-	 * thread may have replaced it since (modify_ldt), and freed the old one.
-	 */
-	asm volatile("sldt %0" : "=r"(ldt));
-	if (unlikely(ldt))
-		asm volatile("lldt %0" : : "r"(ldt));
-	if (v->dr_live) {
-		struct svm_vcpu *s = to_svm(v);
-		struct svm_cpu *c = this_cpu_ptr(&svm_cpu);
-
-		v->dr_live = false;
-		s->vmcb->c.intercept[1] = 0xffffffff;
-		vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
-		get_debugreg(v->dr[0], 0);
-		get_debugreg(v->dr[1], 1);
-		get_debugreg(v->dr[2], 2);
-		get_debugreg(v->dr[3], 3);
-		set_debugreg(c->host_dr[0], 0);
-		set_debugreg(c->host_dr[1], 1);
-		set_debugreg(c->host_dr[2], 2);
-		set_debugreg(c->host_dr[3], 3);
+	if (unlikely(v->dr_live)) {
+		b->c.intercept[1] = 0xffffffff;
+		vmcb_dirty(b, CLEAN_INTERCEPTS);
 	}
+	dr_put(v);
 	/* DR6 is the guest's still, and would mislead the host's next #DB. */
-	if (unlikely(to_svm(v)->vmcb->s.dr6 != DR6_RESERVED))
+	if (unlikely(b->s.dr6 != DR6_RESERVED))
 		set_debugreg(DR6_RESERVED, 6);
-	/* #VMEXIT leaves all breakpoints disabled. */
-	if (unlikely(host_dr7))
-		set_debugreg(host_dr7, 7);
 }
 
 /*
@@ -333,7 +306,7 @@ static void choose_asid(struct svm_vcpu *s, struct svm_cpu *c)
 	if (c->next_asid >= svm_features.max_asid) {
 		c->generation++;
 		c->next_asid = 1;
-		b->tlb_control = TLB_FLUSH_ALL;
+		b->tlb_control = TLB_FLUSH_WHOLE;
 	}
 	s->asid_generation = c->generation;
 	b->asid = c->next_asid++;
@@ -409,6 +382,7 @@ const struct hv_ops svm_ops = {
 	.vcpu_create = svm_vcpu_create,
 	.vcpu_free = svm_vcpu_free,
 	.vcpu_reset = svm_vcpu_reset,
+	.move = svm_move,
 	.load = svm_load,
 	.put = svm_put,
 	.enter = svm_enter,

@@ -30,7 +30,6 @@ struct svm_cpu {
 	void *hsave;	   /* VMRUN's host state */
 	struct vmcb *host; /* VMSAVE's host state */
 	u64 host_pa;
-	u64 host_dr[4];
 };
 
 extern struct svm_features {

@@ -74,9 +74,9 @@
 #define EVT_VALID	   BIT(31)
 
 /* tlb_control */
-#define TLB_NOTHING    0
-#define TLB_FLUSH_ALL  1
-#define TLB_FLUSH_ASID 3
+#define TLB_NOTHING	0
+#define TLB_FLUSH_WHOLE 1
+#define TLB_FLUSH_ASID	3
 
 /* int_state */
 #define INT_STATE_SHADOW BIT(0)

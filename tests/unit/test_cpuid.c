@@ -102,7 +102,7 @@ static void read_poor(u32 function, u32 index, struct cpuid_leaf *out)
 		out->eax = 0x12345678;
 }
 
-static void build(struct cpuid_table *t, void (*read)(u32, u32, struct cpuid_leaf *), u64 xcr0)
+static void build(struct hv_cpuid_table *t, void (*read)(u32, u32, struct cpuid_leaf *), u64 xcr0)
 {
 	struct cpuid_host host = {.read = read, .xcr0 = xcr0, .tsc_khz = 2500000, .svm = true};
 
@@ -110,7 +110,7 @@ static void build(struct cpuid_table *t, void (*read)(u32, u32, struct cpuid_lea
 	cpuid_supported(&host, t);
 }
 
-static struct cpuid_leaf ask(const struct cpuid_table *t, u32 function, u32 index)
+static struct cpuid_leaf ask(const struct hv_cpuid_table *t, u32 function, u32 index)
 {
 	struct cpuid_leaf out;
 
@@ -119,7 +119,7 @@ static struct cpuid_leaf ask(const struct cpuid_table *t, u32 function, u32 inde
 	return out;
 }
 
-static struct hv_cpuid_entry *entry(struct cpuid_table *t, u32 function, u32 index)
+static struct hv_cpuid_entry *entry(struct hv_cpuid_table *t, u32 function, u32 index)
 {
 	for (u32 i = 0; i < t->count; i++) {
 		if (t->e[i].function == function && t->e[i].index == index)
@@ -182,7 +182,7 @@ START_TEST(test_hidden)
 		{0x80000008, 0, EBX, 12}, /* IBPB */
 		{0x80000021, 0, EAX, 8},  /* automatic IBRS */
 	};
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_greedy, XCR0_ALL);
 	for (unsigned int i = 0; i < ARRAY_SIZE(hidden); i++)
@@ -231,7 +231,7 @@ START_TEST(test_passed)
 		{0x80000001, 0, EDX, 29}, /* long mode */
 		{0x80000021, 0, EAX, 2},  /* LFENCE serialises */
 	};
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_greedy, XCR0_ALL);
 	for (unsigned int i = 0; i < ARRAY_SIZE(passed); i++)
@@ -245,7 +245,7 @@ END_TEST
 /* What the module makes itself is there on a host that has nothing, and nothing else is. */
 START_TEST(test_synthesised)
 {
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_poor, 0);
 	ck_assert_uint_eq(ask(&t, 0, 0).eax, 0xd);
@@ -275,7 +275,7 @@ END_TEST
 /* No vector feature without the state it needs. */
 START_TEST(test_xcr0_gates)
 {
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_greedy, 0x3);
 	ck_assert(cpuid_has(&t, 1, 0, ECX, 26));
@@ -308,7 +308,7 @@ END_TEST
 
 START_TEST(test_table_is_sorted)
 {
-	struct cpuid_table t, sorted;
+	struct hv_cpuid_table t, sorted;
 
 	build(&t, read_greedy, XCR0_ALL);
 	ck_assert_uint_lt(t.count, HV_MAX_CPUID);
@@ -335,7 +335,7 @@ static void read_endless(u32 function, u32 index, struct cpuid_leaf *out)
 
 START_TEST(test_endless)
 {
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_endless, ~0ULL);
 	ck_assert_uint_le(t.count, HV_MAX_CPUID);
@@ -348,7 +348,7 @@ END_TEST
 
 START_TEST(test_normalise)
 {
-	struct cpuid_table t = {.count = 4};
+	struct hv_cpuid_table t = {.count = 4};
 
 	t.e[0] = (struct hv_cpuid_entry){.function = 7, .index = 1, .flags = HV_CPUID_INDEXED};
 	t.e[1] = (struct hv_cpuid_entry){.function = 0x80000001, .index = 9, .eax = 3};
@@ -368,7 +368,7 @@ END_TEST
 
 START_TEST(test_normalise_refuses)
 {
-	struct cpuid_table t = {.count = 2};
+	struct hv_cpuid_table t = {.count = 2};
 
 	t.e[0] = (struct hv_cpuid_entry){.function = 7, .flags = HV_CPUID_INDEXED};
 	t.e[1] = t.e[0];
@@ -378,13 +378,13 @@ START_TEST(test_normalise_refuses)
 	t.e[1].flags = 0;
 	ck_assert_int_eq(cpuid_normalise(&t), -EINVAL);
 
-	t = (struct cpuid_table){.count = 1};
+	t = (struct hv_cpuid_table){.count = 1};
 	t.e[0].flags = 2;
 	ck_assert_int_eq(cpuid_normalise(&t), -EINVAL);
 	t.e[0].flags = 0;
 	t.e[0].pad = 1;
 	ck_assert_int_eq(cpuid_normalise(&t), -EINVAL);
-	t = (struct cpuid_table){.count = HV_MAX_CPUID + 1};
+	t = (struct hv_cpuid_table){.count = HV_MAX_CPUID + 1};
 	ck_assert_int_eq(cpuid_normalise(&t), -EINVAL);
 	t.count = ~0U;
 	ck_assert_int_eq(cpuid_normalise(&t), -EINVAL);
@@ -427,7 +427,7 @@ static u32 owned_bits(u32 function, u32 index, unsigned int reg)
 /* Every bit of every entry: setting one that is not offered is refused unless it is owned. */
 START_TEST(test_check_each_bit)
 {
-	struct cpuid_table t, user;
+	struct hv_cpuid_table t, user;
 
 	if (_i)
 		build(&t, read_poor, 0);
@@ -459,7 +459,7 @@ END_TEST
 
 START_TEST(test_check_features)
 {
-	struct cpuid_table t, user;
+	struct hv_cpuid_table t, user;
 
 	build(&t, read_greedy, XCR0_AVX);
 	user = t;
@@ -496,9 +496,9 @@ START_TEST(test_check_features)
 }
 END_TEST
 
-static int check_one(const struct cpuid_table *t, struct hv_cpuid_entry e)
+static int check_one(const struct hv_cpuid_table *t, struct hv_cpuid_entry e)
 {
-	struct cpuid_table user = {.count = 1, .e[0] = e};
+	struct hv_cpuid_table user = {.count = 1, .e[0] = e};
 
 	ck_assert_int_eq(cpuid_normalise(&user), 0);
 	return cpuid_check(t, &user);
@@ -507,7 +507,7 @@ static int check_one(const struct cpuid_table *t, struct hv_cpuid_entry e)
 START_TEST(test_check_leaves)
 {
 	const u32 i = HV_CPUID_INDEXED;
-	struct cpuid_table t, none = {0};
+	struct hv_cpuid_table t, none = {0};
 
 	build(&t, read_greedy, XCR0_AVX);
 	ck_assert_int_eq(cpuid_check(&t, &none), 0);
@@ -549,7 +549,7 @@ END_TEST
 
 START_TEST(test_apic_id)
 {
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_greedy, XCR0_AVX);
 	/* 8 ids in a package, two threads in a core */
@@ -565,7 +565,7 @@ START_TEST(test_apic_id)
 	ck_assert_uint_eq(ask(&t, 0x8000001e, 0).eax, 0x2d);
 	ck_assert_uint_eq(ask(&t, 0x8000001e, 0).ebx, 0x102);
 
-	struct cpuid_table none = {0};
+	struct hv_cpuid_table none = {0};
 
 	cpuid_set_apic_id(&none, 1);
 	ck_assert_uint_eq(none.count, 0);
@@ -579,7 +579,7 @@ START_TEST(test_dynamic)
 {
 	struct cpuid_dynamic dyn = plain;
 	struct cpuid_leaf r;
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_greedy, XCR0_ALL);
 	ck_assert(!(ask(&t, 1, 0).ecx & 1U << 27));
@@ -612,7 +612,7 @@ START_TEST(test_xsave_sizes)
 		{0x203, 2696, 584},  {0x2e7, 2696, 2440},
 		{~0ULL, 2696, 2440},
 	};
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_greedy, XCR0_ALL);
 	for (unsigned int i = 0; i < ARRAY_SIZE(size); i++) {
@@ -645,7 +645,7 @@ START_TEST(test_xsave_alignment)
 {
 	struct cpuid_dynamic dyn = {.xcr0 = 0x207};
 	struct cpuid_leaf r;
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_aligned, XCR0_ALL);
 	cpuid_query(&t, &dyn, 0xd, 1, &r);
@@ -658,7 +658,7 @@ START_TEST(test_out_of_range_amd)
 	static const u32 functions[] = {0xe,	    0x1f,	0x3f,	    0x40,	0x7fffffff,
 					0x40000002, 0x40000100, 0x4fffffff, 0x80000022, 0x8000003f,
 					0x80000040, 0x8fffffff, 0xc0000000, 0xffffffff};
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_greedy, XCR0_AVX);
 	for (unsigned int i = 0; i < ARRAY_SIZE(functions); i++)
@@ -672,7 +672,7 @@ END_TEST
 START_TEST(test_out_of_range_intel)
 {
 	static const u32 functions[] = {0xe, 0x40, 0x3fffffff, 0x80000009, 0x80000022, 0xffffffff};
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_intel, XCR0_AVX);
 	for (unsigned int i = 0; i < ARRAY_SIZE(functions); i++) {
@@ -704,7 +704,7 @@ END_TEST
 
 START_TEST(test_empty)
 {
-	struct cpuid_table t = {0};
+	struct hv_cpuid_table t = {0};
 
 	ck_assert(all_zero(ask(&t, 0, 0)));
 	ck_assert(all_zero(ask(&t, 0xb, 3)));
@@ -720,7 +720,7 @@ END_TEST
 /* The quick way and the search agree with a plain look through the table. */
 START_TEST(test_every_entry)
 {
-	struct cpuid_table t;
+	struct hv_cpuid_table t;
 
 	build(&t, read_intel, XCR0_ALL);
 	/* Full to the last place, and with functions beyond the direct ones */

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What this processor's VT-x can do, and the controls that every VMCS gets: those
+ * that are needed, of those that are useful the ones there are, and what the
+ * processor demands. Intel SDM Vol. 3, appendix A. Called once, at load.
+ */
+#define pr_fmt(fmt) "hv: " fmt
+
+#include <linux/module.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/processor.h>
+
+#include "vmx.h"
+
+struct vmx_caps vmx_caps;
+
+/* Forced off to test, on a CPU that has them, what CPUs without them do. */
+static bool eptad = true;
+module_param(eptad, bool, 0444);
+MODULE_PARM_DESC(eptad,
+		 "use EPT's accessed and dirty bits (default: where the processor has them)");
+
+#define CPUID1_ECX_VMX	       BIT(5)
+
+#define BASIC_TRUE_CONTROLS    BIT_ULL(55)
+#define BASIC_REVISION(b)      ((u32)(b)&0x7fffffff)
+
+#define EPT_CAP_FOUR_LEVELS    BIT_ULL(6)
+#define EPT_CAP_WRITE_BACK     BIT_ULL(14)
+#define EPT_CAP_LARGE	       BIT_ULL(16)
+#define EPT_CAP_INVEPT	       BIT_ULL(20)
+#define EPT_CAP_ACCESSED_DIRTY BIT_ULL(21)
+#define EPT_CAP_INVEPT_SINGLE  BIT_ULL(25)
+#define EPT_CAP_INVVPID	       BIT_ULL(32)
+#define EPT_CAP_INVVPID_SINGLE BIT_ULL(41)
+
+#define EPT_NEEDED                                                                   \
+	(EPT_CAP_FOUR_LEVELS | EPT_CAP_WRITE_BACK | EPT_CAP_LARGE | EPT_CAP_INVEPT | \
+	 EPT_CAP_INVEPT_SINGLE)
+#define VPID_NEEDED (EPT_CAP_INVVPID | EPT_CAP_INVVPID_SINGLE)
+
+/* A capability MSR: what must be 1 in its low half, what may be 1 in its high half. */
+static u64 allowed(u32 msr)
+{
+	u64 value;
+
+	return rdmsrl_safe(msr, &value) ? 0 : value;
+}
+
+/*
+ * Bits for a control field. Fails when one that is needed cannot be set, or one
+ * in never cannot be cleared.
+ */
+static bool choose(u32 msr, u32 needed, u32 useful, u32 never, u32 *controls)
+{
+	u64 a = allowed(msr);
+	u32 must = a, may = a >> 32;
+
+	*controls = needed | (useful & may) | must;
+	return !(needed & ~may) && !(must & never);
+}
+
+static int refuse(const char *why)
+{
+	pr_err("%s\n", why);
+	return -EOPNOTSUPP;
+}
+
+/* Intel SDM Vol. 3, 23.7: firmware decides, and locks its decision. */
+static bool disabled_by_firmware(void)
+{
+	u64 control;
+
+	if (rdmsrl_safe(MSR_IA32_FEAT_CTL, &control))
+		return false;
+	return control & FEAT_CTL_LOCKED && !(control & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX);
+}
+
+/* Which of the many secondary controls is missing decides what the user is told. */
+static int choose_secondary(void)
+{
+	struct vmx_caps *c = &vmx_caps;
+	u32 useful = SEC_ENCLS_EXIT | SEC_RDTSCP | SEC_INVPCID, may;
+
+	may = allowed(MSR_IA32_VMX_PROCBASED_CTLS2) >> 32;
+	if (!(may & SEC_EPT))
+		return refuse("this CPU has VT-x, but no extended page tables (EPT)");
+	if (!(may & SEC_UNRESTRICTED_GUEST))
+		return refuse("this CPU has VT-x, but no unrestricted guest mode");
+	if (!(may & SEC_VPID))
+		return refuse("this CPU has VT-x, but no virtual processor identifiers (VPID)");
+	choose(MSR_IA32_VMX_PROCBASED_CTLS2,
+	       SEC_EPT | SEC_UNRESTRICTED_GUEST | SEC_VPID | SEC_WBINVD_EXIT, useful, 0,
+	       &c->secondary);
+	return 0;
+}
+
+int vmx_read_caps(void)
+{
+	struct vmx_caps *c = &vmx_caps;
+	u64 basic, ept;
+	bool ok;
+	int r;
+
+	if (!(cpuid_ecx(1) & CPUID1_ECX_VMX))
+		return refuse("this CPU has no VT-x (no \"vmx\" in /proc/cpuinfo)");
+	if (disabled_by_firmware())
+		return refuse("VT-x is disabled by the firmware: enable it in its set-up");
+	basic = allowed(MSR_IA32_VMX_BASIC);
+	c->revision = BASIC_REVISION(basic);
+	/* Primary controls without a secondary field: a CPU from before EPT. */
+	if (!(allowed(MSR_IA32_VMX_PROCBASED_CTLS) >> 32 & PRI_SECONDARY))
+		return refuse("this CPU has VT-x, but no extended page tables (EPT)");
+	r = choose_secondary();
+	if (r)
+		return r;
+	/* All CPUs with unrestricted guests have the rest; an emulated one may not. */
+	if (!(basic & BASIC_TRUE_CONTROLS))
+		return refuse("this CPU's VT-x lacks the \"true\" controls");
+	ept = allowed(MSR_IA32_VMX_EPT_VPID_CAP);
+	if ((ept & EPT_NEEDED) != EPT_NEEDED)
+		return refuse("this CPU's EPT lacks 2 MiB pages or single-context INVEPT");
+	if ((ept & VPID_NEEDED) != VPID_NEEDED)
+		return refuse("this CPU's VPID lacks single-context INVVPID");
+	c->ept_ad = eptad && ept & EPT_CAP_ACCESSED_DIRTY;
+
+	ok = choose(MSR_IA32_VMX_TRUE_PINBASED_CTLS,
+		    PIN_INTERRUPT_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMI, 0, 0, &c->pin);
+	/* With nested paging neither CR3 nor INVLPG is the host's business. */
+	ok &= choose(MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
+		     PRI_TSC_OFFSET | PRI_HLT_EXIT | PRI_MWAIT_EXIT | PRI_RDPMC_EXIT |
+			     PRI_TPR_SHADOW | PRI_MOV_DR_EXIT | PRI_IO_EXIT | PRI_MSR_BITMAP |
+			     PRI_MONITOR_EXIT | PRI_SECONDARY,
+		     0, PRI_CR3_LOAD_EXIT | PRI_CR3_STORE_EXIT | PRI_INVLPG_EXIT, &c->primary);
+	ok &= choose(MSR_IA32_VMX_TRUE_EXIT_CTLS, EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_LOAD_EFER,
+		     0, 0, &c->exit);
+	ok &= choose(MSR_IA32_VMX_TRUE_ENTRY_CTLS, ENTRY_LOAD_DEBUG | ENTRY_LOAD_EFER, 0,
+		     ENTRY_IA32E, &c->entry);
+	if (!ok)
+		return refuse("this CPU's VT-x lacks controls that every CPU with unrestricted "
+			      "guests should have");
+	return 0;
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Injection, windows and NMI masking on VT-x: Intel SDM Vol. 3, 24.8.3, 26.6 and 27.2.4. */
+#include "vmx.h"
+
+void vmx_set_primary(struct hv_vcpu *v, u32 bits, bool on)
+{
+	struct vmx_vcpu *x = to_vmx(v);
+	u32 primary = on ? x->primary | bits : x->primary & ~bits;
+
+	if (primary == x->primary)
+		return;
+	x->primary = primary;
+	vmcs_write(VMCS_PRIMARY_CONTROLS, primary);
+}
+
+void vmx_inject(struct hv_vcpu *v, const struct hv_event *e)
+{
+	u32 info = INTR_VALID | e->vector;
+
+	if (e->type == EVENT_NMI) {
+		info |= INTR_TYPE_NMI;
+		/* The delivery masks them; before it they must not be masked. */
+		to_vmx(v)->blocking &= ~BLOCK_NMI;
+	} else if (e->type == EVENT_EXCEPTION) {
+		info |= INTR_TYPE_EXCEPTION;
+	}
+	/* In real mode no error code is pushed. */
+	if (e->has_error && v->cr0 & X86_CR0_PE) {
+		info |= INTR_ERROR_VALID;
+		vmcs_write(VMCS_ENTRY_ERROR_CODE, e->error);
+	}
+	vmcs_write(VMCS_ENTRY_INTR_INFO, info);
+	/* The frame that is pushed ends the shadow. */
+	v->shadow = 0;
+}
+
+/*
+ * An exit came while an event was delivered. Software interrupts and exceptions are
+ * not repeated here: RIP is still on the instruction, which repeats itself.
+ */
+void vmx_requeue(struct hv_vcpu *v)
+{
+	u32 info = to_vmx(v)->vectoring;
+	struct hv_event e = {
+		.vector = info & 0xff,
+		.has_error = info & INTR_ERROR_VALID,
+	};
+
+	switch (info & INTR_TYPE_MASK) {
+	case INTR_TYPE_EXTERNAL:
+		e.type = EVENT_INTERRUPT;
+		break;
+	case INTR_TYPE_NMI:
+		e.type = EVENT_NMI;
+		break;
+	case INTR_TYPE_EXCEPTION:
+		e.type = EVENT_EXCEPTION;
+		break;
+	default:
+		return;
+	}
+	if (e.has_error)
+		e.error = vmcs_read(VMCS_VECTORING_ERROR);
+	event_requeue(v, &e);
+}
+
+void vmx_interrupt_window(struct hv_vcpu *v)
+{
+	vmx_set_primary(v, PRI_INTERRUPT_WINDOW, true);
+}
+
+/* With virtual NMIs the window opens behind the handler's IRET, too. */
+void vmx_nmi_window(struct hv_vcpu *v)
+{
+	vmx_set_primary(v, PRI_NMI_WINDOW, true);
+}
+
+bool vmx_nmi_masked(struct hv_vcpu *v)
+{
+	return to_vmx(v)->blocking & BLOCK_NMI;
+}
+
+void vmx_set_nmi_masked(struct hv_vcpu *v, bool masked)
+{
+	struct vmx_vcpu *x = to_vmx(v);
+
+	if (masked)
+		x->blocking |= BLOCK_NMI;
+	else
+		x->blocking &= ~BLOCK_NMI;
+}
+
+/*
+ * While the task priority holds an interrupt back, an exit follows when it falls
+ * below what it is now.
+ */
+void vmx_tpr_threshold(struct hv_vcpu *v, bool exit_on_lower)
+{
+	struct vmx_vcpu *x = to_vmx(v);
+	u8 threshold = exit_on_lower ? lapic_tpr(&v->lapic) >> 4 : 0;
+
+	if (likely(x->tpr_threshold == threshold))
+		return;
+	x->tpr_threshold = threshold;
+	vmcs_write(VMCS_TPR_THRESHOLD, threshold);
+}

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One short function per exit reason of VT-x: it decodes what the processor
+ * reported and asks the core. Intel SDM Vol. 3, 27.2 and appendix C.
+ */
+#include "../trace.h"
+#include "vmx.h"
+
+/* Run fn once it is known where the instruction ends. */
+static int with_next_rip(struct hv_vcpu *v, int (*fn)(struct hv_vcpu *v))
+{
+	v->next_rip = v->gprs.rip + vmcs_read(VMCS_EXIT_INSN_LEN);
+	/* Outside 64-bit mode RIP has 32 bits. */
+	if (unlikely((v->next_rip ^ v->gprs.rip) >> 32) && vmx_code_mode(v) != DECODE_64)
+		v->next_rip = (u32)v->next_rip;
+	return fn(v);
+}
+
+static int skip(struct hv_vcpu *v)
+{
+	exit_skip(v);
+	return EXIT_AGAIN;
+}
+
+static int undefined(struct hv_vcpu *v)
+{
+	event_ud(v);
+	return EXIT_AGAIN;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Exceptions                                                                 */
+
+/*
+ * An IRET that faults has ended the masking of NMIs already; it is to be executed
+ * again, and they are masked for as long. Not so when the fault came of an event's
+ * delivery, or is a double fault, where the bit means nothing: Intel SDM Vol. 3,
+ * 27.2.2.
+ */
+static void mask_nmi_again(struct hv_vcpu *v)
+{
+	if (!(to_vmx(v)->vectoring & INTR_VALID))
+		vmx_set_nmi_masked(v, true);
+}
+
+/* The qualification has the bits of DR6; the register is as it was. */
+static int exit_db(struct hv_vcpu *v)
+{
+	u64 hit = vmcs_read(VMCS_EXIT_QUALIFICATION);
+
+	/* INT1 ends before its trap; as an exception it would be pushed as a fault. */
+	if ((to_vmx(v)->intr_info & INTR_TYPE_MASK) == INTR_TYPE_INT1)
+		v->gprs.rip += vmcs_read(VMCS_EXIT_INSN_LEN);
+	vmx_sync_dr(v);
+	v->dr6 = (v->dr6 & ~DR6_HITS) | (hit & (DR6_HITS | DR_STEP | DR6_BD));
+	v->dr7 &= ~(u64)DR7_GD;
+	vmx_update_dr(v);
+	event_exception(v, 1, false, 0);
+	return EXIT_AGAIN;
+}
+
+static int exit_exception(struct hv_vcpu *v)
+{
+	u32 info = to_vmx(v)->intr_info;
+
+	/* Handled when it came, in vmx_enter(). */
+	if ((info & INTR_TYPE_MASK) == INTR_TYPE_NMI) {
+		v->stat[STAT_INTERRUPT]++;
+		return EXIT_AGAIN;
+	}
+	v->stat[STAT_EXCEPTION]++;
+	if (info & INTR_NMI_UNBLOCKED)
+		mask_nmi_again(v);
+	switch (info & 0xff) {
+	case 1:
+		return exit_db(v);
+	case 17:
+		event_exception(v, 17, true, vmcs_read(VMCS_EXIT_ERROR_CODE));
+		return EXIT_AGAIN;
+	case 18:
+		exit_machine_check();
+		return EXIT_AGAIN;
+	default:
+		return exit_error(v, HV_ERROR_EXIT, to_vmx(v)->reason, info, v->gprs.rip);
+	}
+}
+
+/* ------------------------------------------------------------------------- */
+/* Memory and I/O                                                             */
+
+static int exit_ept_violation(struct hv_vcpu *v)
+{
+	u64 why = vmcs_read(VMCS_EXIT_QUALIFICATION);
+	unsigned int flags = 0;
+
+	if (why & EPT_QUAL_WRITE)
+		flags |= HV_FAULT_WRITE;
+	if (why & EPT_QUAL_FETCH)
+		flags |= HV_FAULT_FETCH;
+	if (why & EPT_QUAL_LINEAR && !(why & EPT_QUAL_ACCESS))
+		flags |= HV_FAULT_WALK;
+	if (to_vmx(v)->vectoring & INTR_VALID)
+		flags |= HV_FAULT_EVENT;
+	if (unlikely(why & EPT_QUAL_UNBLOCKED))
+		mask_nmi_again(v);
+	return exit_fault(v, vmcs_read(VMCS_GUEST_PHYSICAL), flags);
+}
+
+static int exit_io(struct hv_vcpu *v)
+{
+	u64 why = vmcs_read(VMCS_EXIT_QUALIFICATION);
+	u16 port = IO_QUAL_PORT(why);
+	bool in = why & IO_QUAL_IN;
+
+	if (unlikely(why & IO_QUAL_STRING))
+		return exit_pio_string(v, port, in);
+	return exit_pio(v, port, IO_QUAL_LEN(why), in);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Control registers                                                          */
+
+/* What a write to a control register has in its qualification: Intel SDM Vol. 3, table 27-3. */
+#define CR_QUAL_NUMBER(q) ((q)&0xf)
+#define CR_QUAL_TYPE(q)	  ((q) >> 4 & 3)
+#define CR_QUAL_GPR(q)	  ((q) >> 8 & 0xf)
+#define CR_QUAL_MSW(q)	  ((q) >> 16 & 0xf)
+#define CR_TYPE_CLTS	  2
+#define CR_TYPE_LMSW	  3
+
+/* The value that the guest wants in the register. */
+static u64 cr_operand(struct hv_vcpu *v, u64 why)
+{
+	u64 value = v->gprs.r[CR_QUAL_GPR(why)];
+
+	if (CR_QUAL_TYPE(why) == CR_TYPE_CLTS)
+		return v->cr0 & ~(u64)X86_CR0_TS;
+	/* The low four bits; PE can be set, not cleared. */
+	if (CR_QUAL_TYPE(why) == CR_TYPE_LMSW)
+		return (v->cr0 & ~0xeULL) | CR_QUAL_MSW(why);
+	return vmx_code_mode(v) == DECODE_64 ? value : (u32)value;
+}
+
+/*
+ * Paging by PAE takes its four PDPTEs when CR0 or CR4 is written. Where they cannot
+ * be read now the write is repeated, which changes nothing more.
+ */
+static int exit_cr(struct hv_vcpu *v)
+{
+	u64 why = vmcs_read(VMCS_EXIT_QUALIFICATION), cr0, cr4;
+	int r = 0;
+
+	vmx_sync_cr0(v);
+	cr0 = v->cr0;
+	cr4 = v->cr4;
+	v->scan = true;
+	if (!state_write_cr(v, CR_QUAL_NUMBER(why), cr_operand(v, why))) {
+		event_gp(v);
+		return EXIT_AGAIN;
+	}
+	if (cr0 != v->cr0 || cr4 != v->cr4)
+		r = vmx_load_pdptes(v);
+	if (r == -EFAULT) {
+		to_vmx(v)->pdptes_stale = true;
+		return EXIT_SLEEP;
+	}
+	if (r) {
+		v->cr0 = cr0;
+		v->cr4 = cr4;
+		vmx_update_cr(v);
+		event_gp(v);
+		return EXIT_AGAIN;
+	}
+	exit_skip(v);
+	return EXIT_AGAIN;
+}
+
+/* Debug registers are loaded at the first use in a stay; the access then repeats itself. */
+static int exit_dr(struct hv_vcpu *v)
+{
+	vmx_load_dr(v);
+	return EXIT_AGAIN;
+}
+
+/* ------------------------------------------------------------------------- */
+/* The rest                                                                   */
+
+/* Trap-like: the task priority was lowered, and vmx_enter() has told the APIC. */
+static int exit_tpr(struct hv_vcpu *v)
+{
+	v->scan = true;
+	return EXIT_AGAIN;
+}
+
+static int exit_window(struct hv_vcpu *v, u32 window)
+{
+	vmx_set_primary(v, window, false);
+	v->scan = true;
+	return EXIT_AGAIN;
+}
+
+static int exit_unknown(struct hv_vcpu *v)
+{
+	return exit_error(v, HV_ERROR_EXIT, to_vmx(v)->reason, vmcs_read(VMCS_EXIT_QUALIFICATION),
+			  v->gprs.rip);
+}
+
+/* The processor refused the guest's state: say which field it is. */
+static int exit_refused(struct hv_vcpu *v)
+{
+	u32 reason = to_vmx(v)->reason, field = 0;
+
+	if (!(reason & VMX_REFUSED) && (u16)reason == VMX_EXIT_GUEST_STATE)
+		field = vmx_find_bad_field(v);
+	/* An exit would have taken the event; this entry never was. */
+	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	return exit_error(v, HV_ERROR_ENTRY, reason, field, field ? vmcs_read(field) : 0);
+}
+
+int vmx_handle_exit(struct hv_vcpu *v)
+{
+	u32 reason = to_vmx(v)->reason;
+
+	if (unlikely(reason & (VMX_EXIT_ENTRY_FAILED | VMX_REFUSED)))
+		return exit_refused(v);
+	if (trace_hv_exit_enabled())
+		trace_hv_exit(v->id, reason, v->gprs.rip, vmcs_read(VMCS_EXIT_QUALIFICATION),
+			      to_vmx(v)->vectoring);
+
+	switch ((u16)reason) {
+	case VMX_EXIT_INTERRUPT:
+		v->stat[STAT_INTERRUPT]++;
+		v->intr_exit = true;
+		return EXIT_AGAIN;
+	case VMX_EXIT_IO:
+		v->stat[STAT_PIO]++;
+		return with_next_rip(v, exit_io);
+	case VMX_EXIT_RDMSR:
+		v->stat[STAT_MSR]++;
+		return with_next_rip(v, exit_rdmsr);
+	case VMX_EXIT_WRMSR:
+		v->stat[STAT_MSR]++;
+		return with_next_rip(v, exit_wrmsr);
+	case VMX_EXIT_EPT_VIOLATION:
+		v->stat[STAT_FAULT]++;
+		return exit_ept_violation(v);
+	case VMX_EXIT_CPUID:
+		v->stat[STAT_CPUID]++;
+		return with_next_rip(v, exit_cpuid);
+	case VMX_EXIT_HLT:
+		v->stat[STAT_HLT]++;
+		return with_next_rip(v, exit_hlt);
+	case VMX_EXIT_EXCEPTION_NMI:
+		return exit_exception(v);
+	case VMX_EXIT_INTERRUPT_WINDOW:
+		v->stat[STAT_WINDOW]++;
+		return exit_window(v, PRI_INTERRUPT_WINDOW);
+	case VMX_EXIT_NMI_WINDOW:
+		v->stat[STAT_WINDOW]++;
+		return exit_window(v, PRI_NMI_WINDOW);
+	case VMX_EXIT_TPR:
+		v->stat[STAT_WINDOW]++;
+		return exit_tpr(v);
+	case VMX_EXIT_CR:
+		v->stat[STAT_CONTROL]++;
+		return with_next_rip(v, exit_cr);
+	case VMX_EXIT_DR:
+		v->stat[STAT_CONTROL]++;
+		return exit_dr(v);
+	case VMX_EXIT_XSETBV:
+		v->stat[STAT_CONTROL]++;
+		return with_next_rip(v, exit_xsetbv);
+	case VMX_EXIT_VMCALL:
+		v->stat[STAT_HYPERCALL]++;
+		return with_next_rip(v, exit_hypercall);
+	case VMX_EXIT_INVD:
+		/* No device bypasses the caches: nothing to do. */
+	case VMX_EXIT_WBINVD:
+		v->stat[STAT_OTHER]++;
+		return with_next_rip(v, skip);
+	case VMX_EXIT_RDPMC:
+		v->stat[STAT_OTHER]++;
+		event_gp(v);
+		return EXIT_AGAIN;
+	case VMX_EXIT_GETSEC:
+	case VMX_EXIT_VMCLEAR ... VMX_EXIT_VMXON:
+	case VMX_EXIT_INVEPT:
+	case VMX_EXIT_INVVPID:
+	case VMX_EXIT_MWAIT:
+	case VMX_EXIT_MONITOR:
+	case VMX_EXIT_ENCLS:
+		v->stat[STAT_OTHER]++;
+		return undefined(v);
+	case VMX_EXIT_TRIPLE_FAULT:
+		v->stat[STAT_OTHER]++;
+		return exit_shutdown(v);
+	case VMX_EXIT_INIT:
+		/* The host's INIT is taken when VMX operation ends. */
+		return EXIT_AGAIN;
+	default:
+		return exit_unknown(v);
+	}
+}
