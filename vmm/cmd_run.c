@@ -1,27 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * "vmm run": one machine in the foreground. Owns what outlives a reboot of the
- * guest: event loop, console, signals, time limit, result. Called by main.c.
+ * guest: event loop, console, signals, time limit. Called by main.c.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <jansson.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd.h"
 #include "config.h"
 #include "dev/console.h"
+#include "dev/terminal.h"
 #include "log.h"
 #include "loop.h"
 #include "machine.h"
 #include "notify.h"
+#include "process.h"
+#include "result.h"
 
 #define NSEC 1000000000ULL
 
@@ -34,44 +33,12 @@ struct session {
 	/* Used by callbacks of the loop, which runs only while there is a machine. */
 	struct machine *machine;
 	unsigned int signals;
-	/* What --json tells at the end. */
-	unsigned int reboots;
 	uint64_t began;
-	struct machine_exits exits;
+	struct run_totals totals;
 };
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * NSEC + t.tv_nsec;
-}
 
 /* ------------------------------------------------------------------------- */
 /* Signals                                                                    */
-
-/* A raw terminal must not outlive us, whatever ends us: mend it, then end as we were told. */
-static void on_fatal_signal(int signal)
-{
-	console_restore_terminal();
-	raise(signal);
-}
-
-static void set_fatal_signals(void)
-{
-	static const int fatal[] = {SIGABRT, SIGALRM, SIGBUS,  SIGFPE,	SIGILL,	 SIGPROF, SIGQUIT,
-				    SIGSEGV, SIGSYS,  SIGTRAP, SIGUSR1, SIGUSR2, SIGXCPU};
-	/* The second time, the default action: that is what raise() brings about. */
-	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = SA_RESETHAND};
-	struct sigaction ignore = {.sa_handler = SIG_IGN};
-
-	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
-		sigaction(fatal[i], &action, NULL);
-	/* A reader that left, a full disk: errors of the one write, not the end of a machine. */
-	sigaction(SIGPIPE, &ignore, NULL);
-	sigaction(SIGXFSZ, &ignore, NULL);
-}
 
 static void on_signal(void *arg, int fd, uint32_t events)
 {
@@ -91,19 +58,13 @@ static void on_signal(void *arg, int fd, uint32_t events)
 }
 
 /* Blocked in every thread, as threads inherit it, and read from the loop. */
-static int open_signals(struct session *s, struct error *e)
+static int watch_signals(struct session *s, struct error *e)
 {
-	sigset_t set;
 	int ret;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGINT);
-	pthread_sigmask(SIG_BLOCK, &set, NULL);
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	s->signal_fd = process_open_signals(e);
 	if (s->signal_fd < 0)
-		return error_set(e, errno, "cannot wait for signals: %s", strerror(errno));
+		return s->signal_fd;
 	ret = loop_add_fd(s->loop, s->signal_fd, EPOLLIN, on_signal, s);
 	if (ret)
 		return error_set(e, -ret, "cannot wait for signals: %s", strerror(-ret));
@@ -137,7 +98,7 @@ static int run_machine(struct session *s, struct machine_result *result, struct 
 	if (!s->machine)
 		return -EIO;
 	ret = machine_start(s->machine, e);
-	if (!ret && !s->reboots) {
+	if (!ret && !s->totals.reboots) {
 		int err = notify_send("READY=1");
 
 		if (err)
@@ -154,10 +115,10 @@ static int run_machine(struct session *s, struct machine_result *result, struct 
 	machine_destroy(s->machine);
 	s->machine = NULL;
 
-	s->exits.pio += exits.pio;
-	s->exits.mmio += exits.mmio;
-	s->exits.emulate += exits.emulate;
-	s->exits.eoi += exits.eoi;
+	s->totals.exits.pio += exits.pio;
+	s->totals.exits.mmio += exits.mmio;
+	s->totals.exits.emulate += exits.emulate;
+	s->totals.exits.eoi += exits.eoi;
 	return ret;
 }
 
@@ -168,7 +129,7 @@ static int run_until_end(struct session *s, struct machine_result *result, struc
 
 		if (ret || result->end != MACHINE_RESET || s->config->no_reboot)
 			return ret;
-		s->reboots++;
+		s->totals.reboots++;
 		if (s->config->verbose)
 			log_info("the guest reboots");
 	}
@@ -181,7 +142,7 @@ static int open_session(struct session *s, struct error *e)
 	s->loop = loop_create();
 	if (!s->loop)
 		return error_set(e, errno, "cannot create the event loop: %s", strerror(errno));
-	ret = open_signals(s, e);
+	ret = watch_signals(s, e);
 	if (ret)
 		return ret;
 	s->console = console_open(s->config->console, s->loop, e);
@@ -206,76 +167,6 @@ static void close_session(struct session *s)
 		close(s->signal_fd);
 	}
 	loop_destroy(s->loop);
-}
-
-/* ------------------------------------------------------------------------- */
-/* The result                                                                 */
-
-static const struct {
-	const char *reason;
-	int status;
-} ends[] = {
-	[MACHINE_RUNNING] = {"error", STATUS_ERROR},
-	[MACHINE_POWER_OFF] = {"power-off", STATUS_OK},
-	[MACHINE_RESET] = {"reset", STATUS_OK},
-	[MACHINE_DEBUG_EXIT] = {"debug-exit", STATUS_OK},
-	[MACHINE_CRASHED] = {"crash", STATUS_CRASHED},
-	[MACHINE_FAILED] = {"error", STATUS_ERROR},
-	[MACHINE_QUIT] = {"quit", STATUS_OK},
-	[MACHINE_KILLED] = {"killed", STATUS_ERROR},
-	[MACHINE_TIME_LIMIT] = {"time-limit", STATUS_ERROR},
-};
-
-static int exit_status(const struct machine_result *result)
-{
-	/* As with QEMU's isa-debug-exit; a process has eight bits for it. */
-	if (result->end == MACHINE_DEBUG_EXIT)
-		return (result->value << 1 | 1) & 0xff;
-	return ends[result->end].status;
-}
-
-static void say_end(const struct config *c, const struct machine_result *result)
-{
-	switch (result->end) {
-	case MACHINE_CRASHED:
-		log_error("the guest crashed: %s", result->text);
-		break;
-	case MACHINE_FAILED:
-		log_error("%s", result->text);
-		break;
-	case MACHINE_KILLED:
-		log_error("ended by a second signal; the guest did not power itself off");
-		break;
-	case MACHINE_TIME_LIMIT:
-		log_error("ended by the time limit of %u seconds", c->time_limit);
-		break;
-	default:
-		break;
-	}
-}
-
-static void print_json(const struct session *s, const struct machine_result *result, int status)
-{
-	const struct config *c = s->config;
-	json_t *root =
-		json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:f, s:{s:I, s:I, s:I, s:I}}", "name",
-			  c->name, "reason", ends[result->end].reason, "status", status, "cpus",
-			  (int)c->cpus, "memory", (json_int_t)c->memory, "reboots", (int)s->reboots,
-			  "seconds", (now_ns() - s->began) / (double)NSEC, "exits", "pio",
-			  (json_int_t)s->exits.pio, "mmio", (json_int_t)s->exits.mmio, "emulate",
-			  (json_int_t)s->exits.emulate, "eoi", (json_int_t)s->exits.eoi);
-
-	if (result->end == MACHINE_DEBUG_EXIT)
-		json_object_set_new(root, "value", json_integer(result->value));
-	if (result->text[0])
-		json_object_set_new(root, "message", json_string(result->text));
-	/* The guest's last line on the same terminal may lack its end. */
-	if (!strcmp(c->console, "tty"))
-		putchar('\n');
-	if (json_dumpf(root, stdout, JSON_REAL_PRECISION(6)) || putchar('\n') == EOF ||
-	    fflush(stdout))
-		log_error("cannot write the result to standard output");
-	json_decref(root);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -328,14 +219,15 @@ static void print_help(void)
 
 static int run(const struct config *config)
 {
-	struct session s = {.config = config, .signal_fd = -1, .began = now_ns()};
+	struct session s = {.config = config, .signal_fd = -1, .began = loop_now()};
 	struct machine_result result = {.end = MACHINE_FAILED};
 	struct error e;
-	int ret, status;
+	int ret;
 
 	log_set_verbose(config->verbose);
-	set_fatal_signals();
-	atexit(console_restore_terminal);
+	/* A raw terminal must not outlive us, whatever ends us. */
+	process_set_fatal_signals(terminal_restore);
+	atexit(terminal_restore);
 
 	ret = open_session(&s, &e);
 	if (!ret)
@@ -346,11 +238,11 @@ static int run(const struct config *config)
 	}
 	close_session(&s);
 
-	status = exit_status(&result);
-	say_end(config, &result);
-	if (config->json)
-		print_json(&s, &result, status);
-	return status;
+	s.totals.seconds = (loop_now() - s.began) / (double)NSEC;
+	result_say(config, &result);
+	if (config->json && result_print_json(stdout, config, &result, &s.totals))
+		log_error("cannot write the result to standard output");
+	return result_status(&result);
 }
 
 int cmd_run(int argc, char **argv)

@@ -514,6 +514,57 @@ static enum emu_result do_pop(struct emu *emu)
 }
 
 /* ------------------------------------------------------------------------- */
+/* The machine status word: CR0's low half                                    */
+
+static bool lacks_privilege(const struct emu *emu)
+{
+	return emu_cpl(emu) != 0;
+}
+
+/* Loads four bits, and PE only upwards (AMD APM Vol. 3, LMSW). */
+static enum emu_result do_lmsw(struct emu *emu)
+{
+	const uint64_t loaded = CR0_MP | CR0_EM | CR0_TS;
+	struct hv_sregs *s = &emu->run->sregs;
+	struct operand_mem source;
+	uint64_t value;
+
+	if (lacks_privilege(emu))
+		return emu_raise(emu, VECTOR_GP, true, 0);
+	if (is_mem(emu, 0)) {
+		enum emu_result ret = find_mem(emu, 0, 0, false, &source);
+
+		if (ret != EMU_OK)
+			return ret;
+		value = emu_load(emu, &source.access);
+	} else {
+		value = value_of(emu, 0);
+	}
+	s->cr0 = (s->cr0 & ~loaded) | (value & (loaded | CR0_PE));
+	emu->run->dirty |= HV_REGS_SREGS;
+	return EMU_OK;
+}
+
+/* Two bytes to memory, as many as it has to a register (AMD APM Vol. 3, SMSW). */
+static enum emu_result do_smsw(struct emu *emu)
+{
+	const struct hv_sregs *s = &emu->run->sregs;
+	struct operand_mem dest;
+	enum emu_result ret;
+
+	if ((s->cr4 & CR4_UMIP) && lacks_privilege(emu))
+		return emu_raise(emu, VECTOR_GP, true, 0);
+	if (!is_mem(emu, 0)) {
+		emu_write_reg(emu, emu->op[0].reg.value, s->cr0);
+		return EMU_OK;
+	}
+	ret = find_mem(emu, 0, 0, true, &dest);
+	if (ret == EMU_OK)
+		emu_store(emu, &dest.access, s->cr0);
+	return ret;
+}
+
+/* ------------------------------------------------------------------------- */
 
 static enum emu_result execute(struct emu *emu)
 {
@@ -558,6 +609,10 @@ static enum emu_result execute(struct emu *emu)
 		return do_push(emu);
 	case ZYDIS_MNEMONIC_POP:
 		return do_pop(emu);
+	case ZYDIS_MNEMONIC_LMSW:
+		return do_lmsw(emu);
+	case ZYDIS_MNEMONIC_SMSW:
+		return do_smsw(emu);
 	default:
 		return EMU_UNKNOWN;
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Instructions that the module hands over (HV_EXIT_EMULATE): string I/O, and
- * whatever touches memory-mapped I/O and is not a plain MOV. Called by vcpu.c.
+ * Instructions that the module hands over (HV_EXIT_EMULATE): string I/O, LMSW and
+ * SMSW with an operand in memory, and whatever touches memory-mapped I/O and is
+ * not a plain MOV. Called by vcpu.c.
  */
 #ifndef VMM_EMULATE_H
 #define VMM_EMULATE_H

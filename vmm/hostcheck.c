@@ -122,7 +122,7 @@ static void check_module(struct report *r)
 		m = missing(r, "module: hv is not installed for kernel %s", f->kernel);
 		fix(m,
 		    "make && %smake install && %smodprobe hv   (in the source tree; without "
-		    "installing: %sinsmod hv.ko)",
+		    "installing: %sinsmod build/hv.ko)",
 		    sudo(r), sudo(r), sudo(r));
 	} else {
 		m = missing(r, "module: hv is not loaded");

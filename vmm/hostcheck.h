@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Whether a host can run VMs: what was found out about it, and what follows from
- * that. cmd_check.c gathers the facts from a running system and prints the findings.
+ * that. hostfacts.c gathers the facts, hostcheck.c has the rules, cmd_check.c prints.
  */
 #ifndef VMM_HOSTCHECK_H
 #define VMM_HOSTCHECK_H
@@ -42,8 +42,7 @@ struct hostcheck_facts {
 	bool module_unsigned;  /* for sure: it is there and carries no signature */
 	bool secure_boot;
 	bool signature_enforced; /* the kernel refuses unsigned modules */
-	bool device_exists;
-	int open_error; /* errno of open("/dev/hv"); 0: opened */
+	int open_error;		 /* errno of open("/dev/hv"); 0: opened */
 	mode_t device_mode;
 	char device_group[33]; /* of /dev/hv; "" for root's */
 	char user[33];
@@ -75,6 +74,9 @@ struct hostcheck_finding {
  */
 size_t hostcheck_decide(const struct hostcheck_facts *f,
 			struct hostcheck_finding out[HOSTCHECK_MAX_FINDINGS], bool *ready);
+
+/* Everything about the host that runs us. Creates a VM for a moment, to see whether it can. */
+void hostcheck_gather(struct hostcheck_facts *f);
 
 /*
  * What the files below root ("" for this host, a folder in tests) tell:

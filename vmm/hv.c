@@ -147,9 +147,8 @@ int hv_set_msr(int vcpu_fd, uint32_t index, uint64_t value, struct error *e)
 int hv_signal_msi(int vm_fd, uint64_t addr, uint32_t data)
 {
 	struct hv_msi args = {.addr = addr, .data = data};
-	int ret = call(vm_fd, HV_SIGNAL_MSI, &args);
 
-	return ret < 0 ? ret : 0;
+	return call(vm_fd, HV_SIGNAL_MSI, &args);
 }
 
 int hv_bind_irqfd(int vm_fd, int fd, uint64_t addr, uint32_t data)

@@ -26,6 +26,7 @@ int hv_create_vm(int hv_fd, struct error *e);
 
 int hv_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, uint64_t len, void *hva, struct error *e);
 int hv_create_vcpu(int vm_fd, uint32_t id, struct error *e);
+/* Returns how many vCPUs accepted the message. */
 int hv_signal_msi(int vm_fd, uint64_t addr, uint32_t data);
 int hv_bind_irqfd(int vm_fd, int fd, uint64_t addr, uint32_t data);
 int hv_unbind_irqfd(int vm_fd, int fd);

@@ -28,10 +28,11 @@ static inline void irq_pulse(const struct irq_line *line)
 	irq_set(line, false);
 }
 
-/* Where MSIs go. Any thread may call. Return 0 or a negative errno. */
+/* Where MSIs go. Any thread may call. */
 struct msi_sink {
+	/* How many processors took the message, or a negative errno. */
 	int (*send)(void *ctx, uint64_t addr, uint32_t data);
-	/* Bind eventfd fd to a message (or rebind it), unbind it. */
+	/* Bind eventfd fd to a message (or rebind it), unbind it: 0 or a negative errno. */
 	int (*bind)(void *ctx, int fd, uint64_t addr, uint32_t data);
 	int (*unbind)(void *ctx, int fd);
 	void *ctx;

@@ -2,8 +2,11 @@
 /*
  * Messages on standard error. Any thread and any part of the monitor calls this;
  * each message is one write(), so lines never mix, and no state but the
- * rate limit is shared.
+ * rate limit is shared. A message that nobody reads is lost rather than waited for:
+ * it must not stop a machine.
  */
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -19,6 +22,9 @@
 #define GUEST_LINES_PER_SECOND 10
 
 #define LINE_MAX_LEN	       1024
+
+/* How long a message waits for a reader that is slow or stopped. */
+#define PATIENCE_MS 1000
 
 static atomic_bool verbose;
 
@@ -41,7 +47,18 @@ static const char *line_end(void)
 	return "\n";
 }
 
-static void put_line(const char *fmt, va_list args)
+static bool can_write(int patience_ms)
+{
+	struct pollfd p = {.fd = STDERR_FILENO, .events = POLLOUT};
+	int ret;
+
+	do {
+		ret = poll(&p, 1, patience_ms);
+	} while (ret < 0 && errno == EINTR);
+	return ret == 1;
+}
+
+static void put_line(int patience_ms, const char *fmt, va_list args)
 {
 	static const char prefix[] = "vmm: ";
 	const char *end = line_end();
@@ -66,7 +83,7 @@ static void put_line(const char *fmt, va_list args)
 	len += strlen(end);
 
 	/* There is nobody to tell when standard error does not take it. */
-	if (write(STDERR_FILENO, line, len) < 0)
+	if (!can_write(patience_ms) || write(STDERR_FILENO, line, len) < 0)
 		return;
 }
 
@@ -75,7 +92,7 @@ void log_error(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	put_line(fmt, args);
+	put_line(PATIENCE_MS, fmt, args);
 	va_end(args);
 }
 
@@ -84,7 +101,7 @@ void log_info(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	put_line(fmt, args);
+	put_line(PATIENCE_MS, fmt, args);
 	va_end(args);
 }
 
@@ -107,6 +124,7 @@ void log_guest(const char *fmt, ...)
 	if (!atomic_load(&verbose) || !guest_may_print())
 		return;
 	va_start(args, fmt);
-	put_line(fmt, args);
+	/* Called with devices' locks held: no vCPU waits for a reader of its complaints. */
+	put_line(0, fmt, args);
 	va_end(args);
 }

@@ -167,7 +167,7 @@ static void wait_until_over(struct loop *loop, const void *what)
 /* ------------------------------------------------------------------------- */
 /* Timers                                                                     */
 
-static uint64_t now_ns(void)
+uint64_t loop_now(void)
 {
 	struct timespec t;
 
@@ -211,7 +211,7 @@ static struct loop_timer *first_due(struct loop *loop)
  */
 static void run_timers(struct loop *loop)
 {
-	uint64_t now = now_ns();
+	uint64_t now = loop_now();
 	struct loop_timer *t;
 
 	drain(loop->timer_fd);

@@ -26,11 +26,14 @@ int loop_mod_fd(struct loop *loop, int fd, uint32_t events);
 /* When called on another thread, returns after a running callback has ended. */
 void loop_del_fd(struct loop *loop, int fd);
 
+/* The clock of timers: CLOCK_MONOTONIC in nanoseconds. */
+uint64_t loop_now(void);
+
 struct loop_timer;
 typedef void (*loop_timer_fn)(void *arg);
 
 struct loop_timer *loop_timer_create(struct loop *loop, loop_timer_fn fn, void *arg);
-/* Fire once, at an absolute CLOCK_MONOTONIC time in nanoseconds; 0 disarms. */
+/* Fire once, when loop_now() reaches the deadline; 0 disarms. */
 void loop_timer_arm(struct loop_timer *t, uint64_t deadline_ns);
 void loop_timer_destroy(struct loop_timer *t);
 

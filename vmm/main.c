@@ -7,6 +7,7 @@
 #include "cmd.h"
 #include "include/uapi/hv.h"
 #include "log.h"
+#include "process.h"
 #include "version.h"
 
 static const struct {
@@ -41,6 +42,9 @@ int main(int argc, char **argv)
 	/* Threads allocate little and rarely: an arena for each would be most of our memory. */
 	mallopt(M_ARENA_MAX, 1);
 
+	/* Without them there is nobody to tell. */
+	if (process_open_standard_fds())
+		return STATUS_ERROR;
 	if (!word) {
 		log_error("a command is missing: try 'vmm --help'");
 		return STATUS_USAGE;

@@ -13,6 +13,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "crash.h"
 #include "emulate.h"
 #include "hv.h"
 #include "log.h"
@@ -93,62 +94,53 @@ static bool end(struct vcpu *v, enum vcpu_end how, const char *text)
 	return false;
 }
 
-/* A crash is reported with where the guest was: the one thing its owner can search for. */
-static bool crash(struct vcpu *v, const char *what)
+/* Reported with where the guest was: the one thing its owner can search for. */
+static bool crash(struct vcpu *v, enum vcpu_end how, const char *what)
 {
-	const struct hv_run *run = v->run;
-	char text[400];
+	char text[480], registers[240];
 	int ret = hv_get_regs(v->fd, HV_REGS_GPR | HV_REGS_SREGS);
 
 	if (ret < 0)
-		snprintf(text, sizeof(text), "vCPU %u: %s (registers unreadable: %s)", v->id, what,
-			 strerror(-ret));
+		snprintf(registers, sizeof(registers),
+			 "an unknown place (registers unreadable: %s)", strerror(-ret));
 	else
-		snprintf(text, sizeof(text),
-			 "vCPU %u: %s at cs:rip %#x:%#llx, rsp %#llx, rflags %#llx, cr0 %#llx, "
-			 "cr2 %#llx, cr3 %#llx, cr4 %#llx, efer %#llx",
-			 v->id, what, run->sregs.cs.selector, run->gprs.rip, run->gprs.r[HV_RSP],
-			 run->gprs.rflags, run->sregs.cr0, run->sregs.cr2, run->sregs.cr3,
-			 run->sregs.cr4, run->sregs.efer);
-	return end(v, VCPU_CRASHED, text);
+		crash_registers(v->run, registers, sizeof(registers));
+	snprintf(text, sizeof(text), "vCPU %u: %s, at %s", v->id, what, registers);
+	return end(v, how, text);
+}
+
+/* A port or device address: value is stored for a write, and filled for a read. */
+static void access_bus(struct vcpu *v, struct bus *bus, uint64_t addr, unsigned int len,
+		       unsigned int flags, uint64_t *value)
+{
+	bool claimed;
+
+	if (flags & HV_IO_WRITE)
+		claimed = bus_write(bus, addr, len, *value);
+	else
+		claimed = bus_read(bus, addr, len, value);
+	if (!claimed)
+		log_guest("vCPU %u: nothing answers at %s %#llx (%u bytes)", v->id,
+			  bus == v->env->pio ? "port" : "address", (unsigned long long)addr, len);
 }
 
 static bool exit_pio(struct vcpu *v)
 {
-	struct hv_run *run = v->run;
-	uint16_t port = run->exit.pio.port;
-	uint8_t len = run->exit.pio.len;
-	uint64_t value;
-	bool claimed;
+	union hv_exit *exit = &v->run->exit;
+	uint64_t value = exit->pio.data;
 
-	if (run->exit.pio.flags & HV_IO_WRITE) {
-		claimed = bus_write(v->env->pio, port, len, run->exit.pio.data);
-	} else {
-		claimed = bus_read(v->env->pio, port, len, &value);
-		run->exit.pio.data = value;
-	}
-	if (!claimed)
-		log_guest("vCPU %u: nothing answers at port %#x (%u bytes)", v->id, port, len);
+	access_bus(v, v->env->pio, exit->pio.port, exit->pio.len, exit->pio.flags, &value);
+	exit->pio.data = value;
 	return true;
 }
 
 static bool exit_mmio(struct vcpu *v)
 {
-	struct hv_run *run = v->run;
-	uint64_t gpa = run->exit.mmio.gpa;
-	uint8_t len = run->exit.mmio.len;
-	uint64_t value;
-	bool claimed;
+	union hv_exit *exit = &v->run->exit;
+	uint64_t value = exit->mmio.data;
 
-	if (run->exit.mmio.flags & HV_IO_WRITE) {
-		claimed = bus_write(v->env->mmio, gpa, len, run->exit.mmio.data);
-	} else {
-		claimed = bus_read(v->env->mmio, gpa, len, &value);
-		run->exit.mmio.data = value;
-	}
-	if (!claimed)
-		log_guest("vCPU %u: nothing answers at %#llx (%u bytes)", v->id,
-			  (unsigned long long)gpa, len);
+	access_bus(v, v->env->mmio, exit->mmio.gpa, exit->mmio.len, exit->mmio.flags, &value);
+	exit->mmio.data = value;
 	return true;
 }
 
@@ -166,27 +158,19 @@ static bool exit_emulate(struct vcpu *v)
 		hv_get_regs(v->fd, HV_REGS_ALL);
 	if (emulate(&env, v->run, why, sizeof(why)) == EMULATE_DONE)
 		return true;
-	return crash(v, why);
+	return crash(v, VCPU_CRASHED, why);
 }
 
 static bool exit_error(struct vcpu *v)
 {
-	static const char *const names[] = {
-		[HV_ERROR_ENTRY] = "the processor refused the guest's state",
-		[HV_ERROR_EXIT] = "an exit that the module does not know",
-		[HV_ERROR_FETCH] = "an instruction outside memory that needs emulation",
-		[HV_ERROR_MEMORY] = "the host memory behind the guest's is gone",
-	};
-	uint32_t code = v->run->exit.error.code;
-	const char *name = "an error this vmm does not know";
-	char text[160];
+	char what[200], segments[400];
+	bool host = crash_explain(&v->run->exit, what, sizeof(what));
 
-	if (code < sizeof(names) / sizeof(names[0]) && names[code])
-		name = names[code];
-	snprintf(text, sizeof(text), "%s (error %u, hardware exit %#llx, %#llx, %#llx)", name, code,
-		 v->run->exit.error.hw_reason, v->run->exit.error.hw_info[0],
-		 v->run->exit.error.hw_info[1]);
-	return crash(v, text);
+	if (v->run->exit.error.code == HV_ERROR_ENTRY) {
+		crash_segments(&v->run->sregs, segments, sizeof(segments));
+		log_error("vCPU %u: %s", v->id, segments);
+	}
+	return crash(v, host ? VCPU_FAILED : VCPU_CRASHED, what);
 }
 
 static bool handle_exit(struct vcpu *v)
@@ -211,13 +195,13 @@ static bool handle_exit(struct vcpu *v)
 	case HV_EXIT_SIGNAL:
 		return true;
 	case HV_EXIT_SHUTDOWN:
-		return crash(v, "triple fault");
+		return crash(v, VCPU_CRASHED, "triple fault");
 	case HV_EXIT_ERROR:
 		return exit_error(v);
 	default:
 		snprintf(text, sizeof(text), "exit reason %u, which this vmm does not know",
 			 reason);
-		return crash(v, text);
+		return crash(v, VCPU_CRASHED, text);
 	}
 }
 
@@ -227,7 +211,8 @@ static bool run_failed(struct vcpu *v, int err)
 
 	/* After set-up only the emulation of the guest's own instructions loads registers. */
 	if (err == EINVAL)
-		return crash(v, "registers hold a state that the processor cannot be in");
+		return crash(v, VCPU_CRASHED,
+			     "registers hold a state that the processor cannot be in");
 	snprintf(text, sizeof(text), "vCPU %u cannot run: %s; look at 'dmesg'", v->id,
 		 strerror(err));
 	return end(v, VCPU_FAILED, text);

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Bits of the x86 registers that instruction emulation looks at (Intel SDM Vol. 3, ch. 2). */
+/* Bits of the x86 registers, for boot/ and the instruction emulator (Intel SDM Vol. 3, ch. 2). */
 #ifndef VMM_X86_H
 #define VMM_X86_H
 
 #define CR0_PE	  (1ULL << 0)
+#define CR0_MP	  (1ULL << 1)
+#define CR0_EM	  (1ULL << 2)
+#define CR0_TS	  (1ULL << 3)
+#define CR0_ET	  (1ULL << 4) /* hard-wired to 1 */
 #define CR0_WP	  (1ULL << 16)
 #define CR0_AM	  (1ULL << 18)
 #define CR0_PG	  (1ULL << 31)
 
 #define CR4_PSE	  (1ULL << 4)
 #define CR4_PAE	  (1ULL << 5)
+#define CR4_UMIP  (1ULL << 11)
 #define CR4_LA57  (1ULL << 12)
 #define CR4_SMEP  (1ULL << 20)
 #define CR4_SMAP  (1ULL << 21)
 
+#define EFER_LME  (1ULL << 8)
 #define EFER_LMA  (1ULL << 10)
 #define EFER_NXE  (1ULL << 11)
 

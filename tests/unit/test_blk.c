@@ -23,6 +23,7 @@
 #include "block/file.h"
 #include "virtio/blk.h"
 #include "virtio_guest.h"
+#include "suite.h"
 
 #define DISK_SIZE (1u << 20)
 #define SECTORS	  (DISK_SIZE / 512)
@@ -330,6 +331,36 @@ START_TEST(short_write)
 }
 END_TEST
 
+/* What the guest sees as an I/O error has a reason on standard error, once. */
+START_TEST(failures_are_told)
+{
+	struct rlimit limit = {.rlim_cur = DISK_SIZE / 2, .rlim_max = RLIM_INFINITY};
+	struct block *b = open_disk(_i);
+	char text[1024] = "", *line;
+	int log = memfd_create("log", 0);
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_int_ge(dup2(log, STDERR_FILENO), 0);
+	for (int i = 0; i < 5; i++) {
+		struct iovec iov = {buf, 512};
+		struct block_io io = {.op = BLOCK_WRITE,
+				      .offset = DISK_SIZE / 2,
+				      .len = 512,
+				      .iov = &iov,
+				      .nr_iov = 1};
+
+		ck_assert_int_eq(run(b, &io), -EFBIG);
+	}
+	block_close(b);
+	ck_assert_int_gt(pread(log, text, sizeof(text) - 1, 0), 0);
+	line = strstr(text, path);
+	ck_assert_msg(line != NULL && strstr(line, strerror(EFBIG)) != NULL, "%s", text);
+	ck_assert_ptr_null(strstr(line + 1, path));
+	close(log);
+}
+END_TEST
+
 START_TEST(zeroes)
 {
 	static const enum block_op op[] = {BLOCK_ZERO, BLOCK_UNMAP};
@@ -531,6 +562,9 @@ START_TEST(serial_number)
 			 _i ? "a serial number that" : "S123\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
 	ck_assert(all_are(guest_ptr(GUEST_DATA + 20), 0xff, 12));
 	ck_assert_uint_eq(request(VIRTIO_BLK_T_GET_ID, 0, GUEST_DATA, 3, WRITE, 4), 0);
+	/* What is not written is not said to be, and the status comes behind it. */
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_GET_ID, 0, GUEST_DATA, 32, WRITE, 20), 0);
+	ck_assert(all_are(guest_ptr(GUEST_DATA + 20), 0xff, 12));
 }
 END_TEST
 
@@ -601,7 +635,7 @@ START_TEST(out_of_bounds)
 
 	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		ck_assert_uint_eq(
-			request(VIRTIO_BLK_T_IN, bad[i].sector, GUEST_DATA, bad[i].len, WRITE, 1),
+			request(VIRTIO_BLK_T_IN, bad[i].sector, GUEST_DATA, bad[i].len, WRITE, 0),
 			VIRTIO_BLK_S_IOERR);
 		ck_assert_uint_eq(
 			request(VIRTIO_BLK_T_OUT, bad[i].sector, GUEST_DATA, bad[i].len, 0, 1),
@@ -821,6 +855,7 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, many_at_once, 0, 2);
 	tcase_add_loop_test(t, short_read, 0, 2);
 	tcase_add_loop_test(t, short_write, 0, 2);
+	tcase_add_loop_test(t, failures_are_told, 0, 2);
 	tcase_add_loop_test(t, zeroes, 0, 2);
 	tcase_add_loop_test(t, zeroes_by_writing, 0, 2);
 	suite_add_tcase(s, t);
@@ -866,11 +901,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite());
 }

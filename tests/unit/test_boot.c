@@ -5,6 +5,7 @@
  */
 #include "boot_image.h"
 #include "boot/memmap.h"
+#include "suite.h"
 
 START_TEST(memmap)
 {
@@ -583,8 +584,6 @@ int main(void)
 {
 	Suite *s = suite_create("boot");
 	TCase *tc = tcase_create("boot");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 120);
@@ -608,9 +607,5 @@ int main(void)
 	tcase_add_test(tc, multiboot_strings_too_long);
 	suite_add_tcase(s, tc);
 
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

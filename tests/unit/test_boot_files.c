@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "boot_image.h"
+#include "suite.h"
 
 START_TEST(kernel_not_a_file)
 {
@@ -185,8 +186,6 @@ int main(void)
 {
 	Suite *s = suite_create("boot_files");
 	TCase *tc = tcase_create("boot_files");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 120);
@@ -198,9 +197,5 @@ int main(void)
 	tcase_add_test(tc, fuzz);
 	suite_add_tcase(s, tc);
 
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "bus.h"
+#include "suite.h"
 
 /* What a device saw last. */
 struct probe {
@@ -242,8 +243,6 @@ int main(void)
 {
 	Suite *suite = suite_create("bus");
 	TCase *tc = tcase_create("bus");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_access_reaches_its_device);
@@ -257,9 +256,5 @@ int main(void)
 	tcase_add_test(tc, test_ranges_move_from_inside_an_access);
 	tcase_add_test(tc, test_ranges_come_and_go_under_readers);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "suite.h"
 
 #define MAX_ARGS 80
 
@@ -271,8 +272,6 @@ int main(void)
 {
 	Suite *suite = suite_create("config");
 	TCase *tc = tcase_create("config");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_defaults);
@@ -288,9 +287,5 @@ int main(void)
 	tcase_add_test(tc, test_repeatable_flags_are_bounded);
 	tcase_add_test(tc, test_other_bad_values);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -27,6 +27,8 @@
 #include <unistd.h>
 
 #include "dev/console.h"
+#include "dev/terminal.h"
+#include "suite.h"
 
 static struct loop *loop;
 static struct console *console;
@@ -162,16 +164,19 @@ static void expect(int fd, const char *text)
 	ck_assert_mem_eq(buf, text, strlen(text));
 }
 
+/* In the end the guest has so much, and gets no more. */
+static void expect_taken(size_t len)
+{
+	for (int ms = 0; ms < 10000 && taken() < len; ms++)
+		usleep(1000);
+	usleep(20000);
+	ck_assert_uint_eq(taken(), len);
+}
+
 static void expect_input(const char *text)
 {
-	size_t len = 0;
-
-	for (int ms = 0; ms < 5000 && len < strlen(text); ms++) {
-		len = taken();
-		usleep(1000);
-	}
-	ck_assert_uint_eq(len, strlen(text));
-	ck_assert_mem_eq(got, text, len);
+	expect_taken(strlen(text));
+	ck_assert_mem_eq(got, text, strlen(text));
 }
 
 static double cpu_seconds(void)
@@ -192,13 +197,15 @@ START_TEST(bad_specs)
 	expect_refused("file=", "must be");
 	expect_refused("unix=", "must be");
 	expect_refused("file=/nonexistent/x", "/nonexistent/x");
+	expect_refused("file=/nonexistent/x", "directory first");
 	expect_refused("file=/tmp", "/tmp");
 	expect_refused("unix=/nonexistent/x", "/nonexistent/x");
+	expect_refused("unix=/nonexistent/x", "directory first");
 	expect_refused("unix=/tmp/12345678901234567890123456789012345678901234567890"
 		       "12345678901234567890123456789012345678901234567890123456789",
 		       "107 characters");
 	console_close(NULL);
-	console_restore_terminal();
+	terminal_restore();
 }
 END_TEST
 
@@ -421,16 +428,12 @@ START_TEST(unix_input_waits)
 	memset(flood, 'f', sizeof(flood));
 	fcntl(fd, F_SETFL, O_NONBLOCK);
 	ck_assert_int_eq(write(fd, flood, 12000), 12000);
-	usleep(100000);
-	ck_assert_uint_eq(taken(), 10);
+	expect_taken(10);
 	/* Room for some more, and for all */
 	make_room(100);
-	usleep(100000);
-	ck_assert_uint_eq(taken(), 110);
+	expect_taken(110);
 	make_room(15000);
-	for (int ms = 0; ms < 5000 && taken() < 12000; ms++)
-		usleep(1000);
-	ck_assert_uint_eq(taken(), 12000);
+	expect_taken(12000);
 	close(fd);
 	stop();
 }
@@ -509,15 +512,45 @@ START_TEST(tty_keys)
 }
 END_TEST
 
+/* A guest that takes nothing, and more typed than is kept: the way out stays open. */
+START_TEST(tty_keys_when_input_is_full)
+{
+	size_t written = 0;
+
+	room = 0;
+	on_pty();
+	open_spec("tty");
+	fcntl(master, F_SETFL, O_NONBLOCK);
+	for (int ms = 0; ms < 20000 && written < 20000; ms++) {
+		ssize_t n = write(master, "typed in vain.\r\r", 16);
+
+		if (n > 0)
+			written += (size_t)n;
+		else
+			usleep(1000);
+	}
+	ck_assert_uint_ge(written, 20000);
+	ck_assert_uint_eq(quits, 0);
+	ck_assert_int_eq(write(master, "\001x", 2), 2);
+	for (int ms = 0; ms < 5000 && !quits; ms++)
+		usleep(1000);
+	ck_assert_uint_eq(quits, 1);
+	/* What was kept is still in order. */
+	make_room(48);
+	expect_input("typed in vain.\r\rtyped in vain.\r\rtyped in vain.\r\r");
+	stop();
+}
+END_TEST
+
 START_TEST(tty_restored_from_outside)
 {
 	struct termios t;
 
 	on_pty();
 	open_spec("tty");
-	console_restore_terminal();
+	terminal_restore();
 	ck_assert(!is_raw());
-	console_restore_terminal();
+	terminal_restore();
 	/* Once restored it stays so, also over a continue. */
 	raise(SIGCONT);
 	ck_assert(!is_raw());
@@ -661,8 +694,6 @@ int main(void)
 {
 	Suite *s = suite_create("console");
 	TCase *t;
-	SRunner *r;
-	int failed;
 
 	t = tcase_create("output");
 	tcase_set_timeout(t, 60);
@@ -688,6 +719,7 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, tty_raw_and_back);
 	tcase_add_test(t, tty_keys);
+	tcase_add_test(t, tty_keys_when_input_is_full);
 	tcase_add_test(t, tty_restored_from_outside);
 	tcase_add_test(t, tty_stalled);
 	tcase_add_test(t, tty_hangs_up);
@@ -698,9 +730,5 @@ int main(void)
 	tcase_add_test(t, standard_descriptors_closed);
 	suite_add_tcase(s, t);
 
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "kmod/cpuid.h"
+#include "suite.h"
 
 enum {
 	EAX,
@@ -740,7 +741,6 @@ int main(void)
 {
 	Suite *s = suite_create("cpuid");
 	TCase *tc = tcase_create("offered");
-	int failed;
 
 	tcase_add_test(tc, test_hidden);
 	tcase_add_test(tc, test_passed);
@@ -770,10 +770,5 @@ int main(void)
 	tcase_add_test(tc, test_every_entry);
 	suite_add_tcase(s, tc);
 
-	SRunner *sr = srunner_create(s);
-
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

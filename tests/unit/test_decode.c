@@ -11,6 +11,7 @@
 
 #include "include/uapi/hv.h"
 #include "kmod/decode.h"
+#include "suite.h"
 
 #define FUZZ_ROUNDS 150000
 
@@ -473,7 +474,6 @@ int main(void)
 {
 	Suite *s = suite_create("decode");
 	TCase *tc = tcase_create("known");
-	int failed;
 
 	tcase_add_loop_test(tc, test_known, 0, ARRAY_SIZE(known));
 	tcase_add_loop_test(tc, test_cut_short, 0, ARRAY_SIZE(known));
@@ -488,10 +488,5 @@ int main(void)
 	tcase_add_test(tc, test_length_against_zydis);
 	suite_add_tcase(s, tc);
 
-	SRunner *sr = srunner_create(s);
-
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

@@ -11,6 +11,7 @@
 #include "boot/layout.h"
 #include "boot/reset_vector.h"
 #include "dev/pvpanic.h"
+#include "suite.h"
 
 static unsigned int panics;
 
@@ -95,17 +96,11 @@ int main(void)
 {
 	Suite *suite = suite_create("endings");
 	TCase *tc = tcase_create("endings");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_panic_port);
 	tcase_add_test(tc, test_panic_port_is_taken);
 	tcase_add_test(tc, test_reset_vector_writes_the_reset_register);
 	tcase_add_test(tc, test_reset_vector_needs_memory);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

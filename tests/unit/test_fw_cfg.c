@@ -16,6 +16,7 @@
 #include "boot/layout.h"
 #include "bus.h"
 #include "dev/fw_cfg.h"
+#include "suite.h"
 
 #define DMA_READ   0x02
 #define DMA_SKIP   0x04
@@ -369,8 +370,6 @@ int main(void)
 {
 	Suite *s = suite_create("fw_cfg");
 	TCase *tc = tcase_create("fw_cfg");
-	SRunner *sr;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
@@ -387,9 +386,5 @@ int main(void)
 	tcase_add_test(tc, life);
 	suite_add_tcase(s, tc);
 
-	sr = srunner_create(s);
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

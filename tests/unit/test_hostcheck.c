@@ -13,6 +13,7 @@
 
 #include "hostcheck.h"
 #include "include/uapi/hv.h"
+#include "suite.h"
 
 static struct hostcheck_facts facts;
 static struct hostcheck_finding finding[HOSTCHECK_MAX_FINDINGS];
@@ -110,7 +111,7 @@ START_TEST(test_module_not_loaded)
 	facts.module_loaded = false;
 	lacks("not loaded", "modprobe hv");
 	facts.module_installed = false;
-	lacks("not installed for kernel 6.1.0", "insmod hv.ko");
+	lacks("not installed for kernel 6.1.0", "insmod build/hv.ko");
 }
 END_TEST
 
@@ -341,8 +342,6 @@ int main(void)
 	Suite *suite = suite_create("hostcheck");
 	TCase *rules = tcase_create("rules");
 	TCase *files = tcase_create("files");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(rules, setup, NULL);
 	tcase_add_test(rules, test_good_host);
@@ -365,9 +364,5 @@ int main(void)
 	tcase_add_test(files, test_installed_and_signed);
 	tcase_add_test(files, test_secure_boot);
 	suite_add_tcase(suite, files);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

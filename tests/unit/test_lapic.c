@@ -11,6 +11,7 @@
 
 #include "kmod/lapic.h"
 #include "lapic_util.h"
+#include "suite.h"
 
 static const u32 lvts[] = {APIC_REG_LVT_TIMER, APIC_REG_LVT_THERMAL, APIC_REG_LVT_PMC,
 			   APIC_REG_LVT_LINT0, APIC_REG_LVT_LINT1,   APIC_REG_LVT_ERROR};
@@ -737,8 +738,6 @@ int main(void)
 		{"concurrent", test_concurrent_posts, 1},
 	};
 	Suite *s = suite_create("lapic");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
 		TCase *tc = tcase_create(tests[i].name);
@@ -747,8 +746,5 @@ int main(void)
 		tcase_add_loop_test(tc, tests[i].test, 0, tests[i].loops);
 		suite_add_tcase(s, tc);
 	}
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

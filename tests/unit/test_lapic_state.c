@@ -8,6 +8,7 @@
 
 #include "kmod/lapic.h"
 #include "lapic_util.h"
+#include "suite.h"
 
 /* ------------------------------------------------------------------------- */
 /* Timer                                                                      */
@@ -298,8 +299,6 @@ int main(void)
 		{"noise", test_noise, 1},
 	};
 	Suite *s = suite_create("lapic_state");
-	SRunner *sr = srunner_create(s);
-	int failed;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(tests); i++) {
 		TCase *tc = tcase_create(tests[i].name);
@@ -308,8 +307,5 @@ int main(void)
 		tcase_add_loop_test(tc, tests[i].test, 0, tests[i].loops);
 		suite_add_tcase(s, tc);
 	}
-	srunner_run_all(sr, CK_ENV);
-	failed = srunner_ntests_failed(sr);
-	srunner_free(sr);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

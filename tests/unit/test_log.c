@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Tests of vmm/log.c: what reaches standard error, and what a guest can make of it. */
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "log.h"
+#include "suite.h"
 
 static int out, saved;
 
@@ -69,6 +71,23 @@ START_TEST(test_long_messages_are_cut)
 }
 END_TEST
 
+/* A reader that has stopped costs a message, not the machine. */
+START_TEST(test_full_pipe)
+{
+	int flags = fcntl(STDERR_FILENO, F_GETFL);
+	char page[4096] = "";
+
+	fcntl(STDERR_FILENO, F_SETFL, flags | O_NONBLOCK);
+	while (write(STDERR_FILENO, page, sizeof(page)) > 0)
+		;
+	fcntl(STDERR_FILENO, F_SETFL, flags);
+	log_set_verbose(true);
+	log_guest("lost");
+	log_error("lost");
+	ck_assert_ptr_null(strstr(text(), "lost"));
+}
+END_TEST
+
 START_TEST(test_guest_lines_need_verbose)
 {
 	log_guest("quiet");
@@ -98,19 +117,14 @@ int main(void)
 {
 	Suite *suite = suite_create("log");
 	TCase *tc = tcase_create("log");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_one_line);
 	tcase_add_test(tc, test_no_escape_sequences);
 	tcase_add_test(tc, test_long_messages_are_cut);
+	tcase_add_test(tc, test_full_pipe);
 	tcase_add_test(tc, test_guest_lines_need_verbose);
 	tcase_add_test(tc, test_guest_lines_are_limited);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "loop.h"
+#include "suite.h"
 
 #define MSEC 1000000ULL
 
@@ -333,8 +334,6 @@ int main(void)
 {
 	Suite *suite = suite_create("loop");
 	TCase *tc = tcase_create("loop");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_stop_before_run_counts_once);
@@ -349,9 +348,5 @@ int main(void)
 	tcase_add_test(tc, test_removal_from_another_thread_waits_for_the_callback);
 	tcase_add_test(tc, test_timer_destroyed_from_another_thread_waits);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

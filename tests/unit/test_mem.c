@@ -7,6 +7,7 @@
 
 #include "boot/layout.h"
 #include "mem.h"
+#include "suite.h"
 
 static struct mem mem;
 static struct error error;
@@ -137,8 +138,6 @@ int main(void)
 {
 	Suite *suite = suite_create("mem");
 	TCase *tc = tcase_create("mem");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_span_inside_a_region);
@@ -151,9 +150,5 @@ int main(void)
 	tcase_add_test(tc, test_regions_are_limited);
 	tcase_add_test(tc, test_more_than_the_address_space_is_an_error_that_helps);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

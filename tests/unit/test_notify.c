@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "notify.h"
+#include "suite.h"
 
 /* Receive on the address that $NOTIFY_SOCKET names; '@' is the abstract namespace. */
 static int listen_at(const char *name)
@@ -94,17 +95,11 @@ int main(void)
 {
 	Suite *suite = suite_create("notify");
 	TCase *tc = tcase_create("notify");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_nobody_asked);
 	tcase_add_test(tc, test_path);
 	tcase_add_test(tc, test_abstract);
 	tcase_add_test(tc, test_bad_addresses);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -14,6 +14,7 @@
 #include "bus.h"
 #include "pci/msix.h"
 #include "pci/pci.h"
+#include "suite.h"
 
 #define MEM32_SIZE 0x4000
 #define MEM64_SIZE 0x100000
@@ -563,7 +564,7 @@ static int sink_send(void *ctx, uint64_t addr, uint32_t data)
 	sink.sent++;
 	sink.addr = addr;
 	sink.data = data;
-	return 0;
+	return 1;
 }
 
 static int sink_bind(void *ctx, int fd, uint64_t addr, uint32_t data)
@@ -804,11 +805,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite());
 }

@@ -7,6 +7,7 @@
 #include "boot/layout.h"
 #include "dev/debug_exit.h"
 #include "dev/power.h"
+#include "suite.h"
 
 #define SLP_EN	   0x20
 #define SLP_TYP(n) ((n) << 2)
@@ -162,8 +163,6 @@ int main(void)
 {
 	Suite *s = suite_create("power");
 	TCase *t = tcase_create("power");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, sleep_register);
@@ -173,9 +172,5 @@ int main(void)
 	tcase_add_test(t, debug_exit_port);
 	suite_add_tcase(s, t);
 
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

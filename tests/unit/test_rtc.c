@@ -10,6 +10,7 @@
 
 #include "boot/layout.h"
 #include "dev/rtc.h"
+#include "suite.h"
 
 #define A	10
 #define B	11
@@ -361,8 +362,6 @@ int main(void)
 {
 	Suite *s = suite_create("rtc");
 	TCase *t = tcase_create("rtc");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 30);
 	tcase_add_checked_fixture(t, set_up, tear_down);
@@ -378,9 +377,5 @@ int main(void)
 	tcase_add_test(t, cmos_memory);
 	suite_add_tcase(s, t);
 
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

@@ -12,6 +12,7 @@
 
 #include "boot/layout.h"
 #include "dev/serial.h"
+#include "suite.h"
 
 enum {
 	DATA,
@@ -430,8 +431,6 @@ int main(void)
 {
 	Suite *s = suite_create("serial");
 	TCase *t = tcase_create("serial");
-	SRunner *r;
-	int failed;
 
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, set_up, tear_down);
@@ -450,9 +449,5 @@ int main(void)
 	tcase_add_test(t, input_waits_for_the_guest);
 	suite_add_tcase(s, t);
 
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

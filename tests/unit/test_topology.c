@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "topology.h"
+#include "suite.h"
 
 #define AMD_EBX	  0x68747541
 #define INTEL_EBX 0x756e6547
@@ -136,8 +137,6 @@ int main(void)
 {
 	Suite *suite = suite_create("topology");
 	TCase *tc = tcase_create("topology");
-	SRunner *runner;
-	int failed;
 
 	tcase_add_test(tc, test_amd);
 	tcase_add_test(tc, test_levels);
@@ -145,9 +144,5 @@ int main(void)
 	tcase_add_test(tc, test_one_processor);
 	tcase_add_test(tc, test_apply_again_for_the_next);
 	suite_add_tcase(suite, tc);
-	runner = srunner_create(suite);
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 
 #include "virtio/rng.h"
 #include "virtio_guest.h"
+#include "suite.h"
 
 #define QUEUE_SIZE    16
 #define EXTRA_FEATURE (1ULL << 5)
@@ -382,6 +383,41 @@ START_TEST(isr_status)
 }
 END_TEST
 
+/* The bit of configuration is set with MSI-X, too; that of queues is not. */
+START_TEST(isr_status_with_msix)
+{
+	driver_start(ALL_FEATURES, QUEUE_SIZE);
+	ring_desc(0, GUEST_DATA, 5, VRING_DESC_F_WRITE, 0);
+	ring_offer(0);
+	ring_kick();
+	ck_assert(wait_interrupt(1, GUEST_WAIT_MS));
+	ck_assert_uint_eq(mmio_rd(drv.isr, 1), 0);
+	ring_offer(0xffff);
+	ring_kick();
+	ck_assert(wait_interrupt(0, GUEST_WAIT_MS));
+	ck_assert_uint_eq(mmio_rd(drv.isr, 1), 2);
+	ck_assert_uint_eq(mmio_rd(drv.isr, 1), 0);
+}
+END_TEST
+
+/* A reset device interrupts no more, not even for what waited behind a mask. */
+START_TEST(reset_drops_pending_interrupts)
+{
+	driver_start(ALL_FEATURES, QUEUE_SIZE);
+	mmio_wr(drv.msix + 16 + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, PCI_MSIX_ENTRY_CTRL_MASKBIT);
+	ring_desc(0, GUEST_DATA, 5, VRING_DESC_F_WRITE, 0);
+	ring_offer(0);
+	ring_kick();
+	for (unsigned int i = 0; i < 1000 && !mmio_rd(drv.msix + MSIX_PBA, 4); i++)
+		usleep(1000);
+	ck_assert_uint_eq(mmio_rd(drv.msix + MSIX_PBA, 4), 1 << 1);
+	status_wr(0);
+	ck_assert_uint_eq(mmio_rd(drv.msix + MSIX_PBA, 4), 0);
+	mmio_wr(drv.msix + 16 + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, 0);
+	ck_assert(!wait_interrupt(1, 50));
+}
+END_TEST
+
 /* The whole set-up by configuration space alone */
 START_TEST(window)
 {
@@ -570,6 +606,8 @@ static Suite *suite(void)
 	tcase_add_test(t, reset_forgets);
 	tcase_add_test(t, failed_driver);
 	tcase_add_test(t, isr_status);
+	tcase_add_test(t, isr_status_with_msix);
+	tcase_add_test(t, reset_drops_pending_interrupts);
 	tcase_add_test(t, window);
 	tcase_add_test(t, window_hostile);
 	tcase_add_test(t, random_accesses);
@@ -588,11 +626,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite());
 }

@@ -12,6 +12,7 @@
 
 #include "mem.h"
 #include "virtio/queue.h"
+#include "suite.h"
 
 /* Two regions side by side for the guest, but not for us. */
 #define REGION	   0x10000u
@@ -726,11 +727,5 @@ static Suite *suite(void)
 
 int main(void)
 {
-	SRunner *runner = srunner_create(suite());
-	int failed;
-
-	srunner_run_all(runner, CK_ENV);
-	failed = srunner_ntests_failed(runner);
-	srunner_free(runner);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(suite());
 }

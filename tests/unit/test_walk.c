@@ -6,6 +6,7 @@
 
 #include "walk.h"
 #include "x86.h"
+#include "suite.h"
 
 #define P   1ULL
 #define W   2ULL
@@ -253,8 +254,6 @@ int main(void)
 {
 	Suite *s = suite_create("walk");
 	TCase *t = tcase_create("modes");
-	SRunner *r;
-	int failed;
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, paging_off);
@@ -269,9 +268,5 @@ int main(void)
 	tcase_add_test(t, tables_outside_memory);
 	suite_add_tcase(s, t);
 
-	r = srunner_create(s);
-	srunner_run_all(r, CK_ENV);
-	failed = srunner_ntests_failed(r);
-	srunner_free(r);
-	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+	return suite_run(s);
 }

@@ -24,7 +24,9 @@ static uint8_t zeroes[ZEROES_SIZE];
 
 struct block {
 	int fd;
+	char *path;
 	uint64_t size;
+	uint64_t told; /* a bit for each error that was reported */
 	unsigned int in_flight;
 	struct engine *engine;
 };
@@ -102,6 +104,20 @@ static bool finished(struct block_io *io, int res)
 	return !io->len;
 }
 
+/*
+ * The guest learns "I/O error" and no more: its owner has to know of a full or failing
+ * disk of the host. Once for each kind, or a guest could fill the log.
+ */
+static void report(struct block *b, int err)
+{
+	uint64_t bit = 1ULL << (-err & 63);
+
+	if (b->told & bit)
+		return;
+	b->told |= bit;
+	log_error("disk '%s': %s; the guest is told of an I/O error", b->path, strerror(-err));
+}
+
 void block_queue(struct block *b, struct block_io *io)
 {
 	io->by_writing = false;
@@ -122,6 +138,8 @@ struct block_io *block_reap(struct block *b)
 	while ((io = b->engine->ops->reap(b->engine, &res))) {
 		if (finished(io, res)) {
 			b->in_flight--;
+			if (io->result)
+				report(b, io->result);
 			return io;
 		}
 		b->engine->ops->queue(b->engine, io);
@@ -283,8 +301,11 @@ struct block *block_open(const struct block_config *c, struct error *e)
 {
 	struct block *b = calloc(1, sizeof(*b));
 
-	if (!b) {
+	if (b)
+		b->path = strdup(c->path);
+	if (!b || !b->path) {
 		error_set(e, ENOMEM, "not enough memory for disk '%s'", c->path);
+		free(b);
 		return NULL;
 	}
 	b->fd = -1;
@@ -304,5 +325,6 @@ void block_close(struct block *b)
 		b->engine->ops->destroy(b->engine);
 	if (b->fd >= 0)
 		close(b->fd);
+	free(b->path);
 	free(b);
 }

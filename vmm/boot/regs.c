@@ -7,17 +7,11 @@
 
 #include "boot/layout.h"
 #include "boot/regs.h"
+#include "x86.h"
 
-#define CR0_PE	 0x00000001
-#define CR0_ET	 0x00000010 /* hard-wired to 1 */
-#define CR0_PG	 0x80000000
-#define CR4_PAE	 0x20
-#define EFER_LME 0x100
-#define EFER_LMA 0x400
-
-#define PTE_P	 0x01ULL
-#define PTE_RW	 0x02ULL
-#define PTE_PS	 0x80ULL
+#define PTE_P  0x01ULL
+#define PTE_RW 0x02ULL
+#define PTE_PS 0x80ULL
 
 /* Both VM-entry checks and VMRUN want accessed code/data and a busy TSS. */
 #define TYPE_DATA 0x3

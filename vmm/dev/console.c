@@ -7,6 +7,8 @@
  * reader that is slow, stopped or absent costs a vCPU nothing. A full ring loses
  * its oldest bytes. Input is read only while there is room to keep it, so what
  * a person pastes is not lost either: it waits in the terminal or the socket.
+ * When the guest seems to be dead the terminal is read all the same, lest Ctrl-A x
+ * waits there, too.
  *
  * A serial line has no window size, so nothing is to be done when it changes:
  * the guest's programs ask the terminal itself (resize(1)).
@@ -16,7 +18,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,11 +27,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <termios.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "dev/console.h"
+#include "dev/terminal.h"
 #include "log.h"
 
 #define OUTPUT_SIZE   65536 /* waits for a reader */
@@ -38,6 +38,7 @@
 #define INPUT_SIZE    4096  /* waits for the guest */
 #define CHUNKS_A_TURN 16    /* before other descriptors get theirs */
 #define FLUSH_MS      250
+#define STALL_MS      1000 /* a guest that takes no input for so long is not only slow */
 
 #define ESCAPE	      0x01 /* Ctrl-A */
 
@@ -66,6 +67,9 @@ struct console {
 	bool blocked;	/* waiting until out_fd takes more */
 	uint8_t input[INPUT_SIZE];
 	size_t input_len;
+	bool full;			/* input was, when we last looked */
+	bool stalled;			/* for long: typed bytes are read for our keys only */
+	struct loop_timer *stall_timer; /* only with keys */
 	uint8_t chunk[CHUNK_SIZE];
 	size_t chunk_off, chunk_len;
 
@@ -79,84 +83,6 @@ struct console {
 	void (*quit_fn)(void *arg);
 	void *quit_arg;
 };
-
-/* ------------------------------------------------------------------------- */
-/* The terminal                                                               */
-
-/*
- * What must be undone on every way out, signal handlers included: the one state
- * here that belongs to the process rather than to a console.
- */
-static struct {
-	struct termios saved, raw;
-	struct sigaction old_cont;
-	int old_flags; /* of standard output */
-	volatile sig_atomic_t raw_mode;
-	volatile sig_atomic_t nonblocking;
-} terminal;
-
-/* A background process that sets terminal modes would be stopped by SIGTTOU. */
-static bool in_foreground(void)
-{
-	pid_t group = tcgetpgrp(STDIN_FILENO);
-
-	return group < 0 || group == getpgrp();
-}
-
-static void set_modes(const struct termios *modes)
-{
-	/* Not TCSADRAIN: output may be stopped (Ctrl-S) for ever. */
-	if (in_foreground())
-		tcsetattr(STDIN_FILENO, TCSANOW, modes);
-}
-
-void console_restore_terminal(void)
-{
-	int saved_errno = errno;
-
-	if (terminal.nonblocking) {
-		terminal.nonblocking = 0;
-		fcntl(STDOUT_FILENO, F_SETFL, terminal.old_flags);
-	}
-	if (terminal.raw_mode) {
-		terminal.raw_mode = 0;
-		set_modes(&terminal.saved);
-	}
-	errno = saved_errno;
-}
-
-/* The shell set its own modes while we were stopped. */
-static void on_continue(int signal)
-{
-	int saved_errno = errno;
-
-	(void)signal;
-	if (terminal.raw_mode)
-		set_modes(&terminal.raw);
-	errno = saved_errno;
-}
-
-static void start_raw_mode(void)
-{
-	struct sigaction action = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
-
-	if (tcgetattr(STDIN_FILENO, &terminal.saved))
-		return;
-	terminal.raw = terminal.saved;
-	cfmakeraw(&terminal.raw);
-	sigaction(SIGCONT, &action, &terminal.old_cont);
-	terminal.raw_mode = 1;
-	set_modes(&terminal.raw);
-}
-
-static void end_raw_mode(void)
-{
-	bool was_raw = terminal.raw_mode;
-
-	console_restore_terminal();
-	if (was_raw)
-		sigaction(SIGCONT, &terminal.old_cont, NULL);
-}
 
 /* ------------------------------------------------------------------------- */
 /* Output                                                                     */
@@ -379,7 +305,8 @@ static void take_typed(struct console *con, const uint8_t *buf, size_t len)
 			if (byte != ESCAPE)
 				continue;
 		}
-		con->input[con->input_len++] = byte;
+		if (con->input_len < INPUT_SIZE)
+			con->input[con->input_len++] = byte;
 	}
 }
 
@@ -413,12 +340,13 @@ static void input_ended(struct console *con)
 /* Returns whether there may be more to read. */
 static bool read_input(struct console *con)
 {
+	size_t room = INPUT_SIZE - con->input_len;
 	uint8_t buf[INPUT_SIZE];
 	ssize_t n;
 
-	if (con->in_fd < 0 || con->input_len == INPUT_SIZE)
+	if (con->in_fd < 0 || (!room && !con->stalled))
 		return false;
-	n = read_in(con, buf, INPUT_SIZE - con->input_len);
+	n = read_in(con, buf, room ? room : sizeof(buf));
 	if (n > 0) {
 		take_typed(con, buf, (size_t)n);
 		return true;
@@ -428,13 +356,37 @@ static bool read_input(struct console *con)
 	return false;
 }
 
+static void on_stall(void *arg)
+{
+	struct console *con = arg;
+
+	con->stalled = true;
+	put_text(con, "\r\n[console: the guest takes no input, more of it is dropped; Ctrl-A x "
+		      "ends the VM]\r\n");
+	if (con->in_fd >= 0)
+		loop_mod_fd(con->loop, con->in_fd, EPOLLIN);
+}
+
+/* Poll for input while there is room, and wait for a stall while there is none. */
+static void poll_input(struct console *con)
+{
+	bool full = con->input_len == INPUT_SIZE;
+
+	if (full != con->full && con->stall_timer) {
+		con->stalled = false;
+		loop_timer_arm(con->stall_timer, full ? loop_now() + STALL_MS * 1000000ULL : 0);
+	}
+	con->full = full;
+	loop_mod_fd(con->loop, con->in_fd, full && !con->stalled ? 0 : EPOLLIN);
+}
+
 static void update_input(struct console *con)
 {
 	offer_input(con);
 	if (con->in_fd < 0)
 		return;
 	if (con->in_polled) {
-		loop_mod_fd(con->loop, con->in_fd, con->input_len < INPUT_SIZE ? EPOLLIN : 0);
+		poll_input(con);
 		return;
 	}
 	/* A regular file is always readable; it ends, or the guest is busy, at some point. */
@@ -495,7 +447,7 @@ static int set_output_fd(struct console *con, int fd)
  * its terminal non-blocking: so terminals and pipes are opened once more through
  * /proc. Where that is not allowed (another user's terminal or pipe, after su),
  * input does without, as it is read only when ready; output sets the flag, and
- * console_restore_terminal() takes it away again. Not for regular files: opened
+ * terminal_restore() takes it away again. Not for regular files: opened
  * anew they would begin at offset 0, and they never block for long.
  */
 static int own_fd(int fd, int mode)
@@ -515,11 +467,8 @@ static int own_fd(int fd, int mode)
 	own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	if (own < 0)
 		return -errno;
-	if (mode == O_WRONLY && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode))) {
-		terminal.old_flags = fcntl(fd, F_GETFL);
-		terminal.nonblocking = 1;
-		fcntl(fd, F_SETFL, terminal.old_flags | O_NONBLOCK);
-	}
+	if (mode == O_WRONLY && (S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode)))
+		terminal_set_nonblocking();
 	return own;
 }
 
@@ -546,11 +495,32 @@ static int open_tty(struct console *con, struct error *e)
 		return error_set(e, -ret, "console tty: cannot use standard input and output: %s",
 				 strerror(-ret));
 	}
-	if (isatty(STDIN_FILENO)) {
-		con->keys = true;
-		start_raw_mode();
-	}
+	if (!isatty(STDIN_FILENO))
+		return 0;
+	con->stall_timer = loop_timer_create(con->loop, on_stall, con);
+	if (!con->stall_timer)
+		return error_set(e, ENOMEM, "out of memory for the console");
+	con->keys = true;
+	terminal_start_raw();
 	return 0;
+}
+
+/* What to do about a path at which nothing could be created. */
+static const char *remedy(int err)
+{
+	switch (err) {
+	case ENOENT:
+	case ENOTDIR:
+		return "; make its directory first";
+	case EACCES:
+	case EPERM:
+	case EROFS:
+		return "; choose a place where you may write";
+	case EISDIR:
+		return "; name a file in it";
+	default:
+		return "";
+	}
 }
 
 static int open_file(struct console *con, struct error *e)
@@ -566,7 +536,8 @@ static int open_file(struct console *con, struct error *e)
 				 "reader first",
 				 con->path);
 	if (fd < 0)
-		return error_set(e, errno, "console file '%s': %s", con->path, strerror(errno));
+		return error_set(e, errno, "console file '%s': %s%s", con->path, strerror(errno),
+				 remedy(errno));
 	ret = set_output_fd(con, fd);
 	if (ret < 0) {
 		close(fd);
@@ -678,7 +649,8 @@ static int open_unix(struct console *con, struct error *e)
 				 "or not a socket; remove it or choose another path",
 				 con->path);
 	if (ret < 0)
-		return error_set(e, -ret, "console socket '%s': %s", con->path, strerror(-ret));
+		return error_set(e, -ret, "console socket '%s': %s%s", con->path, strerror(-ret),
+				 remedy(-ret));
 	if (!lstat(con->path, &st)) {
 		con->socket_dev = st.st_dev;
 		con->socket_ino = st.st_ino;
@@ -778,18 +750,10 @@ struct console *console_open(const char *spec, struct loop *loop, struct error *
 	return con;
 }
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* The last words of a guest are the most wanted ones, but not at any price. */
 static void flush(struct console *con)
 {
-	int64_t end = now_ms() + FLUSH_MS;
+	uint64_t end = loop_now() + FLUSH_MS * 1000000ULL;
 	int64_t left = FLUSH_MS;
 
 	while (con->out_fd >= 0 && left > 0) {
@@ -799,7 +763,7 @@ static void flush(struct console *con)
 		drain(con);
 		if (!con->blocked && con->chunk_off == con->chunk_len && !con->ring_len)
 			return;
-		left = end - now_ms();
+		left = (int64_t)(end - loop_now()) / 1000000;
 		if (left > 0)
 			poll(&pfd, 1, (int)left);
 	}
@@ -811,9 +775,10 @@ void console_close(struct console *con)
 		return;
 	flush(con);
 	if (con->kind == KIND_TTY)
-		end_raw_mode();
+		terminal_end();
 	if (con->kind == KIND_UNIX)
 		remove_socket(con);
+	loop_timer_destroy(con->stall_timer);
 	disconnect(con);
 	close_fd(con, &con->listen_fd);
 	close_fd(con, &con->kick_fd);

@@ -50,10 +50,4 @@ void console_set_quit(struct console *con, void (*fn)(void *arg), void *arg);
  */
 void console_put(struct console *con, uint8_t byte);
 
-/*
- * Give the terminal back its settings, if a console changed them. Safe in a
- * signal handler and as often as wanted, so that every way out can call it.
- */
-void console_restore_terminal(void);
-
 #endif

@@ -86,17 +86,17 @@ struct rtc {
 /* ------------------------------------------------------------------------- */
 /* Time and its registers                                                     */
 
-static int64_t clock_ns(clockid_t clock)
+static int64_t host_ns(void)
 {
 	struct timespec t;
 
-	clock_gettime(clock, &t);
+	clock_gettime(CLOCK_REALTIME, &t);
 	return t.tv_sec * NSEC + t.tv_nsec;
 }
 
 static int64_t guest_ns(const struct rtc *r)
 {
-	return clock_ns(CLOCK_REALTIME) + r->offset;
+	return host_ns() + r->offset;
 }
 
 /* The guest is setting the time, or holds the divider: no updates. */
@@ -285,13 +285,14 @@ static int64_t next_event(const struct rtc *r)
 static void update_irq(struct rtc *r)
 {
 	int64_t next = next_event(r);
-	int64_t delay = next - r->seen;
 	uint64_t deadline = 0;
 
 	if (next != INT64_MAX) {
+		int64_t delay = next - r->seen;
+
 		if (delay > TIMER_MAX_NS)
 			delay = TIMER_MAX_NS;
-		deadline = (uint64_t)(clock_ns(CLOCK_MONOTONIC) + delay);
+		deadline = loop_now() + (uint64_t)delay;
 	}
 	loop_timer_arm(r->timer, deadline);
 	irq_set(&r->irq, r->flags & r->cmos[REG_B] & IRQ_ALL);
@@ -313,7 +314,7 @@ static void on_timer(void *arg)
 /* Make the clock show the time in the registers, "fraction" ns into that second. */
 static void set_clock(struct rtc *r, const uint8_t *regs, int64_t fraction)
 {
-	r->offset = decode_time(r, regs) * NSEC + fraction - clock_ns(CLOCK_REALTIME);
+	r->offset = decode_time(r, regs) * NSEC + fraction - host_ns();
 	r->seen = guest_ns(r);
 }
 

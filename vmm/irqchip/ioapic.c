@@ -84,12 +84,14 @@ static void send(struct ioapic *io, unsigned int pin)
 		data |= MSI_DATA_LEVEL;
 
 	ret = io->sink.send(io->sink.ctx, addr, data);
-	if (ret < 0) {
-		/* Not accepted: remote IRR stays clear, as no EOI will come for it. */
+	if (ret < 0)
 		log_guest("ioapic: pin %u sent a bad message (%d)", pin, ret);
-		return;
-	}
-	if (is_level(rte))
+	/*
+	 * Set when local APICs accept the message (82093AA, 3.2.4, bit 14). Where none
+	 * does (disabled, or not there) no EOI comes either: the pin must be able to
+	 * send again when its entry or its line changes.
+	 */
+	if (ret > 0 && is_level(rte))
 		io->redir[pin] |= RTE_REMOTE_IRR;
 }
 

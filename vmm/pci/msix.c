@@ -59,6 +59,12 @@ static void update(struct msix *m, struct msix_vector *v)
 		deliver(m, v);
 }
 
+void msix_drop_pending(struct msix *m)
+{
+	for (unsigned int i = 0; i < m->nr; i++)
+		m->vector[i].pending = false;
+}
+
 void msix_notify(struct msix *m, unsigned int vector)
 {
 	struct msix_vector *v;

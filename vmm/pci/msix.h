@@ -54,6 +54,9 @@ void msix_write(struct msix *m, uint64_t offset, unsigned int size, uint64_t val
 /* Configuration space was written: look at message control again. */
 void msix_config_written(struct msix *m, const struct pci_dev *dev);
 
+/* Forget the interrupts that wait for their vector to be unmasked. */
+void msix_drop_pending(struct msix *m);
+
 /* Interrupt the guest; a vector that does not exist is ignored, as is all while disabled. */
 void msix_notify(struct msix *m, unsigned int vector);
 

@@ -34,8 +34,8 @@ _Static_assert(sizeof(struct virtio_blk_outhdr) == 16, "request header");
 struct request {
 	struct request *next_free;
 	struct block_io io;
-	uint8_t *status;  /* in guest memory, written last */
-	uint32_t written; /* bytes in the guest's buffers if it succeeds */
+	uint8_t *status;   /* in guest memory, written last */
+	uint32_t data_len; /* bytes of data in the guest's buffers if it succeeds */
 	struct queue_chain chain;
 };
 
@@ -81,10 +81,16 @@ static void request_put(struct virtio_blk *b, struct request *r)
 	b->free = r;
 }
 
+/*
+ * The driver is told how many bytes were written from the first one on (2.7.8.2): the
+ * status, behind all data, counts only when nothing before it was left out.
+ */
 static void request_done(struct virtio_blk *b, struct request *r, uint8_t status)
 {
+	uint32_t written = status == VIRTIO_BLK_S_OK ? r->data_len : 0;
+
 	*r->status = status;
-	queue_push(&b->dev.queue[0].vq, r->chain.head, status == VIRTIO_BLK_S_OK ? r->written : 1);
+	queue_push(&b->dev.queue[0].vq, r->chain.head, written + (written == r->chain.in_len));
 	request_put(b, r);
 }
 
@@ -116,7 +122,7 @@ static void begin_read(struct virtio_blk *b, struct request *r, uint64_t sector)
 		request_done(b, r, VIRTIO_BLK_S_IOERR);
 		return;
 	}
-	r->written += c->in_len;
+	r->data_len = c->in_len;
 	r->io.iov = c->in;
 	r->io.nr_iov = c->nr_in;
 	start(b, r, BLOCK_READ, sector, c->in_len);
@@ -175,7 +181,7 @@ static void begin(struct virtio_blk *b, struct request *r)
 		request_put(b, r);
 		return;
 	}
-	r->written = 1;
+	r->data_len = 0;
 	r->io.durable = false;
 
 	switch (hdr.type) {
@@ -189,7 +195,7 @@ static void begin(struct virtio_blk *b, struct request *r)
 		start(b, r, BLOCK_FLUSH, 0, 0);
 		break;
 	case VIRTIO_BLK_T_GET_ID:
-		r->written += chain_put(&r->chain, b->serial, sizeof(b->serial));
+		r->data_len = chain_put(&r->chain, b->serial, sizeof(b->serial));
 		request_done(b, r, VIRTIO_BLK_S_OK);
 		break;
 	case VIRTIO_BLK_T_DISCARD:

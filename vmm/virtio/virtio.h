@@ -109,8 +109,6 @@ static inline bool virtio_has(const struct virtio_dev *d, unsigned int feature)
 	return d->driver_features & 1ULL << feature;
 }
 
-/* The device stops until the driver resets it, and says so: 2.1.2. */
-void virtio_fail(struct virtio_dev *d, const char *why);
 /* After a batch of queue_push(): interrupt if wanted; a broken queue fails the device. */
 void virtio_batch_done(struct virtio_dev *d, unsigned int queue);
 /* Come back to the queue after the event loop served the others. */

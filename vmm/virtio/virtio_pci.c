@@ -55,16 +55,17 @@ static struct virtio_dev *to_virtio(struct pci_dev *pci)
 /* ------------------------------------------------------------------------- */
 /* Interrupts and doorbells                                                   */
 
-/* The ISR bits are for drivers that poll without MSI-X: 4.1.4.5. */
+/* The bit of queues is for drivers without MSI-X, that of configuration for all: 4.1.4.5.1. */
 static void interrupt(struct virtio_dev *d, uint16_t vector, uint8_t isr)
 {
+	if (!d->msix.enabled || isr == VIRTIO_PCI_ISR_CONFIG)
+		d->isr |= isr;
 	if (d->msix.enabled)
 		msix_notify(&d->msix, vector);
-	else
-		d->isr |= isr;
 }
 
-void virtio_fail(struct virtio_dev *d, const char *why)
+/* The device stops until the driver resets it, and says so: 2.1.2. */
+static void fail(struct virtio_dev *d, const char *why)
 {
 	if (d->status & VIRTIO_CONFIG_S_NEEDS_RESET)
 		return;
@@ -81,7 +82,7 @@ void virtio_batch_done(struct virtio_dev *d, unsigned int queue)
 	if (queue_wants_interrupt(&q->vq))
 		interrupt(d, q->vector, ISR_QUEUE);
 	if (q->vq.broken)
-		virtio_fail(d, q->vq.broken);
+		fail(d, q->vq.broken);
 }
 
 /* The counter is never read: the loop is told of each signal (EPOLLET). */
@@ -158,7 +159,10 @@ static void drain(struct virtio_dev *d)
 		d->type->ops->drain(d);
 }
 
-/* 2.4: back to the initial state. The driver may reuse its memory when this returns. */
+/*
+ * 2.4: back to the initial state. When this returns, the driver may reuse its memory
+ * and gets no more interrupts.
+ */
 static void reset(struct virtio_dev *d)
 {
 	for (unsigned int i = 0; i < d->type->nr_queues; i++) {
@@ -166,6 +170,7 @@ static void reset(struct virtio_dev *d)
 		d->queue[i].vector = VIRTIO_MSI_NO_VECTOR;
 	}
 	drain(d);
+	msix_drop_pending(&d->msix);
 	d->driver_features = 0;
 	d->feature_select = d->driver_select = 0;
 	d->queue_select = 0;
@@ -210,7 +215,7 @@ static void enable_queue(struct virtio_dev *d, struct virtio_queue *q)
 	if (q->vq.enabled || !(d->status & VIRTIO_CONFIG_S_FEATURES_OK))
 		return;
 	if (queue_enable(&q->vq, d->env.mem, d->driver_features))
-		virtio_fail(d, "a queue has an impossible size or address");
+		fail(d, "a queue has an impossible size or address");
 }
 
 /* ------------------------------------------------------------------------- */
