@@ -36,15 +36,20 @@ static struct fds open_all(void)
 	return f;
 }
 
+/* The guest has come to the loop that it does not leave by itself. */
+static volatile uint32_t looping;
+
 static GUEST void g_spin(uint64_t arg)
 {
 	(void)arg;
+	looping = 1;
 	for (;;)
 		guest_pause();
 }
 
 static GUEST void g_touch(uint64_t address)
 {
+	looping = 1;
 	for (;;)
 		*(volatile uint64_t *)address += 1;
 }
@@ -479,8 +484,11 @@ static void ignore(int number)
 	(void)number;
 }
 
-/* Run v in a thread, have a function done meanwhile, then end the thread by a signal. */
-static struct runner run_while(struct vcpu *v, void (*during)(struct vcpu *v))
+/*
+ * Run v in a thread and have a function done meanwhile. If that does not make HV_RUN
+ * return, a signal does.
+ */
+static struct runner run_while(struct vcpu *v, void (*during)(struct vcpu *v), bool returns)
 {
 	struct sigaction sa = {.sa_handler = ignore};
 	struct runner r = {.v = v};
@@ -488,10 +496,13 @@ static struct runner run_while(struct vcpu *v, void (*during)(struct vcpu *v))
 
 	sigaction(SIGUSR1, &sa, NULL);
 	CHECK_EQ(pthread_create(&thread, NULL, run_once, &r), 0);
-	sleep_ns(200 * MSEC);
+	while (!guest_var(v->vm, looping))
+		sleep_ns(MSEC);
 	during(v);
-	v->run->immediate_exit = 1;
-	pthread_kill(thread, SIGUSR1);
+	if (!returns) {
+		v->run->immediate_exit = 1;
+		pthread_kill(thread, SIGUSR1);
+	}
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 	v->run->immediate_exit = 0;
 	return r;
@@ -509,7 +520,7 @@ static void two_threads(void)
 	struct vcpu v;
 
 	vm_long(&vm, &v, g_spin, 0);
-	r = run_while(&v, run_again);
+	r = run_while(&v, run_again, false);
 	CHECK_EQ(r.result, -1);
 	CHECK_EQ(r.error, EINTR);
 }
@@ -666,7 +677,6 @@ static void unmap(struct vcpu *v)
 {
 	(void)v;
 	CHECK_OK(munmap(victim, 0x2000));
-	sleep_ns(200 * MSEC);
 }
 
 static void drop(struct vcpu *v)
@@ -682,16 +692,15 @@ static void truncate_file(struct vcpu *v)
 {
 	(void)v;
 	CHECK_OK(ftruncate(victim_file, 0));
-	sleep_ns(200 * MSEC);
 }
 
 static void delete_slot(struct vcpu *v)
 {
 	CHECK_OK(vm_set_slot(v->vm, 1, 0, 0, 0, NULL));
-	sleep_ns(200 * MSEC);
 }
 
-static struct runner lose_memory(struct vcpu *v, struct vm *vm, void (*how)(struct vcpu *v))
+static struct runner lose_memory(struct vcpu *v, struct vm *vm, void (*how)(struct vcpu *v),
+				 bool returns)
 {
 	vm_long(vm, v, g_touch, FAR);
 	victim_file = memfd_create("victim", 0);
@@ -699,14 +708,14 @@ static struct runner lose_memory(struct vcpu *v, struct vm *vm, void (*how)(stru
 	victim = mmap(NULL, 0x2000, PROT_READ | PROT_WRITE, MAP_SHARED, victim_file, 0);
 	CHECK(victim != MAP_FAILED);
 	CHECK_OK(vm_set_slot(vm, 1, 0, FAR, 0x2000, victim));
-	return run_while(v, how);
+	return run_while(v, how, returns);
 }
 
 static void munmap_running(void)
 {
 	struct vm vm;
 	struct vcpu v;
-	struct runner r = lose_memory(&v, &vm, unmap);
+	struct runner r = lose_memory(&v, &vm, unmap, true);
 
 	CHECK_EQ(r.result, 0);
 	CHECK_EQ(v.run->exit_reason, HV_EXIT_ERROR);
@@ -717,7 +726,7 @@ static void dontneed_running(void)
 {
 	struct vm vm;
 	struct vcpu v;
-	struct runner r = lose_memory(&v, &vm, drop);
+	struct runner r = lose_memory(&v, &vm, drop, false);
 
 	CHECK_EQ(r.result, -1);
 	CHECK_EQ(r.error, EINTR);
@@ -727,7 +736,7 @@ static void truncate_running(void)
 {
 	struct vm vm;
 	struct vcpu v;
-	struct runner r = lose_memory(&v, &vm, truncate_file);
+	struct runner r = lose_memory(&v, &vm, truncate_file, true);
 
 	CHECK_EQ(r.result, 0);
 	CHECK_EQ(v.run->exit_reason, HV_EXIT_ERROR);
@@ -739,7 +748,7 @@ static void delete_running(void)
 {
 	struct vm vm;
 	struct vcpu v;
-	struct runner r = lose_memory(&v, &vm, delete_slot);
+	struct runner r = lose_memory(&v, &vm, delete_slot, true);
 
 	CHECK_EQ(r.result, 0);
 	CHECK(v.run->exit_reason == HV_EXIT_EMULATE || v.run->exit_reason == HV_EXIT_MMIO);

@@ -132,7 +132,7 @@ static void ipi_kinds(void)
 		vcpu_join(thread[i]);
 }
 
-static volatile uint32_t started;
+static volatile uint32_t started, parked;
 
 static GUEST void g_ap(uint64_t id)
 {
@@ -161,14 +161,21 @@ static GUEST void g_bsp(uint64_t x2apic)
 		while (elapsed_us(start) < 20000)
 			guest_pause();
 		G_CHECK_EQ(started, i);
+		/* The next INIT must not come before the end of this start. */
+		while (parked < i)
+			guest_pause();
 	}
 }
 
 static void *run_ap(void *arg)
 {
+	struct vcpu *ap = arg;
+
 	/* Each start ends in the loop of CLI and HLT behind guest_return. */
-	for (unsigned int i = 0; i < 3; i++)
-		vcpu_done(arg);
+	for (unsigned int i = 0; i < 3; i++) {
+		vcpu_done(ap);
+		guest_var(ap->vm, parked) = i + 1;
+	}
 	return NULL;
 }
 

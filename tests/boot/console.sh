@@ -8,6 +8,13 @@
 boot "run=\"yes 0123456789abcdef | head -n 5000\"" --console "unix=$work/nobody"
 expect "a socket that nobody reads" 0
 
+# One who is there and does not read: more than a pipe holds.
+mkfifo "$work/full"
+sh -c "exec sleep 3000" <"$work/full" &
+background="$background $!"
+boot "run=\"yes 0123456789abcdef | head -n 5000\"" --console "file=$work/full"
+expect "a reader that has stopped reading" 0
+
 boot "run=\"yes 0123456789abcdef | head -n 5000; echo end-of-it\""
 expect "much output into a file" 0 "^end-of-it"
 lines=$(grep -c '^0123456789abcdef' "$work/console")
@@ -43,11 +50,12 @@ exec 3>&-
 cp "$work/screen" "$work/console"
 expect "a socket carries both ways" 0 "^type" "^you typed: hello"
 
-# A terminal of its own for vmm, made by socat: its settings before and after must be the same.
+# terminal COMMANDS [FLAGS]: a terminal of its own for vmm, made by socat: its settings before and
+# after must be the same.
 terminal() {
 	cat >"$work/run" <<-END
 		echo \$\$ >$work/pid
-		exec vmm run --kernel $HV_KERNEL --initrd $GUEST --memory 256M --cmdline '$CMDLINE run="$1"'
+		exec vmm run --kernel $HV_KERNEL --initrd $GUEST --memory 256M --cmdline '$CMDLINE run="$1"' ${2:-}
 	END
 	cat >"$work/session" <<-END
 		stty -g >$work/before
@@ -86,10 +94,26 @@ sleep 1
 printf '\001x' >&3
 terminal_verdict "Ctrl-A x leaves" 0 "^guest-is-up" "Ctrl-A"
 
+# Not SIGINT, which a shell without job control has its background jobs ignore.
+for signal in TERM HUP; do
+	terminal "$wait_loop"
+	await "^guest-is-up" "$work/screen" && kill -$signal "$(cat "$work/pid")" && sleep 1 &&
+		kill -$signal "$(cat "$work/pid")"
+	terminal_verdict "SIG$signal ends it" 1 "^guest-is-up"
+done
+
 terminal "$wait_loop"
-await "^guest-is-up" "$work/screen" && kill -TERM "$(cat "$work/pid")" && sleep 1 &&
-	kill -TERM "$(cat "$work/pid")"
-terminal_verdict "signals end it" 1 "^guest-is-up"
+await "^guest-is-up" "$work/screen" && kill -SEGV "$(cat "$work/pid")"
+terminal_verdict "vmm crashes" 139 "^guest-is-up"
+
+terminal "echo c >/proc/sysrq-trigger"
+terminal_verdict "the guest crashes" 3
+
+terminal "$wait_loop" "--time-limit 20"
+terminal_verdict "the time limit ends it" 1
+
+terminal true "--disk $work/absent"
+terminal_verdict "it does not even start" 1
 
 terminal "stty raw -echo; echo; echo ready; dd bs=1 count=1 2>/dev/null | od -c"
 await "^ready" "$work/screen" && sleep 1 && printf '\003' >&3

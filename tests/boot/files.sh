@@ -18,6 +18,18 @@ for n in 1 2 3 4; do
 	refuses "random bytes as kernel ($n)" 1 "$work/random-$n" --kernel "$work/random-$n"
 done
 
+# The front part of a real one of each other kind: ELF by PVH, and by Multiboot.
+for bytes in 64 120 4096 20000; do
+	if [ -e "$HV_VMLINUX" ]; then
+		head -c $bytes "$HV_VMLINUX" >"$work/vmlinux-$bytes"
+		refuses "a vmlinux cut off after $bytes bytes" 1 "$work/vmlinux-$bytes" \
+			--kernel "$work/vmlinux-$bytes"
+	fi
+	head -c $bytes build/guest/hostile.elf >"$work/multiboot-$bytes"
+	refuses "a Multiboot kernel cut off after $bytes bytes" 1 "$work/multiboot-$bytes" \
+		--kernel "$work/multiboot-$bytes"
+done
+
 # An ELF file that says it is one, and then is not.
 { printf '\177ELF\2\1\1'; head -c 100000 /dev/urandom; } >"$work/elf"
 refuses "random bytes behind an ELF header" 1 "$work/elf" --kernel "$work/elf"
@@ -33,13 +45,16 @@ refuses "too little memory for the kernel" 1 "$HV_KERNEL" --kernel "$HV_KERNEL" 
 
 # The kernel of the guest says so, and panics for want of a root file system.
 head -c 500000 /dev/urandom >"$work/random-initrd"
-boot "" --initrd "$work/random-initrd" --no-reboot
-if [ "$status" = 0 ] || [ "$status" = 3 ]; then
-	ok "a random initrd is the guest's affair"
-else
-	evidence
-	not_ok "a random initrd is the guest's affair" "exit status $status"
-fi
+head -c 500000 "$GUEST" >"$work/truncated-initrd"
+for kind in random truncated; do
+	boot "" --initrd "$work/$kind-initrd" --no-reboot
+	if [ "$status" = 0 ] || [ "$status" = 3 ]; then
+		ok "a $kind initrd is the guest's affair"
+	else
+		evidence
+		not_ok "a $kind initrd is the guest's affair" "exit status $status"
+	fi
+done
 
 refuses "no kernel" 2 "--kernel"
 refuses "an unknown flag" 2 "--wrong" --kernel "$HV_KERNEL" --wrong
