@@ -24,7 +24,7 @@
 #include <asm/processor.h>
 #include <asm/tlbflush.h>
 /* cpuid_count() and its like moved there in 6.16. */
-#if __has_include(<asm/cpuid/api.h>)
+#ifdef HV_HAVE_CPUID_API
 #include <asm/cpuid/api.h>
 #endif
 
@@ -56,7 +56,7 @@ static inline void compat_eventfd_signal(struct eventfd_ctx *ctx)
 }
 
 /* New in 6.13; the two steps that it replaces went away in 6.15. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#ifndef HV_HAVE_HRTIMER_SETUP
 static inline void hrtimer_setup(struct hrtimer *timer,
 				 enum hrtimer_restart (*function)(struct hrtimer *),
 				 clockid_t clock, enum hrtimer_mode mode)

@@ -142,12 +142,48 @@ static void complete_later(struct hv_vcpu *v, enum hv_completion how)
 	v->complete_rip = v->gprs.rip;
 }
 
+/*
+ * A write rings a doorbell (HV_IOEVENTFD), or goes to user space. Under PREEMPT_RT
+ * a signal may sleep, and so waits for the outer loop: see to_user().
+ */
+static bool rings(struct hv_vcpu *v, bool pio, u64 addr, unsigned int len, u64 value)
+{
+	return !IS_ENABLED(CONFIG_PREEMPT_RT) && iobus_write(v->vm, pio, addr, len, value);
+}
+
+/* The run page holds a write that did not ring. */
+static int to_user(struct hv_vcpu *v, bool pio, u64 addr, unsigned int len, u64 value)
+{
+	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
+		return EXIT_USER;
+	v->bell.pio = pio;
+	v->bell.addr = addr;
+	v->bell.len = len;
+	v->bell.value = value;
+	return EXIT_SLEEP;
+}
+
+/* The outer loop's part of such a write. EXIT_AGAIN: it rang. */
+int exit_ring(struct hv_vcpu *v)
+{
+	bool rang;
+
+	rcu_read_lock();
+	rang = iobus_write(v->vm, v->bell.pio, v->bell.addr, v->bell.len, v->bell.value);
+	rcu_read_unlock();
+	v->bell.len = 0;
+	if (!rang)
+		return EXIT_USER;
+	exit_complete(v);
+	return EXIT_AGAIN;
+}
+
 int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
 {
 	u32 data = in ? 0 : v->gprs.r[HV_RAX] & GENMASK(len * 8 - 1, 0);
 	struct hv_run *run = v->run;
 
-	if (!in && iobus_write(v->vm, true, port, len, data)) {
+	if (!in && rings(v, true, port, len, data)) {
 		exit_skip(v);
 		return EXIT_AGAIN;
 	}
@@ -158,7 +194,7 @@ int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
 	complete_later(v, in ? COMPLETE_IN : COMPLETE_SKIP);
 	v->io_len = len;
 	exit_set_reason(v, HV_EXIT_PIO);
-	return EXIT_USER;
+	return in ? EXIT_USER : to_user(v, true, port, len, data);
 }
 
 /* User space carries the instruction out: give it the bytes and the registers. */
@@ -319,7 +355,7 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 		return apic_access(v, gpa & ~PAGE_MASK);
 	if (write) {
 		value = store_value(v);
-		if (iobus_write(v->vm, false, gpa, i->size, value)) {
+		if (rings(v, false, gpa, i->size, value)) {
 			exit_skip(v);
 			return EXIT_AGAIN;
 		}
@@ -330,7 +366,7 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 	run->exit.mmio.flags = write ? HV_IO_WRITE : 0;
 	complete_later(v, write ? COMPLETE_SKIP : COMPLETE_MMIO_READ);
 	exit_set_reason(v, HV_EXIT_MMIO);
-	return EXIT_USER;
+	return write ? to_user(v, false, gpa, i->size, value) : EXIT_USER;
 }
 
 int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags)

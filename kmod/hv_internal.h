@@ -163,6 +163,11 @@ struct hv_vcpu {
 	unsigned int slot_hint;	    /* (v) index of the last slot found */
 	u64 slow_gpa;		    /* (v) EXIT_SLEEP: bring this in; ~0: nothing */
 	bool slow_write;	    /* (v) ...for writing */
+	struct {
+		u64 addr, value;
+		u8 len; /* 0: none */
+		bool pio;
+	} bell; /* (v) EXIT_SLEEP: a write that may ring a doorbell */
 
 	u64 stat[STAT_COUNT]; /* (v) exits; read by anybody */
 	void *arch;	      /* (c) the backend's part */
@@ -431,6 +436,7 @@ int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags);
 int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write);
 int exit_eoi(struct hv_vcpu *v);
 void exit_complete(struct hv_vcpu *v);
+int exit_ring(struct hv_vcpu *v);
 int exit_hypercall(struct hv_vcpu *v);
 /* Past the instruction at next_rip; the shadow and RF end with it. */
 void exit_skip(struct hv_vcpu *v);
@@ -537,6 +543,15 @@ void stats_remove_vm(struct hv_vm *vm);
 /* debugreg.c: the guest's DR0-3 in the processor, from the first use in a stay to its end */
 void dr_load(struct hv_vcpu *v);
 void dr_put(struct hv_vcpu *v);
+
+/* spec.c: against what guests teach and learn by speculation */
+void spec_setup(void);
+void spec_load(const struct hv_vcpu *v);
+void spec_exit(void);
+void spec_put(void);
+/* Read by spec.h. */
+extern bool hv_spec_verw;
+extern const u16 hv_spec_selector;
 
 /* fpu.c */
 int fpu_setup(void);

@@ -314,6 +314,7 @@ static int __init hv_init(void)
 	r = hv_host.ops->setup();
 	if (r)
 		return r;
+	spec_setup();
 	r = fpu_setup();
 	if (r)
 		goto err_setup;

@@ -486,8 +486,11 @@ enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write)
 	e = slot_find(v, gfn);
 	if (!e || (write && e->flags & HV_SLOT_READONLY))
 		return S2_MMIO;
-	/* With interrupts off other CPUs could not be told to flush. */
-	if (e->flags & HV_SLOT_READONLY || hv_host.closed_stays)
+	/*
+	 * With interrupts off other CPUs could not be told to flush. Under PREEMPT_RT
+	 * giving back a page may sleep.
+	 */
+	if (e->flags & HV_SLOT_READONLY || hv_host.closed_stays || IS_ENABLED(CONFIG_PREEMPT_RT))
 		return S2_SLEEP;
 	hva = e->hva + ((gfn - e->gfn) << PAGE_SHIFT);
 	if (!get_user_page_fast_only(hva, FOLL_WRITE, &page))

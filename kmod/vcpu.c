@@ -98,6 +98,7 @@ static bool enter_once(struct hv_vcpu *v)
 	event_prepare(v);
 
 	hv_op(enter)(v);
+	spec_exit();
 
 	WRITE_ONCE(v->mode, VCPU_OUTSIDE);
 	stay_irq_on();
@@ -170,11 +171,13 @@ static int inner_loop(struct hv_vcpu *v)
 	if (likely(hv_stay_begin())) {
 		r = hv_op(load)(v);
 		if (likely(r == EXIT_AGAIN)) {
+			spec_load(v);
 			stay_irq_on();
 			vtime_account_guest_enter();
 			r = stay(v);
 			vtime_account_guest_exit();
 			hv_op(put)(v);
+			spec_put();
 			restore_ldt(ldt);
 			stay_irq_off();
 		}
@@ -248,6 +251,8 @@ static int outer_work(struct hv_vcpu *v)
 			return exit_error(v, HV_ERROR_MEMORY, v->slow_write ? HV_FAULT_WRITE : 0,
 					  gpa, v->gprs.rip);
 	}
+	if (v->bell.len && exit_ring(v) == EXIT_USER)
+		return EXIT_USER;
 	take_requests(v);
 	if (thread_work_pending())
 		return -EINTR;

@@ -5,9 +5,9 @@
  */
 #include <linux/linkage.h>
 #include <asm/asm.h>
-#include <asm/nospec-branch.h>
 
 #include "../regs.h"
+#include "../spec.h"
 
 	.text
 
@@ -28,6 +28,7 @@ SYM_FUNC_START(svm_vmrun)
 	push	%rdx
 	push	%rdi
 
+	SPEC_BEFORE_ENTRY
 	mov	%rsi, %rax
 	mov	R_CX(%rdi), %rcx
 	mov	R_DX(%rdi), %rdx
@@ -73,8 +74,7 @@ SYM_FUNC_START(svm_vmrun)
 	cli
 	stgi
 
-	/* The guest filled the return stack with its own addresses. */
-	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
+	SPEC_AFTER_EXIT
 
 	/* Nothing the guest left in a register is used by speculation. */
 	xor	%ecx, %ecx

@@ -6,9 +6,9 @@
 #include <linux/linkage.h>
 #include <linux/objtool.h>
 #include <asm/asm.h>
-#include <asm/nospec-branch.h>
 
 #include "../regs.h"
+#include "../spec.h"
 
 /* Encoding of the field HOST_RSP */
 #define VMCS_HOST_RSP 0x6c14
@@ -36,6 +36,7 @@ SYM_FUNC_START(vmx_run)
 	mov	$VMCS_HOST_RSP, %eax
 	vmwrite	%rsp, %rax
 
+	SPEC_BEFORE_ENTRY
 	/* The flags of this test last until the jump: MOV leaves them alone. */
 	test	%sil, %sil
 	mov	%rdi, %rax
@@ -83,8 +84,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	mov	(%rsp), %rcx
 	mov	%rcx, R_AX(%rax)
 
-	/* The guest filled the return stack with its own addresses. */
-	FILL_RETURN_BUFFER %rax, RSB_CLEAR_LOOPS, X86_FEATURE_RSB_VMEXIT
+	SPEC_AFTER_EXIT
 
 	mov	$1, %eax
 	jmp	3f

@@ -162,7 +162,6 @@ enum vmcs_field {
 #define INTR_NMI_UNBLOCKED  BIT(12) /* by an IRET that faulted then */
 #define INTR_VALID	    BIT(31)
 
-
 enum vmx_exit_reason {
 	VMX_EXIT_EXCEPTION_NMI = 0,
 	VMX_EXIT_INTERRUPT = 1,
