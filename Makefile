@@ -52,7 +52,8 @@ MODTREE := $(BUILD)/module/$(KVER)
 .PHONY: all
 all: module programs
 
-# The kernel's build system writes beside the sources, so it gets a tree of links to them.
+# The kernel's build system writes beside the sources, so it gets a tree of links to them. A module
+# for a kernel that scripts/kernel fetched stays in there.
 .PHONY: module
 module:
 	@test -n "$(KVER)" || { \
@@ -61,8 +62,10 @@ module:
 	@mkdir -p $(MODTREE)
 	@find $(MODTREE) -xtype l -delete
 	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/include $(MODTREE)/
-	+@$(MAKE) --no-print-directory -C $(KDIR) M=$(abspath $(MODTREE)) $(KFLAGS) modules
-	@cmp -s $(MODTREE)/hv.ko $(BUILD)/hv.ko || cp $(MODTREE)/hv.ko $(BUILD)/hv.ko
+	+@MAKE="$(MAKE)" scripts/kernel kbuild $(KDIR) --no-print-directory \
+		M=$(abspath $(MODTREE)) $(KFLAGS) modules
+	@$(if $(findstring /tree/,$(KDIR)),:,cmp -s $(MODTREE)/hv.ko $(BUILD)/hv.ko) || \
+		cp $(MODTREE)/hv.ko $(BUILD)/hv.ko
 
 # The same module for the kernel of the test host, which need not be the kernel that runs here.
 .PHONY: host-module
@@ -137,6 +140,8 @@ $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libhv-san.a
 # are compiled in a way of their own; what they are is left in EXTRA_TESTS.
 EXTRA_TESTS :=
 include tests/abi/Makefile.inc
+# The hostile guest of the boot tests.
+include tests/guest/hostile/Makefile.inc
 
 # The small guest of the boot tests and the demo.
 GUEST := $(BUILD)/guest/initramfs.cpio
@@ -163,6 +168,14 @@ tests: $(UNIT) $(EXTRA_TESTS)
 check: programs tests host-module $(GUEST)
 	@tests/run $(CHECK)
 
+# The module on Debian's other kernels; KERNELS limits the run: see scripts/check-kernels --help.
+.PHONY: check-kernels check-dkms
+check-kernels: programs $(EXTRA_TESTS) $(BUILD)/load
+	@scripts/check-kernels $(KERNELS)
+
+check-dkms:
+	@scripts/check-dkms
+
 demo: all host-module $(GUEST)
 	@scripts/demo
 
@@ -182,21 +195,33 @@ lint:
 MODDEST := $(DESTDIR)/lib/modules/$(KVER)/extra
 DEPMOD   = $(if $(DESTDIR),@:,@depmod $(KVER))
 
-.PHONY: install uninstall
-install: all
+.PHONY: install uninstall install-programs uninstall-programs dkms-install dkms-uninstall
+install: all install-programs
 	install -D -m 644 $(MODTREE)/hv.ko $(MODDEST)/hv.ko
+	$(DEPMOD)
+
+uninstall: uninstall-programs
+	rm -f $(MODDEST)/hv.ko
+	$(DEPMOD)
+
+# The module by way of dkms, for this kernel and those to come.
+dkms-install: install-programs
+	@scripts/dkms install
+
+dkms-uninstall: uninstall-programs
+	@scripts/dkms uninstall
+
+install-programs: programs
 	install -D -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
 	install -D -m 644 include/uapi/hv.h $(DESTDIR)$(PREFIX)/include/hv.h
 	install -D -m 644 scripts/60-hv.rules $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules
 	install -D -m 644 man/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
 	install -D -m 644 man/hv.4 $(DESTDIR)$(PREFIX)/share/man/man4/hv.4
-	$(DEPMOD)
 
-uninstall:
-	rm -f $(MODDEST)/hv.ko $(DESTDIR)$(PREFIX)/bin/vmm $(DESTDIR)$(PREFIX)/include/hv.h
+uninstall-programs:
+	rm -f $(DESTDIR)$(PREFIX)/bin/vmm $(DESTDIR)$(PREFIX)/include/hv.h
 	rm -f $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man4/hv.4
-	$(DEPMOD)
 
 .PHONY: clean
 clean:
@@ -211,7 +236,12 @@ help:
 ##   make check      all tests; CHECK="unit abi boot" or names to choose some
 ##   make bench      instructions per operation, compared with KVM, in an emulated host
 ##   make lint       formatting, static checks, builds with gcc and clang
+##   make check-kernels
+##                   the module on Debian's other kernels; KERNELS="6.12 7.2" or others to choose some
 ##   make install    module, vmm, man pages, header, udev rule; also: make uninstall
+##   make dkms-install
+##                   the same, with the module built by dkms for each kernel; also: dkms-uninstall,
+##                   and make check-dkms, which tests it
 ##   make setup      install the Debian packages that are needed
 ##   make clean      remove build/
 ##
