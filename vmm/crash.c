@@ -17,6 +17,52 @@ static const char *access_name(uint64_t flags)
 	return flags & HV_FAULT_WRITE ? "something was written to" : "something was read from";
 }
 
+/* Exit reason of VT-x: the entry failed for the guest's state (Intel SDM Vol. 3, 26.8). */
+#define VMX_GUEST_STATE_REFUSED 0x80000021
+
+/* Fields of the guest state, by their encodings: Intel SDM Vol. 3, appendix B. */
+static void vmcs_field_name(uint64_t field, char *name, size_t size)
+{
+	static const char *const segments[] = {
+		"ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR", "GDTR", "IDTR",
+	};
+	static const struct {
+		uint16_t first;
+		const char *part;
+	} parts[] = {
+		{0x0800, "selector"},
+		{0x4800, "limit"},
+		{0x4814, "access rights"},
+		{0x6806, "base"},
+	};
+	static const struct {
+		uint16_t field;
+		const char *name;
+	} others[] = {
+		{0x2806, "EFER"},   {0x6800, "CR0"},	      {0x6802, "CR3"},
+		{0x6804, "CR4"},    {0x681a, "DR7"},	      {0x681e, "RIP"},
+		{0x6820, "RFLAGS"}, {0x6824, "SYSENTER_ESP"}, {0x6826, "SYSENTER_EIP"},
+	};
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		if (others[i].field == field) {
+			snprintf(name, size, "%s", others[i].name);
+			return;
+		}
+	}
+	for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		/* Only segments, not the two tables, have selectors and access rights. */
+		uint64_t count = parts[i].first == 0x4800 || parts[i].first == 0x6806 ? 10 : 8;
+		uint64_t n = (field - parts[i].first) / 2;
+
+		if (field >= parts[i].first && n < count && !(field & 1)) {
+			snprintf(name, size, "%s of %s", parts[i].part, segments[n]);
+			return;
+		}
+	}
+	snprintf(name, size, "field %#llx", (unsigned long long)field);
+}
+
 bool crash_explain(const union hv_exit *exit, char *what, size_t size)
 {
 	unsigned long long reason = exit->error.hw_reason;
@@ -24,6 +70,16 @@ bool crash_explain(const union hv_exit *exit, char *what, size_t size)
 
 	switch (exit->error.code) {
 	case HV_ERROR_ENTRY:
+		if (reason == VMX_GUEST_STATE_REFUSED && info0) {
+			char name[40];
+
+			vmcs_field_name(info0, name, sizeof(name));
+			snprintf(what, size,
+				 "the processor refused the guest's state: %s is %#llx (VMCS "
+				 "field %#llx)",
+				 name, info1, info0);
+			return false;
+		}
 		snprintf(what, size,
 			 "the processor refused the guest's state (hardware exit %#llx, %#llx, "
 			 "%#llx; 'dmesg' may say more)",

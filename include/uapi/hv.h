@@ -297,7 +297,7 @@ enum hv_exit_reason {
 
 /* hv_run.exit.error.code */
 enum hv_error_code {
-	HV_ERROR_ENTRY = 1,  /* the processor refused the guest state */
+	HV_ERROR_ENTRY = 1,  /* the processor refused the guest state; hw_info says more */
 	HV_ERROR_EXIT = 2,   /* an exit the module does not know */
 	HV_ERROR_FETCH = 3,  /* instruction not in a memory slot */
 	HV_ERROR_MEMORY = 4, /* the slot's host memory is gone (EFAULT) */

@@ -21,6 +21,15 @@ module_param(eptad, bool, 0444);
 MODULE_PARM_DESC(eptad,
 		 "use EPT's accessed and dirty bits (default: where the processor has them)");
 
+/*
+ * For emulators: Bochs (2.7 at least) does not end the stay of a guest that entered
+ * with interrupts off, when one comes for the host, before the guest changes its IF.
+ */
+static uint slice;
+module_param(slice, uint, 0444);
+MODULE_PARM_DESC(slice,
+		 "longest stay in the guest, in preemption timer ticks (default 0: no limit)");
+
 #define CPUID1_ECX_VMX	       BIT(5)
 
 #define BASIC_TRUE_CONTROLS    BIT_ULL(55)
@@ -125,8 +134,11 @@ int vmx_read_caps(void)
 		return refuse("this CPU's VPID lacks single-context INVVPID");
 	c->ept_ad = eptad && ept & EPT_CAP_ACCESSED_DIRTY;
 
+	c->slice = slice;
 	ok = choose(MSR_IA32_VMX_TRUE_PINBASED_CTLS,
-		    PIN_INTERRUPT_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMI, 0, 0, &c->pin);
+		    PIN_INTERRUPT_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMI |
+			    (slice ? PIN_PREEMPTION_TIMER : 0),
+		    0, 0, &c->pin);
 	/* With nested paging neither CR3 nor INVLPG is the host's business. */
 	ok &= choose(MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
 		     PRI_TSC_OFFSET | PRI_HLT_EXIT | PRI_MWAIT_EXIT | PRI_RDPMC_EXIT |

@@ -229,6 +229,7 @@ int vmx_handle_exit(struct hv_vcpu *v)
 
 	switch ((u16)reason) {
 	case VMX_EXIT_INTERRUPT:
+	case VMX_EXIT_PREEMPTION_TIMER:
 		v->stat[STAT_INTERRUPT]++;
 		v->intr_exit = true;
 		return EXIT_AGAIN;

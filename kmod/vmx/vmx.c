@@ -333,6 +333,8 @@ static void write_guest(struct hv_vcpu *v)
 		write_interruptibility(v, blocking);
 	if (native_read_cr2() != v->cr2)
 		native_write_cr2(v->cr2);
+	if (unlikely(vmx_caps.slice))
+		vmcs_write(VMCS_PREEMPTION_TIMER, vmx_caps.slice);
 }
 
 static void read_guest(struct hv_vcpu *v)

@@ -88,6 +88,7 @@ extern struct vmx_caps {
 	u32 revision;
 	u32 pin, primary, secondary, exit, entry; /* controls of every VMCS */
 	bool ept_ad;				  /* accessed and dirty bits */
+	u32 slice;				  /* preemption timer at each entry; 0: unused */
 } vmx_caps;
 
 /* VMXON around each stay in the inner loop, with interrupts off, or while VMs exist. */

@@ -30,6 +30,25 @@ START_TEST(refused_state)
 }
 END_TEST
 
+/* VT-x: the module has found out which field it was. */
+START_TEST(refused_field)
+{
+	ck_assert(!explain(HV_ERROR_ENTRY, 0x80000021, 0x4816, 0x93));
+	says("access rights of CS is 0x93 (VMCS field 0x4816)");
+	explain(HV_ERROR_ENTRY, 0x80000021, 0x6818, 1);
+	says("base of IDTR is 0x1");
+	explain(HV_ERROR_ENTRY, 0x80000021, 0x080e, 4);
+	says("selector of TR is 0x4");
+	explain(HV_ERROR_ENTRY, 0x80000021, 0x6820, 2);
+	says("RFLAGS is 0x2");
+	explain(HV_ERROR_ENTRY, 0x80000021, 0x1234, 2);
+	says("field 0x1234");
+	/* Not found out: the numbers. */
+	explain(HV_ERROR_ENTRY, 0x80000021, 0, 0);
+	says("hardware exit 0x80000021");
+}
+END_TEST
+
 START_TEST(unknown_exit)
 {
 	ck_assert(explain(HV_ERROR_EXIT, 0x401, 2, 3));
@@ -106,6 +125,7 @@ int main(void)
 	TCase *tc = tcase_create("crash");
 
 	tcase_add_test(tc, refused_state);
+	tcase_add_test(tc, refused_field);
 	tcase_add_test(tc, unknown_exit);
 	tcase_add_test(tc, no_memory_there);
 	tcase_add_test(tc, host_memory_is_gone);
