@@ -182,6 +182,11 @@ demo: all host-module $(GUEST)
 bench: programs host-module $(GUEST)
 	@scripts/bench
 
+# Processors that hv must refuse.
+.PHONY: check-hosts
+check-hosts: programs host-module
+	@scripts/check-hosts
+
 .PHONY: setup
 setup:
 	@scripts/setup
@@ -234,6 +239,8 @@ help:
 ##   make            the module hv.ko and the programs, under build/
 ##   make demo       start a guest here, or in an emulated host if this machine cannot
 ##   make check      all tests; CHECK="unit abi boot" or names to choose some
+##   make check-hosts
+##                   whether processors without what hv needs are refused, each with its reason
 ##   make bench      instructions per operation, compared with KVM, in an emulated host
 ##   make lint       formatting, static checks, builds with gcc and clang
 ##   make check-kernels

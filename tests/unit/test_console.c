@@ -278,11 +278,10 @@ START_TEST(stalled_reader)
 	}
 	buf[total] = 0;
 	ck_assert_uint_lt(total, 350000);
-	ck_assert_mem_eq(buf, "00000\r\n", 7);
 	accounted = total;
 	/*
 	 * What came, without the markers, and what was lost make up all there was. A writer that the
-	 * scheduler holds up can lose more than once, before the pipe is full.
+	 * scheduler holds up can lose more than once, from the first byte on.
 	 */
 	for (lost = strstr(buf, marker); lost; lost = strstr(lost, marker)) {
 		char *behind = strstr(lost, "lost]\r\n");
