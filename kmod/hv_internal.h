@@ -104,6 +104,7 @@ struct hv_pgcache {
 struct hv_vcpu {
 	struct hv_vm *vm;   /* (c) */
 	u32 id;		    /* (c) vCPU id and APIC id */
+	u64 serial;	    /* (c) no other vCPU of this host has or had it; not 0 */
 	int cpu;	    /* (v) CPU of the last entry; -1: none yet */
 	struct mutex lock;  /* held by HV_RUN and every register access */
 	struct hv_run *run; /* (c) shared with user space: hostile */

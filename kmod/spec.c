@@ -24,8 +24,8 @@ const u16 hv_spec_selector = __KERNEL_DS;
 static bool flush_l1d __ro_after_init, use_ibpb __ro_after_init;
 static bool kernel_ibrs __ro_after_init;
 
-/* The vCPU that ran here last: only compared, for it may be gone. */
-static DEFINE_PER_CPU(const struct hv_vcpu *, last_vcpu);
+/* hv_vcpu.serial of the one that ran here last: that may be gone, and its memory another's. */
+static DEFINE_PER_CPU(u64, last_vcpu);
 
 /* Buffers that a guest could read what the host left in: the CPU says which it has. */
 static bool leaks_buffers(void)
@@ -49,8 +49,8 @@ void __init spec_setup(void)
 void spec_load(const struct hv_vcpu *v)
 {
 	/* What one guest taught the branch predictor must not steer another. */
-	if (unlikely(__this_cpu_read(last_vcpu) != v)) {
-		__this_cpu_write(last_vcpu, v);
+	if (unlikely(__this_cpu_read(last_vcpu) != v->serial)) {
+		__this_cpu_write(last_vcpu, v->serial);
 		if (use_ibpb)
 			wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 	}

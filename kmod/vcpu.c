@@ -543,12 +543,14 @@ void vcpu_destroy(struct hv_vcpu *v)
 
 static struct hv_vcpu *vcpu_create(struct hv_vm *vm, u32 id)
 {
+	static atomic64_t serials;
 	struct hv_vcpu *v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
 
 	if (!v)
 		return NULL;
 	v->vm = vm;
 	v->id = id;
+	v->serial = atomic64_inc_return(&serials);
 	v->cpu = -1;
 	v->slow_gpa = ~0ULL;
 	mutex_init(&v->lock);

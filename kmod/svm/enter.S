@@ -72,9 +72,10 @@ SYM_FUNC_START(svm_vmrun)
 	pop	%rax
 	vmload	%rax
 	cli
-	stgi
 
+	/* Before STGI, behind which an NMI's handler may return. */
 	SPEC_AFTER_EXIT
+	stgi
 
 	/* Nothing the guest left in a register is used by speculation. */
 	xor	%ecx, %ecx

@@ -73,13 +73,12 @@ void svm_inject(struct hv_vcpu *v, const struct hv_event *e)
 	struct vmcb *b = to_svm(v)->vmcb;
 	u32 inj = EVT_VALID | e->vector;
 
+	/* A single step of ours must not be pushed with the flags. */
+	svm_step_off(v);
 	if (e->type == EVENT_INTERRUPT) {
-		svm_step_off(v);
 		inject_virtual(v, e->vector);
 		return;
 	}
-	/* A single step of ours must not be pushed with the flags. */
-	svm_step_off(v);
 	if (e->type == EVENT_NMI)
 		inj |= EVT_TYPE_NMI;
 	else if (e->type == EVENT_EXCEPTION)

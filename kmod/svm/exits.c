@@ -40,7 +40,7 @@ static __always_inline int next_rip(struct hv_vcpu *v, const char *opcode, unsig
 		len = n < 0 ? 0
 			    : decode_length(bytes, n, code_mode(v), (const u8 *)opcode, opcode_len);
 	if (!len)
-		return exit_error(v, HV_ERROR_FETCH, b->c.exit_code, v->gprs.rip, 0);
+		return exit_error(v, HV_ERROR_FETCH, 0, v->gprs.rip, 0);
 	v->next_rip = v->gprs.rip + len;
 	if (code_mode(v) != DECODE_64)
 		v->next_rip = (u32)v->next_rip;
@@ -168,7 +168,7 @@ static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bo
 			return EXIT_AGAIN;
 	}
 	if (!len || len >= (unsigned int)n)
-		return exit_error(v, HV_ERROR_FETCH, code, v->gprs.rip, 0);
+		return exit_error(v, HV_ERROR_FETCH, 0, v->gprs.rip, 0);
 	modrm = bytes[len];
 	if (mode == DECODE_64 && len > 2 && (bytes[len - 3] & 0xf0) == 0x40)
 		rex = bytes[len - 3];

@@ -181,8 +181,10 @@ static void set_seg(const struct hv_segment *s, unsigned int n)
 
 void vmx_get_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 {
-	if (!vmx_borrow(v))
+	if (!vmx_borrow(v)) {
+		memset(s, 0, sizeof(*s));
 		return;
+	}
 	vmx_sync_cr0(v);
 	get_seg(&s->es, SEG_ES);
 	get_seg(&s->cs, SEG_CS);

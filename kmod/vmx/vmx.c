@@ -11,7 +11,6 @@
 #include <asm/cpufeature.h>
 #include <asm/debugreg.h>
 #include <asm/desc.h>
-#include <asm/fsgsbase.h>
 #include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/segment.h>
@@ -97,6 +96,10 @@ static void write_constants(struct hv_vcpu *v)
 	vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	/* What is in a new VMCS is undefined; zero is what power-up leaves in these. */
+	vmcs_write(VMCS_GUEST_SYSENTER_CS, 0);
+	vmcs_write(VMCS_GUEST_SYSENTER_ESP, 0);
+	vmcs_write(VMCS_GUEST_SYSENTER_EIP, 0);
 	/* TS and its like are the guest's own: they change nothing the host relies on. */
 	vmcs_write(VMCS_CR0_MASK, ~(u64)VMX_CR0_GUEST_OWNED);
 	vmcs_write(VMCS_CR4_MASK, ~0ULL);
@@ -109,6 +112,8 @@ static void write_constants(struct hv_vcpu *v)
 	vmcs_write(VMCS_HOST_ES_SEL, 0);
 	vmcs_write(VMCS_HOST_FS_SEL, 0);
 	vmcs_write(VMCS_HOST_GS_SEL, 0);
+	/* As host_fs_base has it. */
+	vmcs_write(VMCS_HOST_FS_BASE, 0);
 	vmcs_write(VMCS_HOST_TR_SEL, GDT_ENTRY_TSS * 8);
 	vmcs_write(VMCS_HOST_RIP, (unsigned long)vmx_exit_point);
 }
