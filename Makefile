@@ -52,10 +52,14 @@ MODTREE := $(BUILD)/module/$(KVER)
 .PHONY: all
 all: module programs
 
-# The kernel's build system writes beside the sources, so it gets a tree of links to them. A module
-# for a kernel that scripts/kernel fetched stays in there.
 .PHONY: module
-module:
+module: kernel-module
+	@cmp -s $(MODTREE)/hv.ko $(BUILD)/hv.ko || cp $(MODTREE)/hv.ko $(BUILD)/hv.ko
+
+# The kernel's build system writes beside the sources, so it gets a tree of links to them. The module
+# stays in there when it is for the kernel of a test host.
+.PHONY: kernel-module
+kernel-module:
 	@test -n "$(KVER)" || { \
 		echo "no kernel headers at '$(KDIR)': install linux-headers-\$$(uname -r)" \
 		     "or say KDIR=/path/to/headers" >&2; exit 1; }
@@ -64,13 +68,11 @@ module:
 	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/include $(MODTREE)/
 	+@MAKE="$(MAKE)" scripts/kernel kbuild $(KDIR) --no-print-directory \
 		M=$(abspath $(MODTREE)) $(KFLAGS) modules
-	@$(if $(findstring /tree/,$(KDIR)),:,cmp -s $(MODTREE)/hv.ko $(BUILD)/hv.ko) || \
-		cp $(MODTREE)/hv.ko $(BUILD)/hv.ko
 
-# The same module for the kernel of the test host, which need not be the kernel that runs here.
+# The module for the kernel of the test host amd, which need not be the kernel that runs here.
 .PHONY: host-module
 host-module:
-	+@$(MAKE) --no-print-directory module KDIR=/lib/modules/$(HOSTKVER)/build
+	+@$(MAKE) --no-print-directory kernel-module KDIR=/lib/modules/$(HOSTKVER)/build
 
 # ---------------------------------------------------------------------------- user space
 
@@ -163,10 +165,10 @@ tests: $(UNIT) $(EXTRA_TESTS)
 
 # ---------------------------------------------------------------------------- running
 
-# CHECK limits the run: groups (unit abi boot) or patterns of test names.
+# CHECK limits the run: groups (unit abi boot) or patterns of test names; MACHINE to some test hosts.
 .PHONY: check demo bench
 check: programs tests host-module $(GUEST)
-	@tests/run $(CHECK)
+	@tests/run $(if $(MACHINE),--machine $(MACHINE)) $(CHECK)
 
 # The module on Debian's other kernels; KERNELS limits the run: see scripts/check-kernels --help.
 .PHONY: check-kernels check-dkms
@@ -179,8 +181,9 @@ check-dkms:
 demo: all host-module $(GUEST)
 	@scripts/demo
 
+# BENCH chooses the machines and what to measure: see scripts/bench --help.
 bench: programs host-module $(GUEST)
-	@scripts/bench
+	@scripts/bench $(BENCH)
 
 # Processors that hv must refuse.
 .PHONY: check-hosts
@@ -238,10 +241,12 @@ help:
 
 ##   make            the module hv.ko and the programs, under build/
 ##   make demo       start a guest here, or in an emulated host if this machine cannot
-##   make check      all tests; CHECK="unit abi boot" or names to choose some
+##   make check      all tests, in emulated hosts of both vendors; CHECK="unit abi boot" or names to
+##                   choose some, MACHINE=amd or intel to choose one
 ##   make check-hosts
 ##                   whether processors without what hv needs are refused, each with its reason
-##   make bench      instructions per operation, compared with KVM, in an emulated host
+##   make bench      instructions per operation, compared with KVM, in an emulated host;
+##                   BENCH="amd intel" for more than AMD-V
 ##   make lint       formatting, static checks, builds with gcc and clang
 ##   make check-kernels
 ##                   the module on Debian's other kernels; KERNELS="6.12 7.2" or others to choose some

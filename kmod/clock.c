@@ -44,9 +44,14 @@ void clock_write_tsc(struct hv_vcpu *v, u64 value)
 	else
 		WRITE_ONCE(v->vm->tsc_offset, offset);
 	v->tsc_adjust += offset - v->tsc_offset;
-	v->tsc_offset = offset;
+	clock_move_tsc(v, offset - v->tsc_offset);
+}
+
+void clock_move_tsc(struct hv_vcpu *v, u64 difference)
+{
+	v->tsc_offset += difference;
 	hv_op(update_tsc_offset)(v);
-	set_bit(REQ_CLOCK, &v->requests);
+	vcpu_request(v, REQ_CLOCK);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -216,13 +221,13 @@ static bool fits(u64 gpa, unsigned int len)
 void clock_write_wall(struct hv_vcpu *v, u64 value)
 {
 	v->pv_wall_clock = value;
-	set_bit(REQ_CLOCK, &v->requests);
+	vcpu_request(v, REQ_CLOCK);
 }
 
 void clock_write_system(struct hv_vcpu *v, u64 value)
 {
 	v->pv_system_time = value;
-	set_bit(REQ_CLOCK, &v->requests);
+	vcpu_request(v, REQ_CLOCK);
 }
 
 /* Bring a page in and try again: outside the loop nothing else can be waiting for it. */

@@ -3,21 +3,14 @@
  * What the next entry delivers: the order of events (Intel SDM Vol. 3, 6.9;
  * AMD APM Vol. 2, 8.5), written once for both backends.
  */
+#include <asm/processor-flags.h>
+#include <asm/trapnr.h>
+
 #include "hv_internal.h"
-
-#define RFLAGS_IF BIT_ULL(9)
-
-enum {
-	VECTOR_DE = 0,
-	VECTOR_NMI = 2,
-	VECTOR_DF = 8,
-	VECTOR_TS = 10,
-	VECTOR_PF = 14
-};
 
 static bool contributory(u8 vector)
 {
-	return vector == VECTOR_DE || (vector >= VECTOR_TS && vector < VECTOR_PF);
+	return vector == X86_TRAP_DE || (vector >= X86_TRAP_TS && vector < X86_TRAP_PF);
 }
 
 /*
@@ -28,9 +21,9 @@ void event_exception(struct hv_vcpu *v, u8 vector, bool has_error, u32 error)
 {
 	struct hv_event *e = &v->exception;
 
-	if (e->type && (contributory(e->vector) || e->vector == VECTOR_PF) &&
-	    (contributory(vector) || (vector == VECTOR_PF && e->vector == VECTOR_PF))) {
-		vector = VECTOR_DF;
+	if (e->type && (contributory(e->vector) || e->vector == X86_TRAP_PF) &&
+	    (contributory(vector) || (vector == X86_TRAP_PF && e->vector == X86_TRAP_PF))) {
+		vector = X86_TRAP_DF;
 		has_error = true;
 		error = 0;
 	}
@@ -80,7 +73,7 @@ static bool inject_first(struct hv_vcpu *v)
 
 static bool inject_nmi(struct hv_vcpu *v, bool busy)
 {
-	static const struct hv_event nmi = {.type = EVENT_NMI, .vector = VECTOR_NMI};
+	static const struct hv_event nmi = {.type = EVENT_NMI, .vector = X86_TRAP_NMI};
 
 	if (busy || v->shadow || hv_op(nmi_masked)(v)) {
 		hv_op(nmi_window)(v);
@@ -101,7 +94,7 @@ static void inject_interrupt(struct hv_vcpu *v, bool busy)
 	hv_op(tpr_threshold)(v, vector < 0 && lapic_highest_irr(&v->lapic) >= 0);
 	if (vector < 0)
 		return;
-	if (busy || v->shadow || !(v->gprs.rflags & RFLAGS_IF)) {
+	if (busy || v->shadow || !(v->gprs.rflags & X86_EFLAGS_IF)) {
 		hv_op(interrupt_window)(v);
 		return;
 	}
@@ -176,6 +169,6 @@ bool event_wakes(struct hv_vcpu *v)
 		return true;
 	if (v->nmi_pending && !hv_op(nmi_masked)(v))
 		return true;
-	return v->gprs.rflags & RFLAGS_IF && lapic_enabled(&v->lapic) &&
+	return v->gprs.rflags & X86_EFLAGS_IF && lapic_enabled(&v->lapic) &&
 	       lapic_deliverable(&v->lapic) >= 0;
 }

@@ -6,17 +6,14 @@
  * in outside the run loop (vcpu->slow_gpa).
  */
 #include <linux/uaccess.h>
+#include <asm/msr-index.h>
+#include <asm/processor-flags.h>
 
 #include "hv_internal.h"
 
-#define CR0_PG	     BIT_ULL(31)
-#define CR4_PSE	     BIT_ULL(4)
-#define CR4_PAE	     BIT_ULL(5)
-#define CR4_LA57     BIT_ULL(12)
-#define EFER_LMA_BIT BIT_ULL(10)
-#define PTE_P	     BIT_ULL(0)
-#define PTE_PS	     BIT_ULL(7)
-#define PTE_ADDR     0x000ffffffffff000ULL
+#define PTE_P	 BIT_ULL(0)
+#define PTE_PS	 BIT_ULL(7)
+#define PTE_ADDR 0x000ffffffffff000ULL
 
 static void __user *find_hva(struct hv_vcpu *v, u64 gpa, bool write)
 {
@@ -68,8 +65,8 @@ int guest_write(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len)
 }
 
 /*
- * Eight bytes that lie in one page, inline: the walk below does this four or
- * five times for an instruction. Slots hold only addresses of user space.
+ * Eight bytes that lie in one page, inline: the walk below does this four
+ * times for an instruction. Slots hold only addresses of user space.
  */
 static __always_inline int read_u64(struct hv_vcpu *v, u64 gpa, u64 *value)
 {
@@ -105,13 +102,13 @@ static __always_inline int read_entry(struct hv_vcpu *v, u64 gpa, unsigned int e
  */
 static int translate(struct hv_vcpu *v, u64 gva, u64 *gpa)
 {
-	bool lma = v->efer & EFER_LMA_BIT, pae = v->cr4 & CR4_PAE;
+	bool lma = v->efer & EFER_LMA, pae = v->cr4 & X86_CR4_PAE;
 	unsigned int bits = pae ? 9 : 10, entry_len = pae ? 8 : 4;
-	int levels = lma ? (v->cr4 & CR4_LA57 ? 5 : 4) : pae ? 3 : 2;
+	int levels = lma ? 4 : pae ? 3 : 2;
 	u64 table, entry, offset_mask;
 	int r;
 
-	if (!(v->cr0 & CR0_PG)) {
+	if (!(v->cr0 & X86_CR0_PG)) {
 		*gpa = gva & 0xffffffff;
 		return 0;
 	}
@@ -129,7 +126,7 @@ static int translate(struct hv_vcpu *v, u64 gva, u64 *gpa)
 		if (!(entry & PTE_P))
 			return GUEST_NO_PAGE;
 		if (levels == 0 ||
-		    (entry & PTE_PS && levels <= (lma ? 2 : 1) && (pae || v->cr4 & CR4_PSE))) {
+		    (entry & PTE_PS && levels <= (lma ? 2 : 1) && (pae || v->cr4 & X86_CR4_PSE))) {
 			offset_mask = (1ULL << shift) - 1;
 			/* A 4 MiB page of 32-bit paging: address bits 39:32 in 20:13. */
 			if (!pae && levels == 1)

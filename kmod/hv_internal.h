@@ -91,9 +91,8 @@ enum hv_stat {
 	STAT_COUNT
 };
 
-#define HV_PGCACHE_PAGES 8
-
-/* Pages for stage-2 tables, allocated where sleeping is allowed. */
+/* Pages for stage-2 tables, allocated where sleeping is allowed: a whole path below the root. */
+#define HV_PGCACHE_PAGES 3
 struct hv_pgcache {
 	unsigned int count;
 	void *page[HV_PGCACHE_PAGES];
@@ -119,10 +118,10 @@ struct hv_vcpu {
 	unsigned long host_dr[4]; /* (v) ...and the host's here */
 	u8 shadow;		  /* (v) interrupt shadow */
 
-	unsigned long requests; /* (a) bits of enum hv_request */
-	int mode;		/* (a) enum hv_vcpu_mode */
-	struct rcuwait wait;	/* (a) sleeping in HLT or for INIT/SIPI */
-	u8 sipi_vector;		/* (a) */
+	unsigned long requests;	  /* (a) bits of enum hv_request */
+	int mode;		  /* (a) enum hv_vcpu_mode */
+	struct rcuwait wait;	  /* (a) sleeping in HLT or for INIT/SIPI */
+	u8 sipi_vector;		  /* (a) */
 
 	/* Events (v) */
 	struct hv_event inject;	   /* delivery was cut short: do it again */
@@ -381,13 +380,9 @@ static inline bool state_canonical(u64 va)
 {
 	return (u64)((s64)(va << 16) >> 16) == va;
 }
-bool state_cr0_ok(const struct hv_vcpu *v, u64 cr0);
-bool state_cr4_ok(const struct hv_vcpu *v, u64 cr4);
-bool state_efer_ok(const struct hv_vcpu *v, u64 efer);
-bool state_xcr0_ok(const struct hv_vcpu *v, u64 xcr0);
+/* Bits 63:22, 15, 5 and 3 are always zero, bit 1 is always one: X86_EFLAGS_FIXED. */
+#define RFLAGS_RESERVED (~0x3f7fd7ULL)
 /* Guest writes: false asks for #GP. */
-bool state_write_cr0(struct hv_vcpu *v, u64 cr0);
-bool state_write_cr4(struct hv_vcpu *v, u64 cr4);
 bool state_write_efer(struct hv_vcpu *v, u64 efer);
 bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0);
 /* CR0, CR4 or CR8 by its number. */
@@ -524,6 +519,8 @@ bool iobus_write(struct hv_vm *vm, bool pio, u64 addr, unsigned int len, u64 val
 /* clock.c */
 void clock_vm_init(struct hv_vm *vm);
 u64 clock_guest_tsc(const struct hv_vcpu *v);
+/* Of this vCPU alone, as by TSC_ADJUST. */
+void clock_move_tsc(struct hv_vcpu *v, u64 difference);
 void clock_write_tsc(struct hv_vcpu *v, u64 value);
 void clock_timer_init(struct hv_vcpu *v);
 /* Arm or disarm the LAPIC timer after its registers changed. */

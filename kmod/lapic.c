@@ -203,15 +203,21 @@ void lapic_init(struct lapic *l, u32 id, bool bsp)
 	lapic_reset(l, false);
 }
 
+bool lapic_base_ok(u64 value)
+{
+	u64 mode = value & (LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC);
+
+	return (value & ~LAPIC_BASE_BSP) == (LAPIC_BASE_DEFAULT | mode) &&
+	       mode != LAPIC_BASE_X2APIC;
+}
+
 /* SDM "x2APIC State Transitions": disabled, xAPIC, x2APIC, disabled; nothing else. */
 bool lapic_set_base(struct lapic *l, u64 value)
 {
 	const u64 mode = LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC;
 	u64 from = l->base & mode, to = value & mode;
 
-	if ((value & ~(mode | LAPIC_BASE_BSP)) != LAPIC_BASE_DEFAULT)
-		return false;
-	if (to == LAPIC_BASE_X2APIC)
+	if (!lapic_base_ok(value))
 		return false;
 	if (from == 0 && to == mode)
 		return false;

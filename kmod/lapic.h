@@ -120,6 +120,8 @@ static inline bool lapic_x2apic(const struct lapic *l)
  * LAPIC_BASE_DEFAULT (relocation is not offered).
  */
 bool lapic_set_base(struct lapic *l, u64 value);
+/* Could the register hold that? In whatever state the APIC is now. */
+bool lapic_base_ok(u64 value);
 
 /*
  * One register, by its xAPIC offset (16-byte aligned, below 0x400). now_ns: for

@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
+#include <linux/panic_notifier.h>
 #include <linux/reboot.h>
 #include <linux/syscore_ops.h>
 #include <linux/uaccess.h>
@@ -25,16 +26,19 @@ MODULE_DESCRIPTION("hv, a hypervisor for AMD-V and VT-x");
 MODULE_LICENSE("GPL");
 MODULE_VERSION("0.1.0");
 
-struct hv_host hv_host;
+struct hv_host hv_host __ro_after_init;
 
 #define HV_DEFINE_OP(name) DEFINE_STATIC_CALL_NULL(hv_##name, *(((struct hv_ops *)0)->name));
 HV_OPS_LIST(HV_DEFINE_OP)
 
-/* Protects hw_users and the CPUs' state against creation, hotplug and suspend. */
+/*
+ * Protects hw_users, hw_stopping and the CPUs' state against creation, hotplug and
+ * reboot. Suspend and resume run alone, with interrupts off.
+ */
 static DEFINE_MUTEX(hw_lock);
 static unsigned int hw_users;
-static bool hw_stopping; /* set once: the host goes down */
-static enum cpuhp_state hw_hotplug;
+static bool hw_stopping; /* set once: the host goes down; read without the lock by vCPUs */
+static enum cpuhp_state hw_hotplug __ro_after_init;
 /* This CPU was enabled by us and must be disabled by us... */
 static DEFINE_PER_CPU(bool, hw_enabled);
 /* ...but not while a vCPU stays here... */
@@ -110,11 +114,11 @@ int hv_hardware_get(void)
 {
 	atomic_t err = ATOMIC_INIT(0);
 
-	if (hv_host_stopping())
-		return -ESHUTDOWN;
 	cpus_read_lock();
 	mutex_lock(&hw_lock);
-	if (hw_users == 0) {
+	if (hw_stopping) {
+		atomic_set(&err, -ESHUTDOWN);
+	} else if (hw_users == 0) {
 		on_each_cpu(cpu_enable, &err, 1);
 		if (atomic_read(&err))
 			on_each_cpu(cpu_disable, NULL, 1);
@@ -143,7 +147,7 @@ static int hotplug_online(unsigned int cpu)
 	unsigned long flags;
 
 	mutex_lock(&hw_lock);
-	if (hw_users) {
+	if (hw_users && !hw_stopping) {
 		local_irq_save(flags);
 		cpu_enable(&err);
 		local_irq_restore(flags);
@@ -173,7 +177,7 @@ static int hv_suspend(void)
 
 static void hv_resume(void)
 {
-	if (hw_users)
+	if (hw_users && !hw_stopping)
 		cpu_enable(NULL);
 }
 
@@ -187,15 +191,42 @@ static int reboot_notify(struct notifier_block *nb, unsigned long action, void *
 {
 	int cpu;
 
+	cpus_read_lock();
+	mutex_lock(&hw_lock);
 	WRITE_ONCE(hw_stopping, true);
 	on_each_cpu(cpu_disable, NULL, 1);
 	/* A stay that was under way has left the guest, and ends before long. */
-	for_each_online_cpu(cpu) while (READ_ONCE(per_cpu(hw_disable_later, cpu))) cpu_relax();
+	for_each_online_cpu(cpu)
+	{
+		while (READ_ONCE(per_cpu(hw_disable_later, cpu)))
+			cpu_relax();
+	}
+	mutex_unlock(&hw_lock);
+	cpus_read_unlock();
 	return NOTIFY_OK;
 }
 
 static struct notifier_block hv_reboot = {
 	.notifier_call = reboot_notify,
+};
+
+/*
+ * A crash kernel, too, expects it off: in VMX operation its first write to CR4
+ * would fault. Kernels before 6.6 and from 7.0 on see to that themselves; those
+ * between do for KVM only, and call this before the crash kernel if they are told
+ * to (crash_kexec_post_notifiers). Even a stay that is under way here has ended.
+ */
+static int panic_notify(struct notifier_block *nb, unsigned long action, void *data)
+{
+	if (__this_cpu_read(hw_enabled)) {
+		__this_cpu_write(hw_enabled, false);
+		hv_host.ops->cpu_disable();
+	}
+	return NOTIFY_OK;
+}
+
+static struct notifier_block hv_panic = {
+	.notifier_call = panic_notify,
 };
 
 static long system_get_caps(void __user *arg)
@@ -290,12 +321,12 @@ static struct miscdevice hv_device = {
 	.fops = &system_fops,
 };
 
-static void read_host_cpuid(u32 function, u32 index, struct cpuid_leaf *out)
+static void __init read_host_cpuid(u32 function, u32 index, struct cpuid_leaf *out)
 {
 	cpuid_count(function, index, &out->eax, &out->ebx, &out->ecx, &out->edx);
 }
 
-static void bind_ops(const struct hv_ops *ops)
+static void __init bind_ops(const struct hv_ops *ops)
 {
 #define HV_BIND_OP(name) static_call_update(hv_##name, ops->name);
 	HV_OPS_LIST(HV_BIND_OP)
@@ -333,6 +364,7 @@ static int __init hv_init(void)
 	hw_hotplug = r;
 	compat_register_syscore(&hv_syscore);
 	register_reboot_notifier(&hv_reboot);
+	atomic_notifier_chain_register(&panic_notifier_list, &hv_panic);
 	r = misc_register(&hv_device);
 	if (r)
 		goto err_register;
@@ -341,6 +373,7 @@ static int __init hv_init(void)
 	return 0;
 
 err_register:
+	atomic_notifier_chain_unregister(&panic_notifier_list, &hv_panic);
 	unregister_reboot_notifier(&hv_reboot);
 	compat_unregister_syscore(&hv_syscore);
 	cpuhp_remove_state(hw_hotplug);
@@ -353,6 +386,7 @@ static void __exit hv_exit(void)
 {
 	misc_deregister(&hv_device);
 	stats_unsetup();
+	atomic_notifier_chain_unregister(&panic_notifier_list, &hv_panic);
 	unregister_reboot_notifier(&hv_reboot);
 	compat_unregister_syscore(&hv_syscore);
 	cpuhp_remove_state(hw_hotplug);

@@ -248,11 +248,9 @@ enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 		clock_write_tsc(v, value);
 		return MSR_OK;
 	case RULE_TSC_ADJUST:
-		if (!host) {
-			v->tsc_offset += value - v->tsc_adjust;
-			hv_op(update_tsc_offset)(v);
-			vcpu_request(v, REQ_CLOCK);
-		}
+		/* The caller of the interface sets the TSC by itself. */
+		if (!host)
+			clock_move_tsc(v, value - v->tsc_adjust);
 		v->tsc_adjust = value;
 		return MSR_OK;
 	case RULE_TSC_DEADLINE:

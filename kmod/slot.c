@@ -124,7 +124,7 @@ int slot_set(struct hv_vm *vm, const struct hv_slot *s)
 	if (gone.npages) {
 		stage2_unmap_end(vm);
 		/* Nor does an access by the module that found the slot go on. */
-		synchronize_rcu();
+		synchronize_rcu_expedited();
 	}
 	if (cur)
 		kvfree_rcu(cur, rcu);

@@ -52,12 +52,14 @@ static inline bool s2_is_leaf(u64 entry, int level)
 /* ------------------------------------------------------------------------- */
 /* Memory for tables                                                          */
 
+static_assert(HV_PGCACHE_PAGES == S2_LEVELS - 1);
+
 /* A whole path can be needed: refill to that. Sleeps; -ENOMEM. */
 int stage2_topup(struct hv_vcpu *v)
 {
 	struct hv_pgcache *c = &v->pgcache;
 
-	while (c->count < S2_LEVELS) {
+	while (c->count < HV_PGCACHE_PAGES) {
 		void *page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 
 		if (!page)
@@ -193,7 +195,7 @@ static void invalidate_begin(struct hv_vm *vm)
 	raw_spin_unlock(&vm->s2_lock);
 }
 
-static void invalidate_end(struct hv_vm *vm)
+void stage2_unmap_end(struct hv_vm *vm)
 {
 	raw_spin_lock(&vm->s2_lock);
 	vm->notifier_seq++;
@@ -206,11 +208,6 @@ void stage2_unmap_begin(struct hv_vm *vm, u64 gfn, u64 npages)
 	invalidate_begin(vm);
 	zap_pieces(vm, gfn, gfn + npages);
 	flush_pending(vm);
-}
-
-void stage2_unmap_end(struct hv_vm *vm)
-{
-	invalidate_end(vm);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -251,7 +248,7 @@ static int notifier_start(struct mmu_notifier *mn, const struct mmu_notifier_ran
 
 static void notifier_end(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
-	invalidate_end(container_of(mn, struct hv_vm, notifier));
+	stage2_unmap_end(container_of(mn, struct hv_vm, notifier));
 }
 
 /* Clear the accessed bits below one table; returns whether one was set. */
@@ -279,24 +276,24 @@ static bool age_range(u64 *table, int level, u64 base, u64 gfn, u64 end, bool cl
 	return young;
 }
 
-static bool age_clear(struct hv_vm *vm, u64 gfn, u64 end)
+static bool age(struct hv_vm *vm, u64 gfn, u64 end, bool clear)
 {
 	bool young;
 
 	raw_spin_lock(&vm->s2_lock);
-	young = age_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, end, true);
+	young = age_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, end, clear);
 	raw_spin_unlock(&vm->s2_lock);
 	return young;
 }
 
+static bool age_clear(struct hv_vm *vm, u64 gfn, u64 end)
+{
+	return age(vm, gfn, end, true);
+}
+
 static bool age_test(struct hv_vm *vm, u64 gfn, u64 end)
 {
-	bool young;
-
-	raw_spin_lock(&vm->s2_lock);
-	young = age_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, end, false);
-	raw_spin_unlock(&vm->s2_lock);
-	return young;
+	return age(vm, gfn, end, false);
 }
 
 /*
@@ -321,11 +318,10 @@ static void notifier_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct hv_vm *vm = container_of(mn, struct hv_vm, notifier);
 
-	raw_spin_lock(&vm->s2_lock);
-	vm->notifier_seq++;
-	raw_spin_unlock(&vm->s2_lock);
+	invalidate_begin(vm);
 	for_each_hva_range(vm, 0, ~0ULL, zap_pieces);
 	flush_pending(vm);
+	stage2_unmap_end(vm);
 }
 
 static const struct mmu_notifier_ops notifier_ops = {
@@ -508,7 +504,6 @@ enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write)
 	const struct hv_slot_entry *e;
 	u64 gfn = gpa >> PAGE_SHIFT, hva;
 	struct page *page;
-	bool writable = write;
 	enum stage2_result r;
 	long n;
 
@@ -529,7 +524,7 @@ enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write)
 		return S2_RETRY;
 	if (n != 1)
 		return S2_BAD;
-	r = map_page(v, &slot, gfn, page, writable, seq);
+	r = map_page(v, &slot, gfn, page, write, seq);
 	put_page(page);
 	return r == S2_SLEEP ? S2_RETRY : r;
 }

@@ -5,12 +5,23 @@
  * Vol. 3, ch. 2.
  */
 #include <asm/cpufeature.h>
+#include <asm/debugreg.h>
 #include <asm/fpu/types.h>
 #include <asm/fpu/xcr.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
+#include <asm/trapnr.h>
 
 #include "hv_internal.h"
+#include "regs.h"
+
+/* What the assembly of the backends takes for granted. */
+static_assert(R_AX == HV_RAX * 8 && R_CX == HV_RCX * 8 && R_DX == HV_RDX * 8 &&
+	      R_BX == HV_RBX * 8 && R_BP == HV_RBP * 8 && R_SI == HV_RSI * 8 &&
+	      R_DI == HV_RDI * 8 && R_8 == HV_R8 * 8 && R_15 == HV_R15 * 8);
+
+/* Bit 10 is always one. */
+#define DR7_FIXED BIT(10)
 
 #define CR0_DEFINED                                                                    \
 	(X86_CR0_PE | X86_CR0_MP | X86_CR0_EM | X86_CR0_TS | X86_CR0_ET | X86_CR0_NE | \
@@ -24,7 +35,7 @@
 /* ------------------------------------------------------------------------- */
 /* Rules                                                                      */
 
-bool state_cr0_ok(const struct hv_vcpu *v, u64 cr0)
+static bool cr0_ok(u64 cr0)
 {
 	if (cr0 & ~(u64)CR0_DEFINED)
 		return false;
@@ -33,18 +44,18 @@ bool state_cr0_ok(const struct hv_vcpu *v, u64 cr0)
 	return !(cr0 & X86_CR0_NW) || cr0 & X86_CR0_CD;
 }
 
-bool state_cr4_ok(const struct hv_vcpu *v, u64 cr4)
+static bool cr4_ok(const struct hv_vcpu *v, u64 cr4)
 {
 	return !(cr4 & ~v->cr4_allowed);
 }
 
-bool state_efer_ok(const struct hv_vcpu *v, u64 efer)
+static bool efer_ok(const struct hv_vcpu *v, u64 efer)
 {
 	return !(efer & ~v->efer_allowed);
 }
 
 /* Intel SDM Vol. 1, 13.3; AMD APM Vol. 2, 11.5.2 */
-bool state_xcr0_ok(const struct hv_vcpu *v, u64 xcr0)
+static bool xcr0_ok(const struct hv_vcpu *v, u64 xcr0)
 {
 	u64 avx512 = xcr0 & XFEATURE_MASK_AVX512;
 
@@ -61,11 +72,11 @@ static bool long_mode_code(struct hv_vcpu *v)
 }
 
 /* The guest writes CR0. Turning paging on with LME enters long mode. */
-bool state_write_cr0(struct hv_vcpu *v, u64 cr0)
+static bool state_write_cr0(struct hv_vcpu *v, u64 cr0)
 {
 	bool was_paging = v->cr0 & X86_CR0_PG, paging = cr0 & X86_CR0_PG;
 
-	if (!state_cr0_ok(v, cr0))
+	if (!cr0_ok(cr0))
 		return false;
 	if (paging && !was_paging && v->efer & EFER_LME) {
 		struct hv_sregs s;
@@ -88,16 +99,14 @@ bool state_write_cr0(struct hv_vcpu *v, u64 cr0)
 	return true;
 }
 
-bool state_write_cr4(struct hv_vcpu *v, u64 cr4)
+static bool state_write_cr4(struct hv_vcpu *v, u64 cr4)
 {
 	u64 changed = cr4 ^ v->cr4;
 
-	if (!state_cr4_ok(v, cr4))
+	if (!cr4_ok(v, cr4))
 		return false;
-	if (v->efer & EFER_LMA) {
-		if (!(cr4 & X86_CR4_PAE) || changed & X86_CR4_LA57)
-			return false;
-	}
+	if (v->efer & EFER_LMA && !(cr4 & X86_CR4_PAE))
+		return false;
 	if (changed & cr4 & X86_CR4_PCIDE && (!(v->efer & EFER_LMA) || hv_op(read_cr3)(v) & 0xfff))
 		return false;
 	v->cr4 = cr4;
@@ -114,7 +123,7 @@ bool state_write_efer(struct hv_vcpu *v, u64 efer)
 	struct hv_sregs unused;
 	u64 changed;
 
-	if (!state_efer_ok(v, efer))
+	if (!efer_ok(v, efer))
 		return false;
 	efer = (efer & ~(u64)EFER_LMA) | (v->efer & EFER_LMA);
 	changed = efer ^ v->efer;
@@ -132,7 +141,7 @@ bool state_write_efer(struct hv_vcpu *v, u64 efer)
 /* From the inner loop, where the guest's XCR0 is in the processor. */
 bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0)
 {
-	if (!state_xcr0_ok(v, xcr0))
+	if (!xcr0_ok(v, xcr0))
 		return false;
 	v->xcr0 = xcr0;
 	xsetbv(XCR_XFEATURE_ENABLED_MASK, xcr0);
@@ -172,8 +181,7 @@ void state_cpuid_changed(struct hv_vcpu *v)
 	v->cr4_allowed = CR4_BASE | if_has(v, 1, 2, 17, X86_CR4_PCIDE) |
 			 if_has(v, 1, 2, 26, X86_CR4_OSXSAVE) |
 			 if_has(v, 7, 1, 0, X86_CR4_FSGSBASE) | if_has(v, 7, 1, 7, X86_CR4_SMEP) |
-			 if_has(v, 7, 1, 20, X86_CR4_SMAP) | if_has(v, 7, 2, 2, X86_CR4_UMIP) |
-			 if_has(v, 7, 2, 16, X86_CR4_LA57);
+			 if_has(v, 7, 1, 20, X86_CR4_SMAP) | if_has(v, 7, 2, 2, X86_CR4_UMIP);
 	v->efer_allowed = if_has(v, 0x80000001, 3, 11, EFER_SCE) |
 			  if_has(v, 0x80000001, 3, 20, EFER_NX) |
 			  if_has(v, 0x80000001, 3, 25, EFER_FFXSR) |
@@ -219,8 +227,8 @@ void state_reset(struct hv_vcpu *v, bool init)
 	v->nmi_pending = false;
 	v->complete = COMPLETE_NONE;
 	memset(v->dr, 0, sizeof(v->dr));
-	v->dr6 = 0xffff0ff0;
-	v->dr7 = 0x400;
+	v->dr6 = DR6_RESERVED;
+	v->dr7 = DR7_FIXED;
 	if (!init) {
 		v->xcr0 = XFEATURE_MASK_FP;
 		fpu_reset(v);
@@ -319,8 +327,7 @@ static bool sregs_ok(const struct hv_vcpu *v, const struct hv_sregs *s)
 	    !segment_ok(&s->tr) || !segment_ok(&s->ldt) || !dtable_ok(&s->gdt) ||
 	    !dtable_ok(&s->idt))
 		return false;
-	if (!state_cr0_ok(v, s->cr0) || !state_cr4_ok(v, s->cr4) || !state_efer_ok(v, s->efer) ||
-	    !state_xcr0_ok(v, s->xcr0))
+	if (!cr0_ok(s->cr0) || !cr4_ok(v, s->cr4) || !efer_ok(v, s->efer) || !xcr0_ok(v, s->xcr0))
 		return false;
 	if (lma != (lme && paging) || (lma && !(s->cr4 & X86_CR4_PAE)))
 		return false;
@@ -337,13 +344,6 @@ static bool sregs_ok(const struct hv_vcpu *v, const struct hv_sregs *s)
 	return !(s->cr3 & ~(v->gpa_mask | (s->cr4 & X86_CR4_PCIDE ? BIT_ULL(63) : 0)));
 }
 
-static bool apic_base_ok(u64 base)
-{
-	u64 mode = base & (LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC);
-
-	return (base & ~LAPIC_BASE_BSP) == (LAPIC_BASE_DEFAULT | mode) && mode != LAPIC_BASE_X2APIC;
-}
-
 /* A host may go from any state of the APIC to any other: by way of "disabled". */
 static void load_apic_base(struct lapic *l, u64 base)
 {
@@ -356,7 +356,7 @@ static void load_apic_base(struct lapic *l, u64 base)
 
 static int load_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 {
-	if (!sregs_ok(v, s) || !apic_base_ok(s->apic_base))
+	if (!sregs_ok(v, s) || !lapic_base_ok(s->apic_base))
 		return -EINVAL;
 	load_apic_base(&v->lapic, s->apic_base);
 	v->cr0 = s->cr0 | X86_CR0_ET;
@@ -367,6 +367,8 @@ static int load_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 	lapic_set_tpr(&v->lapic, s->cr8 << 4);
 	hv_op(set_sregs)(v, s);
 	hv_op(update_cr)(v);
+	/* Translations of the tables it had before. */
+	hv_op(flush_tlb)(v);
 	v->scan = true;
 	return 0;
 }
@@ -377,8 +379,8 @@ static int load_dregs(struct hv_vcpu *v, const struct hv_dregs *d)
 		return -EINVAL;
 	memcpy(v->dr, d->dr, sizeof(v->dr));
 	/* Bits that are always one or zero: AMD APM Vol. 2, 13.1.1 */
-	v->dr6 = (d->dr6 | 0xffff0ff0) & ~BIT_ULL(12);
-	v->dr7 = (d->dr7 | 0x400) & 0xffff2fff;
+	v->dr6 = (d->dr6 | DR6_RESERVED) & ~BIT_ULL(12);
+	v->dr7 = (d->dr7 | DR7_FIXED) & 0xffff2fff;
 	hv_op(update_dr)(v);
 	return 0;
 }
@@ -391,7 +393,7 @@ static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 		return -EINVAL;
 	/* NMI is not an exception, and there are 32 of them. */
 	if (e->exception & HV_EVENT_PENDING &&
-	    (e->exception_vector > 31 || e->exception_vector == 2))
+	    (e->exception_vector > 31 || e->exception_vector == X86_TRAP_NMI))
 		return -EINVAL;
 	if (e->interrupt && e->interrupt_vector < 16)
 		return -EINVAL;
@@ -416,8 +418,7 @@ static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 static void load_gprs(struct hv_vcpu *v, const struct hv_gprs *g)
 {
 	v->gprs = *g;
-	/* Bits 63:22, 15, 5 and 3 are zero, bit 1 is one. */
-	v->gprs.rflags = (g->rflags & 0x3f7fd5) | X86_EFLAGS_FIXED;
+	v->gprs.rflags = (g->rflags & ~RFLAGS_RESERVED) | X86_EFLAGS_FIXED;
 }
 
 /*

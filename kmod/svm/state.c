@@ -155,8 +155,7 @@ void svm_get_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 
 void svm_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 {
-	struct svm_vcpu *svm = to_svm(v);
-	struct vmcb *b = svm->vmcb;
+	struct vmcb *b = to_svm(v)->vmcb;
 
 	b->s.cs = set_seg(&s->cs);
 	b->s.ds = set_seg(&s->ds);
@@ -173,8 +172,6 @@ void svm_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 	b->s.idtr.limit = s->idt.limit;
 	b->s.cr3 = s->cr3;
 	vmcb_dirty(b, CLEAN_SEG | CLEAN_DT | CLEAN_CR);
-	/* Translations of the tables it had before. */
-	svm->flush = true;
 }
 
 static u64 *msr_slot(struct vmcb *b, u32 index)

@@ -6,8 +6,7 @@
  */
 #include "vmx.h"
 
-#define RFLAGS_RESERVED (~0x3f7fd7ULL)
-#define SEG_RESERVED	0xfffe0f00U
+#define SEG_RESERVED 0xfffe0f00U
 
 /* The segment's three fields that can be wrong: base, limit and access rights. */
 struct seg {

@@ -12,7 +12,7 @@
  * cannot tell the kernel, VMX operation lasts for one stay in the inner loop,
  * with interrupts off (vmx_per_stay).
  */
-#include <linux/module.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <asm/asm.h>
@@ -20,7 +20,6 @@
 #include <asm/processor-flags.h>
 #include <asm/special_insns.h>
 
-#include "../compat.h"
 #include "vmx.h"
 
 bool vmx_per_stay = !COMPAT_CR4_SHADOW;
@@ -48,10 +47,35 @@ static void vmxoff(void)
 	asm volatile("vmxoff" : : : "cc", "memory");
 }
 
-/* CR4 without the kernel's knowledge: interrupts are off until it is put back. */
-static void write_cr4(unsigned long cr4)
+/* Per stay without the kernel's knowledge: then interrupts are off until it is put back. */
+static void set_vmxe(bool on)
 {
-	asm volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
+	unsigned long vmxe = X86_CR4_VMXE, cr4;
+
+	if (vmx_per_stay) {
+		cr4 = native_read_cr4();
+		cr4 = on ? cr4 | vmxe : cr4 & ~vmxe;
+		asm volatile("mov %0, %%cr4" : : "r"(cr4) : "memory");
+	} else if (on) {
+		compat_set_cr4(vmxe);
+	} else {
+		compat_clear_cr4(vmxe);
+	}
+}
+
+static bool enter_operation(struct vmx_cpu *c)
+{
+	set_vmxe(true);
+	if (likely(vmxon(__pa(c->vmxon))))
+		return true;
+	set_vmxe(false);
+	return false;
+}
+
+static void leave_operation(void)
+{
+	vmxoff();
+	set_vmxe(false);
 }
 
 void vmx_free_cpus(void)
@@ -84,24 +108,6 @@ int vmx_alloc_cpus(void)
 	return 0;
 }
 
-/* For a stay. False: another hypervisor came meanwhile. */
-static bool enter_operation(struct vmx_cpu *c)
-{
-	unsigned long cr4 = native_read_cr4();
-
-	if (cr4 & X86_CR4_VMXE)
-		return false;
-	write_cr4(cr4 | X86_CR4_VMXE);
-	/* Cannot fail: vmx_cpu_enable() has tried it on this CPU. */
-	return vmxon(__pa(c->vmxon));
-}
-
-static void leave_operation(void)
-{
-	vmxoff();
-	write_cr4(native_read_cr4() & ~(unsigned long)X86_CR4_VMXE);
-}
-
 static void flush_all(void)
 {
 	struct {
@@ -120,25 +126,15 @@ int vmx_cpu_enable(void)
 	if (native_read_cr4() & X86_CR4_VMXE)
 		return -EBUSY;
 	/* After a suspend some firmware leaves it open; locked off, VMXON faults. */
-	rdmsrl(MSR_IA32_FEAT_CTL, control);
-	if (!(control & FEAT_CTL_LOCKED))
+	if (!rdmsrl_safe(MSR_IA32_FEAT_CTL, &control) && !(control & FEAT_CTL_LOCKED))
 		wrmsrl(MSR_IA32_FEAT_CTL, control | FEAT_CTL_ON);
 	rdmsrl(MSR_STAR, c->host_syscall[SYSCALL_STAR]);
 	rdmsrl(MSR_LSTAR, c->host_syscall[SYSCALL_LSTAR]);
 	rdmsrl(MSR_CSTAR, c->host_syscall[SYSCALL_CSTAR]);
 	rdmsrl(MSR_SYSCALL_MASK, c->host_syscall[SYSCALL_MASK]);
 
-	if (!vmx_per_stay)
-		compat_set_cr4(X86_CR4_VMXE);
-	else
-		write_cr4(native_read_cr4() | X86_CR4_VMXE);
-	if (!vmxon(__pa(c->vmxon))) {
-		if (!vmx_per_stay)
-			compat_clear_cr4(X86_CR4_VMXE);
-		else
-			write_cr4(native_read_cr4() & ~(unsigned long)X86_CR4_VMXE);
+	if (!enter_operation(c))
 		return -EIO;
-	}
 	/* Translations of an earlier user may remain. */
 	flush_all();
 	if (vmx_per_stay)
@@ -167,10 +163,8 @@ void vmx_cpu_disable(void)
 
 	list_for_each_entry_safe (x, next, &c->active, node)
 		deactivate_here(x);
-	if (vmx_per_stay)
-		return;
-	vmxoff();
-	compat_clear_cr4(X86_CR4_VMXE);
+	if (!vmx_per_stay)
+		leave_operation();
 }
 
 static void deactivate_ipi(void *arg)
@@ -178,7 +172,7 @@ static void deactivate_ipi(void *arg)
 	struct vmx_vcpu *x = arg;
 
 	/* The CPU may have been disabled meanwhile. */
-	if (x->active_cpu == smp_processor_id())
+	if (READ_ONCE(x->active_cpu) == smp_processor_id())
 		deactivate_here(x);
 }
 
@@ -197,7 +191,8 @@ bool vmx_acquire(struct hv_vcpu *v)
 	struct vmx_cpu *c = this_cpu_ptr(&vmx_cpu);
 	struct vmx_vcpu *x = to_vmx(v);
 
-	if (vmx_per_stay && !enter_operation(c))
+	/* Per stay another hypervisor may have come meanwhile; nothing else can be wrong now. */
+	if (vmx_per_stay && (native_read_cr4() & X86_CR4_VMXE || !enter_operation(c)))
 		return false;
 	if (unlikely(x->fresh)) {
 		vmx_vmclear(x->vmcs_pa);
@@ -207,8 +202,8 @@ bool vmx_acquire(struct hv_vcpu *v)
 		vmx_vmptrld(x->vmcs_pa);
 		c->current_vmcs = x;
 	}
-	if (x->active_cpu < 0) {
-		x->active_cpu = smp_processor_id();
+	if (READ_ONCE(x->active_cpu) < 0) {
+		WRITE_ONCE(x->active_cpu, smp_processor_id());
 		list_add(&x->node, &c->active);
 	}
 	return true;
@@ -229,7 +224,7 @@ bool vmx_borrow(struct hv_vcpu *v)
 	if (x->in_loop)
 		return true;
 	preempt_disable();
-	if (x->active_cpu != smp_processor_id())
+	if (READ_ONCE(x->active_cpu) != smp_processor_id())
 		vmx_deactivate(v);
 	local_irq_disable();
 	if (likely(hv_cpu_usable() && vmx_acquire(v)))
@@ -246,7 +241,7 @@ void vmx_return(struct hv_vcpu *v)
 	if (x->in_loop)
 		return;
 	/* The loop takes it on v->cpu with interrupts off: it must not be active elsewhere. */
-	if (!vmx_per_stay && x->active_cpu != v->cpu)
+	if (!vmx_per_stay && READ_ONCE(x->active_cpu) != v->cpu)
 		deactivate_here(x);
 	vmx_release(v);
 	local_irq_enable();

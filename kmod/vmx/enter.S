@@ -10,7 +10,7 @@
 #include "../regs.h"
 #include "../spec.h"
 
-/* Encoding of the field HOST_RSP */
+/* As in vmcs.h, which is C. */
 #define VMCS_HOST_RSP 0x6c14
 
 	.text
@@ -23,13 +23,7 @@
  * it refuses the instruction.
  */
 SYM_FUNC_START(vmx_run)
-	push	%rbp
-	mov	%rsp, %rbp
-	push	%r15
-	push	%r14
-	push	%r13
-	push	%r12
-	push	%rbx
+	REGS_PUSH_HOST
 	push	%rdi
 	push	%rdi
 
@@ -37,24 +31,10 @@ SYM_FUNC_START(vmx_run)
 	vmwrite	%rsp, %rax
 
 	SPEC_BEFORE_ENTRY
-	/* The flags of this test last until the jump: MOV leaves them alone. */
+	/* The flags of this test last until the jump. */
 	test	%sil, %sil
-	mov	%rdi, %rax
-	mov	R_CX(%rax), %rcx
-	mov	R_DX(%rax), %rdx
-	mov	R_BX(%rax), %rbx
-	mov	R_BP(%rax), %rbp
-	mov	R_SI(%rax), %rsi
-	mov	R_DI(%rax), %rdi
-	mov	R_8(%rax), %r8
-	mov	R_9(%rax), %r9
-	mov	R_10(%rax), %r10
-	mov	R_11(%rax), %r11
-	mov	R_12(%rax), %r12
-	mov	R_13(%rax), %r13
-	mov	R_14(%rax), %r14
-	mov	R_15(%rax), %r15
-	mov	R_AX(%rax), %rax
+	mov	R_AX(%rdi), %rax
+	REGS_LOAD_GUEST
 
 	jnz	1f
 	vmlaunch
@@ -67,20 +47,7 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	ANNOTATE_NOENDBR
 	mov	%rax, (%rsp)
 	mov	8(%rsp), %rax
-	mov	%rcx, R_CX(%rax)
-	mov	%rdx, R_DX(%rax)
-	mov	%rbx, R_BX(%rax)
-	mov	%rbp, R_BP(%rax)
-	mov	%rsi, R_SI(%rax)
-	mov	%rdi, R_DI(%rax)
-	mov	%r8, R_8(%rax)
-	mov	%r9, R_9(%rax)
-	mov	%r10, R_10(%rax)
-	mov	%r11, R_11(%rax)
-	mov	%r12, R_12(%rax)
-	mov	%r13, R_13(%rax)
-	mov	%r14, R_14(%rax)
-	mov	%r15, R_15(%rax)
+	REGS_SAVE_GUEST
 	mov	(%rsp), %rcx
 	mov	%rcx, R_AX(%rax)
 
@@ -90,22 +57,8 @@ SYM_INNER_LABEL(vmx_exit_point, SYM_L_GLOBAL)
 	jmp	3f
 2:	xor	%eax, %eax
 
-	/* Nothing the guest left in a register is used by speculation. */
-3:	xor	%ecx, %ecx
-	xor	%edx, %edx
-	xor	%esi, %esi
-	xor	%edi, %edi
-	xor	%r8d, %r8d
-	xor	%r9d, %r9d
-	xor	%r10d, %r10d
-	xor	%r11d, %r11d
-
+3:	REGS_CLEAR
 	add	$16, %rsp
-	pop	%rbx
-	pop	%r12
-	pop	%r13
-	pop	%r14
-	pop	%r15
-	pop	%rbp
+	REGS_POP_HOST
 	RET
 SYM_FUNC_END(vmx_run)

@@ -204,8 +204,6 @@ void vmx_get_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 
 void vmx_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 {
-	struct vmx_vcpu *x = to_vmx(v);
-
 	if (!vmx_borrow(v))
 		return;
 	set_seg(&s->es, SEG_ES);
@@ -222,9 +220,7 @@ void vmx_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 	vmcs_write(VMCS_GUEST_IDTR_LIMIT, s->idt.limit);
 	vmcs_write(VMCS_GUEST_CR3, s->cr3);
 	vmx_return(v);
-	/* Translations of the tables it had before. */
-	x->flush = true;
-	x->pdptes_stale = true;
+	to_vmx(v)->pdptes_stale = true;
 }
 
 /* ------------------------------------------------------------------------- */
