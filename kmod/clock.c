@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Time for guests: the TSC by an offset, the LAPIC timer on an hrtimer, and
+ * Time for guests: the TSC by an offset, the LAPIC timer on an hrtimer, or its
+ * deadline on a timer of the backend's that ends a stay in the guest, and
  * kvm-clock (Documentation/virt/kvm/x86/msr.rst describes that interface).
  */
 #include <linux/ktime.h>
@@ -70,17 +71,29 @@ static void timer_post(struct hv_vcpu *v)
 	vcpu_kick(v);
 }
 
+/* The register reads zero once the timer is armed no more, unless it was just written anew. */
+static void deadline_passed(struct hv_vcpu *v)
+{
+	u64 deadline = READ_ONCE(v->deadline);
+
+	if (deadline)
+		cmpxchg64(&v->lapic.tsc_deadline, deadline, 0);
+	WRITE_ONCE(v->deadline, 0);
+	timer_post(v);
+}
+
 static enum hrtimer_restart timer_fire(struct hrtimer *t)
 {
 	struct hv_vcpu *v = container_of(t, struct hv_vcpu, timer);
 	u64 period = READ_ONCE(v->timer_period_ns);
 
-	timer_post(v);
 	if (!period) {
 		/* A one-shot count has run out: nothing re-arms it but a new one. */
 		WRITE_ONCE(v->lapic.timer_start_ns, 0);
+		deadline_passed(v);
 		return HRTIMER_NORESTART;
 	}
+	timer_post(v);
 	hrtimer_forward_now(t, ns_to_ktime(period));
 	return HRTIMER_RESTART;
 }
@@ -95,23 +108,43 @@ void clock_timer_cancel(struct hv_vcpu *v)
 	hrtimer_cancel(&v->timer);
 }
 
+static void start_deadline(struct hv_vcpu *v)
+{
+	/* Bounded, so that neither the division nor the timer overflows: some 73 years. */
+	u64 ticks =
+		min_t(u64, clock_until_deadline(v), (u64)tsc_khz * (KTIME_MAX / 4 / USEC_PER_SEC));
+	u64 ns = mul_u64_u64_div_u64(ticks, USEC_PER_SEC, tsc_khz);
+
+	hrtimer_start(&v->timer, ktime_add_ns(ktime_get(), ns), HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
 static void arm_deadline(struct hv_vcpu *v)
 {
-	u64 now = clock_guest_tsc(v), deadline = v->lapic.tsc_deadline;
-	u64 ticks, ns;
+	v->deadline = v->lapic.tsc_deadline;
+	if (!v->deadline)
+		return;
+	if (!clock_until_deadline(v))
+		deadline_passed(v);
+	else if (!hv_host.stay_timer)
+		start_deadline(v);
+}
 
-	if (!deadline)
-		return;
-	/* The register reads zero once the timer is armed no more. */
-	if (deadline <= now) {
-		v->lapic.tsc_deadline = 0;
-		timer_post(v);
-		return;
-	}
-	/* Bounded, so that neither the division nor the timer overflows: some 73 years. */
-	ticks = min_t(u64, deadline - now, (u64)tsc_khz * (KTIME_MAX / 4 / USEC_PER_SEC));
-	ns = mul_u64_u64_div_u64(ticks, USEC_PER_SEC, tsc_khz);
-	hrtimer_start(&v->timer, ktime_add_ns(ktime_get(), ns), HRTIMER_MODE_ABS_PINNED_HARD);
+void clock_check_deadline(struct hv_vcpu *v)
+{
+	if (v->deadline && !clock_until_deadline(v))
+		deadline_passed(v);
+}
+
+void clock_sleep(struct hv_vcpu *v)
+{
+	if (v->deadline && hv_host.stay_timer)
+		start_deadline(v);
+}
+
+void clock_wake(struct hv_vcpu *v)
+{
+	if (hv_host.stay_timer && lapic_timer_mode(&v->lapic) == APIC_TIMER_DEADLINE)
+		hrtimer_cancel(&v->timer);
 }
 
 /* Arm for the count that began at timer_start_ns, or the deadline. */
@@ -122,6 +155,7 @@ void clock_timer_resume(struct hv_vcpu *v)
 
 	hrtimer_cancel(&v->timer);
 	WRITE_ONCE(v->timer_period_ns, 0);
+	v->deadline = 0;
 	if (lapic_timer_mode(&v->lapic) == APIC_TIMER_DEADLINE) {
 		arm_deadline(v);
 		return;

@@ -117,6 +117,8 @@ void event_prepare(struct hv_vcpu *v)
 		busy = inject_nmi(v, busy);
 	if (lapic_enabled(&v->lapic))
 		inject_interrupt(v, busy);
+	else
+		hv_op(tpr_threshold)(v, false);
 }
 
 static void take_init(struct hv_vcpu *v)

@@ -24,7 +24,10 @@ void exit_set_reason(struct hv_vcpu *v, u32 reason)
 void exit_skip(struct hv_vcpu *v)
 {
 	v->gprs.rip = v->next_rip;
-	v->shadow = 0;
+	if (unlikely(v->shadow)) {
+		v->shadow = 0;
+		v->scan = true;
+	}
 	v->gprs.rflags &= ~X86_EFLAGS_RF;
 	if (unlikely(v->gprs.rflags & X86_EFLAGS_TF)) {
 		hv_op(sync_dr)(v);
@@ -134,6 +137,16 @@ int exit_hlt(struct hv_vcpu *v)
 	}
 	v->mp_state = HV_MP_HALTED;
 	return EXIT_SLEEP;
+}
+
+/*
+ * What the guest spins for may be the work of a vCPU that waits for a CPU: then that
+ * one goes first. The PAUSE is not skipped: it begins the next count.
+ */
+int exit_pause(struct hv_vcpu *v)
+{
+	v->yield_to = vcpu_waiting_peer(v);
+	return v->yield_to ? EXIT_SLEEP : EXIT_AGAIN;
 }
 
 static void complete_later(struct hv_vcpu *v, enum hv_completion how)

@@ -87,6 +87,7 @@ enum hv_stat {
 	STAT_CONTROL,
 	STAT_EXCEPTION,
 	STAT_WINDOW,
+	STAT_PAUSE,
 	STAT_OTHER,
 	STAT_COUNT
 };
@@ -121,6 +122,7 @@ struct hv_vcpu {
 	unsigned long requests;	  /* (a) bits of enum hv_request */
 	int mode;		  /* (a) enum hv_vcpu_mode */
 	struct rcuwait wait;	  /* (a) sleeping in HLT or for INIT/SIPI */
+	struct task_struct *task; /* (v) in HV_RUN; read by others under RCU */
 	u8 sipi_vector;		  /* (a) */
 
 	/* Events (v) */
@@ -132,7 +134,8 @@ struct hv_vcpu {
 	u8 mp_state;	/* enum hv_mp_state */
 
 	struct lapic lapic;   /* see lapic.h */
-	struct hrtimer timer; /* (v) arms; the callback only posts */
+	struct hrtimer timer; /* (v) arms; the callback posts, and clears what is over */
+	u64 deadline;	      /* (v) guest's TSC when the timer is due; 0: not in that mode */
 	u64 timer_period_ns;  /* (v) periodic mode, clamped; read by the callback */
 
 	/* Completion of the last exit to user space (v) */
@@ -163,6 +166,8 @@ struct hv_vcpu {
 	unsigned int slot_hint;	    /* (v) index of the last slot found */
 	u64 slow_gpa;		    /* (v) EXIT_SLEEP: bring this in; ~0: nothing */
 	bool slow_write;	    /* (v) ...for writing */
+	struct hv_vcpu *yield_to;   /* (v) EXIT_SLEEP: let this one run first */
+	u32 last_peer;		    /* (v) who was looked at last for that */
 	struct {
 		u64 addr, value;
 		u8 len; /* 0: none */
@@ -335,6 +340,8 @@ extern struct hv_host {
 	u64 xss;		     /* host's IA32_XSS */
 	bool has_tsc_aux;	     /* RDTSCP or RDPID */
 	bool closed_stays;	     /* interrupts stay off from load to put */
+	bool small_pages;	     /* stage-2 pages of 4 KiB only */
+	bool stay_timer;	     /* the backend ends a stay at hv_vcpu.deadline */
 	struct hv_cpuid_table cpuid; /* what guests may have */
 } hv_host;
 
@@ -350,6 +357,16 @@ void hv_stay_end(void);
 bool hv_host_stopping(void);
 void hv_hardware_put(void);
 
+/*
+ * An exit of VT-x loses LDTR; VMLOAD restores it as it was, while another thread
+ * may have replaced the table meanwhile (modify_ldt), and freed the old one.
+ */
+static inline void host_ldt_restore(u16 selector)
+{
+	if (unlikely(selector))
+		asm volatile("lldt %0" : : "r"(selector));
+}
+
 /* vm.c */
 int vm_create_fd(void);
 void vm_get(struct hv_vm *vm);
@@ -363,6 +380,8 @@ void vcpu_destroy(struct hv_vcpu *v);
 void vcpu_request(struct hv_vcpu *v, enum hv_request req);
 /* Make the vCPU notice its requests: wake it, or force it out of the guest. */
 void vcpu_kick(struct hv_vcpu *v);
+/* One that could run but has no CPU; NULL: none. Each call begins behind the last one's. */
+struct hv_vcpu *vcpu_waiting_peer(struct hv_vcpu *v);
 
 static inline bool vcpu_test_request(struct hv_vcpu *v, enum hv_request req)
 {
@@ -421,6 +440,8 @@ int exit_rdmsr(struct hv_vcpu *v);
 int exit_wrmsr(struct hv_vcpu *v);
 int exit_xsetbv(struct hv_vcpu *v);
 int exit_hlt(struct hv_vcpu *v);
+/* The guest has executed PAUSE in a loop for a while; it does so again. */
+int exit_pause(struct hv_vcpu *v);
 int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in);
 int exit_pio_string(struct hv_vcpu *v, u16 port, bool in);
 int exit_shutdown(struct hv_vcpu *v);
@@ -527,6 +548,18 @@ void clock_timer_init(struct hv_vcpu *v);
 void clock_timer_update(struct hv_vcpu *v);
 void clock_timer_resume(struct hv_vcpu *v);
 void clock_timer_cancel(struct hv_vcpu *v);
+/* Ticks from now to v->deadline, which is not 0; 0: it has passed. */
+static inline u64 clock_until_deadline(const struct hv_vcpu *v)
+{
+	u64 now = clock_guest_tsc(v);
+
+	return v->deadline > now ? v->deadline - now : 0;
+}
+/* With hv_host.stay_timer: it may have passed now... */
+void clock_check_deadline(struct hv_vcpu *v);
+/* ...and while the vCPU is in no stay, but waits for it, somebody else must look after it. */
+void clock_sleep(struct hv_vcpu *v);
+void clock_wake(struct hv_vcpu *v);
 void clock_write_wall(struct hv_vcpu *v, u64 value);
 void clock_write_system(struct hv_vcpu *v, u64 value);
 /* REQ_CLOCK, where sleeping is allowed. */
@@ -549,6 +582,8 @@ void spec_exit(void);
 void spec_put(void);
 /* Read by spec.h. */
 extern bool hv_spec_verw;
+/* What is in the L1 cache at an entry is the guest's to read: spec_load() empties it. */
+extern bool hv_spec_flush_l1d;
 extern const u16 hv_spec_selector;
 
 /* fpu.c */

@@ -229,6 +229,8 @@ enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 		return MSR_GP;
 	switch (rule->class) {
 	case RULE_BACKEND:
+		if (index == MSR_SYSCALL_MASK && value >> 32)
+			return MSR_GP;
 		/* Selectors and masks are not addresses. */
 		if (index != MSR_STAR && index != MSR_SYSCALL_MASK &&
 		    index != MSR_IA32_SYSENTER_CS && !state_canonical(value))

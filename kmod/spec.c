@@ -21,8 +21,8 @@ bool hv_spec_verw __ro_after_init;
 /* VERW's operand: any selector that can be written. */
 const u16 hv_spec_selector = __KERNEL_DS;
 
-static bool flush_l1d __ro_after_init, use_ibpb __ro_after_init;
-static bool kernel_ibrs __ro_after_init;
+bool hv_spec_flush_l1d __ro_after_init;
+static bool use_ibpb __ro_after_init, kernel_ibrs __ro_after_init;
 
 /* hv_vcpu.serial of the one that ran here last: that may be gone, and its memory another's. */
 static DEFINE_PER_CPU(u64, last_vcpu);
@@ -40,7 +40,7 @@ void __init spec_setup(void)
 	if (cpu_mitigations_off())
 		return;
 	hv_spec_verw = leaks_buffers();
-	flush_l1d = boot_cpu_has_bug(X86_BUG_L1TF) && boot_cpu_has(X86_FEATURE_FLUSH_L1D);
+	hv_spec_flush_l1d = boot_cpu_has_bug(X86_BUG_L1TF) && boot_cpu_has(X86_FEATURE_FLUSH_L1D);
 	use_ibpb = boot_cpu_has(X86_FEATURE_IBPB);
 	kernel_ibrs = boot_cpu_has(X86_FEATURE_KERNEL_IBRS);
 }
@@ -55,7 +55,7 @@ void spec_load(const struct hv_vcpu *v)
 			wrmsrl(MSR_IA32_PRED_CMD, PRED_CMD_IBPB);
 	}
 	/* Present bits of a guest's page tables do not stop a read from the L1 cache (L1TF). */
-	if (flush_l1d)
+	if (hv_spec_flush_l1d)
 		wrmsrl(MSR_IA32_FLUSH_CMD, L1D_FLUSH);
 }
 

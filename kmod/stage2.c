@@ -432,7 +432,8 @@ static enum stage2_result map_page(struct hv_vcpu *v, const struct hv_slot_entry
 	u64 hva = e->hva + ((gfn - e->gfn) << PAGE_SHIFT);
 	bool large, ok, flush = false;
 
-	large = PageCompound(page) && slot_allows_large(e, gfn) && host_maps_large(vm->mm, hva);
+	large = !hv_host.small_pages && PageCompound(page) && slot_allows_large(e, gfn) &&
+		host_maps_large(vm->mm, hva);
 	if (large) {
 		gfn &= ~(S2_LARGE_PAGES - 1);
 		pfn &= ~(S2_LARGE_PAGES - 1);

@@ -76,13 +76,19 @@ static bool state_write_cr0(struct hv_vcpu *v, u64 cr0)
 {
 	bool was_paging = v->cr0 & X86_CR0_PG, paging = cr0 & X86_CR0_PG;
 
+	if (cr0 >> 32)
+		return false;
+	/* Undefined bits of the lower half stay clear, whatever is written. */
+	cr0 &= CR0_DEFINED;
 	if (!cr0_ok(cr0))
 		return false;
 	if (paging && !was_paging && v->efer & EFER_LME) {
 		struct hv_sregs s;
 
 		hv_op(get_sregs)(v, &s);
-		if (!(v->cr4 & X86_CR4_PAE) || s.cs.ar & HV_AR_L)
+		/* Nor with a task of 16 bits: types 1 and 3. */
+		if (!(v->cr4 & X86_CR4_PAE) || s.cs.ar & HV_AR_L ||
+		    (s.tr.ar & HV_AR_TYPE & ~2) == 1)
 			return false;
 		v->efer |= EFER_LMA;
 	}

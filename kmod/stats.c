@@ -22,6 +22,7 @@ static const char *const names[STAT_COUNT] = {
 	[STAT_CONTROL] = "control",
 	[STAT_EXCEPTION] = "exception",
 	[STAT_WINDOW] = "window",
+	[STAT_PAUSE] = "pause",
 	[STAT_OTHER] = "other",
 };
 

@@ -14,6 +14,7 @@
 #include <linux/fs.h>
 #include <linux/interrupt.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task.h>
 #include <linux/slab.h>
 #include <linux/task_work.h>
 #include <linux/uaccess.h>
@@ -135,23 +136,16 @@ static int stay(struct hv_vcpu *v)
 		if (unlikely(r != EXIT_AGAIN))
 			return r;
 		if (v->intr_exit) {
-			/* In a closed stay it can only be taken outside. */
-			if (hv_host.closed_stays)
+			/*
+			 * In a closed stay it can only be taken outside. What its
+			 * handler left in the caches may not be for the guest.
+			 */
+			if (hv_host.closed_stays || hv_spec_flush_l1d)
 				break;
 			note_interrupt(v);
 		}
 	}
 	return EXIT_SLEEP;
-}
-
-/*
- * An exit of VT-x loses LDTR; VMLOAD restores it as it was, while another thread
- * may have replaced the table meanwhile (modify_ldt), and freed the old one.
- */
-static void restore_ldt(u16 selector)
-{
-	if (unlikely(selector))
-		asm volatile("lldt %0" : : "r"(selector));
 }
 
 /* EXIT_SLEEP: there is something to do outside; EXIT_USER, or a negative errno. */
@@ -178,7 +172,7 @@ static int inner_loop(struct hv_vcpu *v)
 			vtime_account_guest_exit();
 			hv_op(put)(v);
 			spec_put();
-			restore_ldt(ldt);
+			host_ldt_restore(ldt);
 			stay_irq_off();
 		}
 		hv_stay_end();
@@ -189,6 +183,54 @@ static int inner_loop(struct hv_vcpu *v)
 	load_tsc_aux(v, false);
 	fpu_put(v);
 	return r;
+}
+
+/* ------------------------------------------------------------------------- */
+/* A vCPU that spins                                                          */
+
+/*
+ * All of this is a hint, read without a lock: the scheduler looks again. Neither one
+ * that sleeps in HLT nor one whose thread is in user space would gain by a yield.
+ */
+static bool waits_for_cpu(const struct hv_vcpu *v)
+{
+	return READ_ONCE(v->task) && READ_ONCE(v->mp_state) == HV_MP_RUNNABLE &&
+	       READ_ONCE(v->mode) == VCPU_OUTSIDE;
+}
+
+struct hv_vcpu *vcpu_waiting_peer(struct hv_vcpu *v)
+{
+	unsigned int n = READ_ONCE(v->vm->nr_vcpus), i;
+	struct hv_vcpu *peer;
+
+	for (i = 0; i < n; i++) {
+		v->last_peer = (v->last_peer + 1) % n;
+		peer = smp_load_acquire(&v->vm->vcpus[v->last_peer]);
+		if (peer && peer != v && waits_for_cpu(peer))
+			return peer;
+	}
+	return NULL;
+}
+
+/*
+ * The rest of this thread's time goes to the other one. Where neither of their CPUs
+ * has anything else to run, yield_to() finds out before it takes a lock.
+ */
+static void yield_to_peer(struct hv_vcpu *v)
+{
+	struct task_struct *task;
+
+	/* A thread in HV_RUN exists; its structure does for a grace period longer. */
+	rcu_read_lock();
+	task = READ_ONCE(v->yield_to->task);
+	if (task)
+		get_task_struct(task);
+	rcu_read_unlock();
+	v->yield_to = NULL;
+	if (!task)
+		return;
+	yield_to(task, true);
+	put_task_struct(task);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -218,6 +260,7 @@ static int wait_runnable(struct hv_vcpu *v)
 {
 	int r = 0;
 
+	clock_sleep(v);
 	prepare_to_rcuwait(&v->wait);
 	for (;;) {
 		/* Before the checks, so that a wake-up after them is not lost. */
@@ -237,6 +280,7 @@ static int wait_runnable(struct hv_vcpu *v)
 		schedule();
 	}
 	finish_rcuwait(&v->wait);
+	clock_wake(v);
 	return r;
 }
 
@@ -258,6 +302,8 @@ static int outer_work(struct hv_vcpu *v)
 		return -EINTR;
 	if (hv_host_stopping())
 		return -ESHUTDOWN;
+	if (v->yield_to)
+		yield_to_peer(v);
 	cond_resched();
 	return EXIT_AGAIN;
 }
@@ -301,11 +347,14 @@ static long vcpu_run(struct hv_vcpu *v)
 	v->exit_on_hlt = flags & HV_RUN_EXIT_HLT;
 	v->exit_groups = 0;
 	v->slow_gpa = ~0ULL;
+	v->yield_to = NULL;
 	v->has_run = true;
+	WRITE_ONCE(v->task, current);
 	if (READ_ONCE(run->immediate_exit))
 		r = -EINTR;
 	else
 		r = run_loop(v);
+	WRITE_ONCE(v->task, NULL);
 	if (r == -EINTR)
 		exit_set_reason(v, HV_EXIT_SIGNAL);
 	state_store(v, wanted | v->exit_groups);

@@ -38,9 +38,10 @@ void svm_step_off(struct hv_vcpu *v)
 #define V_IRQ_BITS (INT_V_IRQ | INT_V_PRIO(0xf) | INT_V_IGN_TPR)
 
 /*
- * An interrupt goes in as a virtual one, which the processor takes at once: the
- * caller has seen that it can. Not by EVENTINJ, after which QEMU (7.2 at least)
- * keeps the vector and may deliver it a second time.
+ * Under a hypervisor an interrupt goes in as a virtual one, which the processor takes
+ * at once: the caller has seen that it can. Not by EVENTINJ, after which QEMU (7.2 at
+ * least) keeps the vector and may deliver it a second time. Elsewhere not so, since
+ * Bochs (2.7 at least) takes none before the guest has set IF anew.
  */
 static void inject_virtual(struct hv_vcpu *v, u8 vector)
 {
@@ -75,13 +76,15 @@ void svm_inject(struct hv_vcpu *v, const struct hv_event *e)
 
 	/* A single step of ours must not be pushed with the flags. */
 	svm_step_off(v);
-	if (e->type == EVENT_INTERRUPT) {
+	if (e->type == EVENT_INTERRUPT && svm_features.injects_twice) {
 		inject_virtual(v, e->vector);
 		return;
 	}
-	if (e->type == EVENT_NMI)
+	if (e->type == EVENT_INTERRUPT)
+		inj |= EVT_TYPE_INTR;
+	else if (e->type == EVENT_NMI)
 		inj |= EVT_TYPE_NMI;
-	else if (e->type == EVENT_EXCEPTION)
+	else
 		inj |= EVT_TYPE_EXCEPTION;
 	if (e->has_error) {
 		inj |= EVT_ERROR_VALID;

@@ -279,6 +279,9 @@ int svm_handle_exit(struct hv_vcpu *v)
 	case SVM_EXIT_HLT:
 		v->stat[STAT_HLT]++;
 		return with_next_rip(v, "\xf4", 1, exit_hlt);
+	case SVM_EXIT_PAUSE:
+		v->stat[STAT_PAUSE]++;
+		return exit_pause(v);
 	case SVM_EXIT_VINTR:
 		v->stat[STAT_WINDOW]++;
 		svm_close_interrupt_window(v);

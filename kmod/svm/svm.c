@@ -143,8 +143,11 @@ static int svm_setup(void)
 		.clean_bits = cleanbits && edx & BIT(5),
 		.flush_asid = flushbyasid && edx & BIT(6),
 		.decode_assists = edx & BIT(7),
+		.pause_filter = edx & BIT(10),
+		.pause_threshold = edx & BIT(12),
 		.max_asid = cpuid_ebx(0x8000000a),
 		.loses_shadow = boot_cpu_has(X86_FEATURE_HYPERVISOR),
+		.injects_twice = boot_cpu_has(X86_FEATURE_HYPERVISOR),
 	};
 	if (svm_features.max_asid < 2) {
 		pr_err("this CPU has no address space identifiers\n");
@@ -216,6 +219,26 @@ static void set_intercepts(struct vmcb_control *c)
 			  ICPT4_RDPRU;			/* the host's performance counters */
 }
 
+/*
+ * A guest that spins exits after so many PAUSEs (AMD APM Vol. 2, 15.14.4): some tens
+ * of microseconds, longer than a lock is held whose holder runs, and far shorter than
+ * a time slice. A processor that can starts the count again when so many cycles go
+ * by between two of them, which then are of different loops. One that cannot count
+ * would exit at each PAUSE, and has no exits.
+ */
+#define PAUSE_COUNT	2048
+#define PAUSE_THRESHOLD 128
+
+static void set_pause_filter(struct vmcb_control *c)
+{
+	if (!svm_features.pause_filter)
+		return;
+	c->intercept[3] |= ICPT3_PAUSE;
+	c->pause_count = PAUSE_COUNT;
+	if (svm_features.pause_threshold)
+		c->pause_threshold = PAUSE_THRESHOLD;
+}
+
 static int svm_vcpu_create(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
@@ -229,6 +252,7 @@ static int svm_vcpu_create(struct hv_vcpu *v)
 	s->vmcb = b;
 	s->vmcb_pa = __pa(b);
 	set_intercepts(&b->c);
+	set_pause_filter(&b->c);
 	b->c.iopm_pa = __pa(iopm);
 	b->c.msrpm_pa = __pa(msrpm);
 	b->c.np_control = 1;

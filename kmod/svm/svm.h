@@ -37,8 +37,12 @@ extern struct svm_features {
 	bool flush_asid;
 	bool clean_bits;
 	bool decode_assists;
+	bool pause_filter;
+	bool pause_threshold;
 	u32 max_asid;
-	bool loses_shadow; /* VMRUN may not load the shadow: an emulator */
+	/* Under a hypervisor, which may be QEMU's emulation: */
+	bool loses_shadow;  /* VMRUN does not load the shadow */
+	bool injects_twice; /* an interrupt by EVENTINJ may be delivered again */
 } svm_features;
 
 DECLARE_PER_CPU(struct svm_cpu, svm_cpu);

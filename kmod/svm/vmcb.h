@@ -22,6 +22,7 @@
 #define ICPT3_CPUID	  BIT(18)
 #define ICPT3_IRET	  BIT(20)
 #define ICPT3_INVD	  BIT(22)
+#define ICPT3_PAUSE	  BIT(23)
 #define ICPT3_HLT	  BIT(24)
 #define ICPT3_INVLPGA	  BIT(26)
 #define ICPT3_IOIO	  BIT(27)
@@ -102,6 +103,7 @@ enum svm_exit_code {
 	SVM_EXIT_CPUID = 0x072,
 	SVM_EXIT_IRET = 0x074,
 	SVM_EXIT_INVD = 0x076,
+	SVM_EXIT_PAUSE = 0x077,
 	SVM_EXIT_HLT = 0x078,
 	SVM_EXIT_INVLPGA = 0x07a,
 	SVM_EXIT_IOIO = 0x07b,
@@ -205,6 +207,7 @@ struct vmcb {
 
 static_assert(sizeof(struct vmcb) == 0x1000);
 static_assert(sizeof(struct vmcb_control) == 0x400);
+static_assert(offsetof(struct vmcb_control, pause_count) == 0x3e);
 static_assert(offsetof(struct vmcb_control, iopm_pa) == 0x40);
 static_assert(offsetof(struct vmcb_control, int_ctl) == 0x60);
 static_assert(offsetof(struct vmcb_control, exit_code) == 0x70);

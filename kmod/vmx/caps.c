@@ -21,6 +21,11 @@ module_param(eptad, bool, 0444);
 MODULE_PARM_DESC(eptad,
 		 "use EPT's accessed and dirty bits (default: where the processor has them)");
 
+static bool preemptiontimer = true;
+module_param(preemptiontimer, bool, 0444);
+MODULE_PARM_DESC(preemptiontimer,
+		 "let the processor watch the guest's timer (default: where it can)");
+
 /*
  * For emulators: Bochs (2.7 at least) does not end the stay of a guest that entered
  * with interrupts off, when one comes for the host, before the guest changes its IF.
@@ -34,6 +39,8 @@ MODULE_PARM_DESC(slice,
 
 #define BASIC_TRUE_CONTROLS    BIT_ULL(55)
 #define BASIC_REVISION(b)      ((u32)(b)&0x7fffffff)
+
+#define MISC_TIMER_SHIFT       0x1f
 
 #define EPT_CAP_FOUR_LEVELS    BIT_ULL(6)
 #define EPT_CAP_WRITE_BACK     BIT_ULL(14)
@@ -70,6 +77,9 @@ static bool choose(u32 msr, u32 needed, u32 useful, u32 never, u32 *controls)
 	return !(needed & ~may) && !(must & never);
 }
 
+static const char lacks_controls[] =
+	"this CPU's VT-x lacks controls that every CPU with unrestricted guests should have";
+
 static int refuse(const char *why)
 {
 	pr_err("%s\n", why);
@@ -90,7 +100,7 @@ static bool disabled_by_firmware(void)
 static int choose_secondary(void)
 {
 	struct vmx_caps *c = &vmx_caps;
-	u32 useful = SEC_ENCLS_EXIT | SEC_RDTSCP | SEC_INVPCID, may;
+	u32 useful = SEC_ENCLS_EXIT | SEC_RDTSCP | SEC_INVPCID | SEC_PAUSE_LOOP_EXIT, may;
 
 	may = allowed(MSR_IA32_VMX_PROCBASED_CTLS2) >> 32;
 	if (!(may & SEC_EPT))
@@ -99,9 +109,10 @@ static int choose_secondary(void)
 		return refuse("this CPU has VT-x, but no unrestricted guest mode");
 	if (!(may & SEC_VPID))
 		return refuse("this CPU has VT-x, but no virtual processor identifiers (VPID)");
-	choose(MSR_IA32_VMX_PROCBASED_CTLS2,
-	       SEC_EPT | SEC_UNRESTRICTED_GUEST | SEC_VPID | SEC_WBINVD_EXIT, useful, 0,
-	       &c->secondary);
+	if (!choose(MSR_IA32_VMX_PROCBASED_CTLS2,
+		    SEC_EPT | SEC_UNRESTRICTED_GUEST | SEC_VPID | SEC_WBINVD_EXIT, useful, 0,
+		    &c->secondary))
+		return refuse(lacks_controls);
 	return 0;
 }
 
@@ -109,7 +120,7 @@ int vmx_read_caps(void)
 {
 	struct vmx_caps *c = &vmx_caps;
 	u64 basic, ept;
-	bool ok;
+	bool ok, watch;
 	int r;
 
 	if (!(cpuid_ecx(1) & CPUID1_ECX_VMX))
@@ -135,10 +146,14 @@ int vmx_read_caps(void)
 	c->ept_ad = eptad && ept & EPT_CAP_ACCESSED_DIRTY;
 
 	c->slice = slice;
+	/* Before Haswell, which has INVPCID, several models count wrongly (their errata say so). */
+	watch = preemptiontimer && c->secondary & SEC_INVPCID;
+	c->timer_shift = allowed(MSR_IA32_VMX_MISC) & MISC_TIMER_SHIFT;
 	ok = choose(MSR_IA32_VMX_TRUE_PINBASED_CTLS,
 		    PIN_INTERRUPT_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMI |
 			    (slice ? PIN_PREEMPTION_TIMER : 0),
-		    0, 0, &c->pin);
+		    watch ? PIN_PREEMPTION_TIMER : 0, 0, &c->pin);
+	hv_host.stay_timer = watch && c->pin & PIN_PREEMPTION_TIMER;
 	/* With nested paging neither CR3 nor INVLPG is the host's business. */
 	ok &= choose(MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
 		     PRI_TSC_OFFSET | PRI_HLT_EXIT | PRI_MWAIT_EXIT | PRI_RDPMC_EXIT |
@@ -150,7 +165,6 @@ int vmx_read_caps(void)
 	ok &= choose(MSR_IA32_VMX_TRUE_ENTRY_CTLS, ENTRY_LOAD_DEBUG | ENTRY_LOAD_EFER, 0,
 		     ENTRY_IA32E, &c->entry);
 	if (!ok)
-		return refuse("this CPU's VT-x lacks controls that every CPU with unrestricted "
-			      "guests should have");
+		return refuse(lacks_controls);
 	return 0;
 }

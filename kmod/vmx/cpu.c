@@ -66,15 +66,16 @@ static void set_vmxe(bool on)
 static bool enter_operation(struct vmx_cpu *c)
 {
 	set_vmxe(true);
-	if (likely(vmxon(__pa(c->vmxon))))
-		return true;
-	set_vmxe(false);
-	return false;
+	c->in_operation = vmxon(__pa(c->vmxon));
+	if (unlikely(!c->in_operation))
+		set_vmxe(false);
+	return c->in_operation;
 }
 
-static void leave_operation(void)
+static void leave_operation(struct vmx_cpu *c)
 {
 	vmxoff();
+	c->in_operation = false;
 	set_vmxe(false);
 }
 
@@ -138,7 +139,7 @@ int vmx_cpu_enable(void)
 	/* Translations of an earlier user may remain. */
 	flush_all();
 	if (vmx_per_stay)
-		leave_operation();
+		leave_operation(c);
 	return 0;
 }
 
@@ -163,8 +164,9 @@ void vmx_cpu_disable(void)
 
 	list_for_each_entry_safe (x, next, &c->active, node)
 		deactivate_here(x);
-	if (!vmx_per_stay)
-		leave_operation();
+	/* Per stay only a panic comes here in the midst of one. */
+	if (c->in_operation)
+		leave_operation(c);
 }
 
 static void deactivate_ipi(void *arg)
@@ -214,7 +216,7 @@ void vmx_release(struct hv_vcpu *v)
 	if (!vmx_per_stay)
 		return;
 	deactivate_here(to_vmx(v));
-	leave_operation();
+	leave_operation(this_cpu_ptr(&vmx_cpu));
 }
 
 bool vmx_borrow(struct hv_vcpu *v)
@@ -229,6 +231,8 @@ bool vmx_borrow(struct hv_vcpu *v)
 	local_irq_disable();
 	if (likely(hv_cpu_usable() && vmx_acquire(v)))
 		return true;
+	/* What is read now is zero, and what is written is lost. */
+	x->lost = true;
 	local_irq_enable();
 	preempt_enable();
 	return false;

@@ -69,10 +69,16 @@ void vmx_interrupt_window(struct hv_vcpu *v)
 	vmx_set_primary(v, PRI_INTERRUPT_WINDOW, true);
 }
 
-/* With virtual NMIs the window opens behind the handler's IRET, too. */
+/*
+ * With virtual NMIs the window opens behind the handler's IRET, too. Behind STI a
+ * processor may open it at once; that for interrupts opens behind the next instruction.
+ */
 void vmx_nmi_window(struct hv_vcpu *v)
 {
-	vmx_set_primary(v, PRI_NMI_WINDOW, true);
+	bool sti = v->shadow && v->gprs.rflags & X86_EFLAGS_IF &&
+		   !(to_vmx(v)->blocking & BLOCK_MOV_SS);
+
+	vmx_set_primary(v, sti ? PRI_INTERRUPT_WINDOW : PRI_NMI_WINDOW, true);
 }
 
 bool vmx_nmi_masked(struct hv_vcpu *v)

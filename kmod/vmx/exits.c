@@ -55,7 +55,19 @@ static int exit_db(struct hv_vcpu *v)
 	v->dr6 = (v->dr6 & ~DR6_HITS) | (hit & (DR6_HITS | DR_STEP | DR6_BD));
 	v->dr7 &= ~(u64)DR7_GD;
 	vmx_update_dr(v);
-	event_exception(v, 1, false, 0);
+	event_exception(v, X86_TRAP_DB, false, 0);
+	return EXIT_AGAIN;
+}
+
+/* The guest's own, if it wants alignment checked; otherwise the host's about a split lock. */
+static int exit_ac(struct hv_vcpu *v)
+{
+	vmx_sync_cr0(v);
+	if (boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) &&
+	    !(vmx_cpl(v) == 3 && v->cr0 & X86_CR0_AM && v->gprs.rflags & X86_EFLAGS_AC))
+		vmx_allow_split_locks(v);
+	else
+		event_exception(v, X86_TRAP_AC, true, vmcs_read(VMCS_EXIT_ERROR_CODE));
 	return EXIT_AGAIN;
 }
 
@@ -71,14 +83,13 @@ static int exit_exception(struct hv_vcpu *v)
 	v->stat[STAT_EXCEPTION]++;
 	if (info & INTR_NMI_UNBLOCKED)
 		mask_nmi_again(v);
-	switch (info & 0xff) {
-	case 1:
+	switch (info & INTR_VECTOR) {
+	case X86_TRAP_DB:
 		return exit_db(v);
-	case 17:
-		event_exception(v, 17, true, vmcs_read(VMCS_EXIT_ERROR_CODE));
-		return EXIT_AGAIN;
-	case 18:
-		exit_machine_check();
+	case X86_TRAP_AC:
+		return exit_ac(v);
+	case X86_TRAP_MC:
+		/* As the NMI. */
 		return EXIT_AGAIN;
 	default:
 		return exit_error(v, HV_ERROR_EXIT, to_vmx(v)->reason, info, v->gprs.rip);
@@ -159,7 +170,7 @@ static int exit_cr(struct hv_vcpu *v)
 		return EXIT_AGAIN;
 	}
 	if (cr0 != v->cr0 || cr4 != v->cr4)
-		r = vmx_load_pdptes(v);
+		r = vmx_load_pdptes(v, false);
 	if (r == -EFAULT) {
 		to_vmx(v)->pdptes_stale = true;
 		return EXIT_SLEEP;
@@ -229,9 +240,14 @@ int vmx_handle_exit(struct hv_vcpu *v)
 
 	switch ((u16)reason) {
 	case VMX_EXIT_INTERRUPT:
-	case VMX_EXIT_PREEMPTION_TIMER:
 		v->stat[STAT_INTERRUPT]++;
 		v->intr_exit = true;
+		return EXIT_AGAIN;
+	case VMX_EXIT_PREEMPTION_TIMER:
+		v->stat[STAT_INTERRUPT]++;
+		/* A slice is there for host interrupts that did not end the stay. */
+		v->intr_exit = vmx_caps.slice;
+		clock_check_deadline(v);
 		return EXIT_AGAIN;
 	case VMX_EXIT_IO:
 		v->stat[STAT_PIO]++;
@@ -259,6 +275,9 @@ int vmx_handle_exit(struct hv_vcpu *v)
 	case VMX_EXIT_NMI_WINDOW:
 		v->stat[STAT_WINDOW]++;
 		return exit_window(v, PRI_NMI_WINDOW);
+	case VMX_EXIT_PAUSE:
+		v->stat[STAT_PAUSE]++;
+		return exit_pause(v);
 	case VMX_EXIT_TPR:
 		v->stat[STAT_WINDOW]++;
 		return exit_tpr(v);
@@ -290,6 +309,8 @@ int vmx_handle_exit(struct hv_vcpu *v)
 	case VMX_EXIT_MWAIT:
 	case VMX_EXIT_MONITOR:
 	case VMX_EXIT_ENCLS:
+	case VMX_EXIT_SEAMCALL:
+	case VMX_EXIT_TDCALL:
 		v->stat[STAT_OTHER]++;
 		return undefined(v);
 	case VMX_EXIT_TRIPLE_FAULT:

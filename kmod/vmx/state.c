@@ -234,10 +234,11 @@ void vmx_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
  * Under EPT the processor itself loads the PDPTEs when the guest writes CR3, but
  * not when a write to CR0 or CR4 is carried out here: Intel SDM Vol. 3, 4.4.1.
  */
-int vmx_load_pdptes(struct hv_vcpu *v)
+int vmx_load_pdptes(struct hv_vcpu *v, bool even_bad)
 {
 	u64 pdpte[4] = {0}, gpa = vmcs_read(VMCS_GUEST_CR3) & 0xffffffe0;
 	unsigned int i;
+	int r = 0;
 
 	if (!(v->cr0 & X86_CR0_PG) || !(v->cr4 & X86_CR4_PAE) || v->efer & EFER_LMA)
 		return 0;
@@ -247,8 +248,8 @@ int vmx_load_pdptes(struct hv_vcpu *v)
 	for (i = 0; i < 4; i++)
 		if (pdpte[i] & PDPTE_PRESENT &&
 		    pdpte[i] & (PDPTE_RESERVED | ~(v->gpa_mask | 0xfff)))
-			return -EINVAL;
-	for (i = 0; i < 4; i++)
+			r = -EINVAL;
+	for (i = 0; i < 4 && (!r || even_bad); i++)
 		vmcs_write(SEG_FIELD(VMCS_GUEST_PDPTE0, i), pdpte[i]);
-	return 0;
+	return r;
 }

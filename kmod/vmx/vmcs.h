@@ -53,6 +53,8 @@ enum vmcs_field {
 	VMCS_ENTRY_INSN_LEN = 0x401a,
 	VMCS_TPR_THRESHOLD = 0x401c,
 	VMCS_SECONDARY_CONTROLS = 0x401e,
+	VMCS_PLE_GAP = 0x4020,
+	VMCS_PLE_WINDOW = 0x4022,
 	VMCS_INSN_ERROR = 0x4400,
 	VMCS_EXIT_REASON = 0x4402,
 	VMCS_EXIT_INTR_INFO = 0x4404,
@@ -135,6 +137,7 @@ enum vmcs_field {
 #define SEC_VPID	       BIT(5)
 #define SEC_WBINVD_EXIT	       BIT(6)
 #define SEC_UNRESTRICTED_GUEST BIT(7)
+#define SEC_PAUSE_LOOP_EXIT    BIT(10)
 #define SEC_INVPCID	       BIT(12)
 #define SEC_ENCLS_EXIT	       BIT(15)
 
@@ -157,6 +160,7 @@ enum vmcs_field {
 #define INTR_TYPE_NMI	    (2U << 8)
 #define INTR_TYPE_EXCEPTION (3U << 8)
 #define INTR_TYPE_INT1	    (5U << 8)
+#define INTR_VECTOR	   0xff
 #define INTR_TYPE_MASK	    (7U << 8)
 #define INTR_ERROR_VALID    BIT(11)
 #define INTR_NMI_UNBLOCKED  BIT(12) /* by an IRET that faulted then */
@@ -187,6 +191,7 @@ enum vmx_exit_reason {
 	VMX_EXIT_GUEST_STATE = 33,
 	VMX_EXIT_MWAIT = 36,
 	VMX_EXIT_MONITOR = 39,
+	VMX_EXIT_PAUSE = 40,
 	VMX_EXIT_ENTRY_MACHINE_CHECK = 41,
 	VMX_EXIT_TPR = 43,
 	VMX_EXIT_EPT_VIOLATION = 48,
@@ -197,6 +202,8 @@ enum vmx_exit_reason {
 	VMX_EXIT_WBINVD = 54,
 	VMX_EXIT_XSETBV = 55,
 	VMX_EXIT_ENCLS = 60,
+	VMX_EXIT_SEAMCALL = 76,
+	VMX_EXIT_TDCALL = 77,
 };
 
 #define VMX_EXIT_ENTRY_FAILED BIT(31)

@@ -44,6 +44,11 @@ static int vmx_setup(void)
 		return -EOPNOTSUPP;
 	}
 	hv_host.closed_stays = vmx_per_stay;
+	/*
+	 * A guest that changes the size of a page that it executes makes such a CPU stop
+	 * with a machine check, unless all pages of the tables below are small.
+	 */
+	hv_host.small_pages = boot_cpu_has_bug(X86_BUG_ITLB_MULTIHIT) && !cpu_mitigations_off();
 	r = vmx_alloc_cpus();
 	if (!r)
 		r = vmx_msr_bitmap_create();
@@ -61,6 +66,15 @@ static void vmx_unsetup(void)
 
 /* ------------------------------------------------------------------------- */
 /* A vCPU                                                                     */
+
+/*
+ * A guest's kernel that spins exits when for so many ticks of the TSC no two PAUSEs
+ * were further apart than the gap (Intel SDM Vol. 3, 25.1.3): some tens of
+ * microseconds, longer than a lock is held whose holder runs, and far shorter than a
+ * time slice.
+ */
+#define PLE_GAP	   128
+#define PLE_WINDOW 65536
 
 /* Fields that stay as they are. */
 static void write_constants(struct hv_vcpu *v)
@@ -89,6 +103,10 @@ static void write_constants(struct hv_vcpu *v)
 	vmcs_write(VMCS_EPT_POINTER, x->eptp);
 	vmcs_write(VMCS_MSR_BITMAP, vmx_msr_bitmap_pa());
 	vmcs_write(VMCS_VIRTUAL_APIC_PAGE, __pa(x->apic_page));
+	if (vmx_caps.secondary & SEC_PAUSE_LOOP_EXIT) {
+		vmcs_write(VMCS_PLE_GAP, PLE_GAP);
+		vmcs_write(VMCS_PLE_WINDOW, PLE_WINDOW);
+	}
 	/* SGX is not offered. */
 	if (vmx_caps.secondary & SEC_ENCLS_EXIT)
 		vmcs_write(VMCS_ENCLS_BITMAP, ~0ULL);
@@ -96,6 +114,8 @@ static void write_constants(struct hv_vcpu *v)
 	vmcs_write(VMCS_GUEST_DEBUGCTL, 0);
 	vmcs_write(VMCS_GUEST_ACTIVITY, 0);
 	vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	if (vmx_caps.pin & PIN_PREEMPTION_TIMER)
+		vmcs_write(VMCS_PREEMPTION_TIMER, x->timer);
 	/* What is in a new VMCS is undefined; zero is what power-up leaves in these. */
 	vmcs_write(VMCS_GUEST_SYSENTER_CS, 0);
 	vmcs_write(VMCS_GUEST_SYSENTER_ESP, 0);
@@ -206,6 +226,7 @@ static void save_host_segments(struct vmx_vcpu *x)
 {
 	u64 fs_base;
 
+	asm volatile("sldt %0" : "=r"(x->host_ldt));
 	savesegment(ds, x->host_ds);
 	savesegment(es, x->host_es);
 	savesegment(fs, x->host_fs);
@@ -224,6 +245,8 @@ static void restore_host_segments(struct vmx_vcpu *x)
 
 	if (likely(!(x->host_ds | x->host_es | x->host_fs | x->host_gs)))
 		return;
+	/* They may be of the LDT, which an exit has taken away, too. */
+	host_ldt_restore(x->host_ldt);
 	loadsegment(ds, x->host_ds);
 	loadsegment(es, x->host_es);
 	loadsegment(fs, x->host_fs);
@@ -243,16 +266,39 @@ void vmx_load_dr(struct hv_vcpu *v)
 	vmx_set_primary(v, PRI_MOV_DR_EXIT, false);
 }
 
+/*
+ * The host may want an #AC for a lock that crosses a cache line. That is about its
+ * own programs: a guest's kernel expects no such thing. Few guests have such locks,
+ * so only those that do pay for it.
+ */
+void vmx_allow_split_locks(struct hv_vcpu *v)
+{
+	u64 control;
+
+	rdmsrl(MSR_TEST_CTRL, control);
+	wrmsrl(MSR_TEST_CTRL, control & ~(u64)MSR_TEST_CTRL_SPLIT_LOCK_DETECT);
+	to_vmx(v)->split_locks = true;
+}
+
+static void forbid_split_locks(struct hv_vcpu *v)
+{
+	u64 control;
+
+	rdmsrl(MSR_TEST_CTRL, control);
+	wrmsrl(MSR_TEST_CTRL, control | MSR_TEST_CTRL_SPLIT_LOCK_DETECT);
+	to_vmx(v)->split_locks = false;
+}
+
 static int vmx_load(struct hv_vcpu *v)
 {
 	struct vmx_vcpu *x = to_vmx(v);
 
-	if (!vmx_acquire(v))
+	if (x->lost || !vmx_acquire(v))
 		return -EBUSY;
 	x->in_loop = true;
 	if (unlikely(x->pdptes_stale)) {
 		/* Entries that are no good make the processor refuse the entry. */
-		if (vmx_load_pdptes(v) == -EFAULT) {
+		if (vmx_load_pdptes(v, true) == -EFAULT) {
 			x->in_loop = false;
 			vmx_release(v);
 			return EXIT_SLEEP;
@@ -265,6 +311,7 @@ static int vmx_load(struct hv_vcpu *v)
 		x->flush = true;
 	}
 	save_host_segments(x);
+	rdmsrl(MSR_IA32_DEBUGCTLMSR, x->host_debugctl);
 	vmx_msr_load(v);
 	/* Breakpoints that are armed work without an access that would exit first. */
 	if (unlikely(v->dr7 & 0xff))
@@ -282,6 +329,11 @@ static void vmx_put(struct hv_vcpu *v)
 		set_debugreg(DR6_RESERVED, 6);
 	}
 	dr_put(v);
+	/* Every exit clears it. */
+	if (unlikely(x->host_debugctl))
+		wrmsrl(MSR_IA32_DEBUGCTLMSR, x->host_debugctl);
+	if (unlikely(x->split_locks))
+		forbid_split_locks(v);
 	restore_host_segments(x);
 	vmx_msr_put(v);
 	/* An exit leaves the largest limit in GDTR, and the smallest in TR. */
@@ -321,6 +373,26 @@ static u32 interruptibility(const struct hv_vcpu *v)
 	return shadow | (x->blocking & BLOCK_NMI);
 }
 
+/*
+ * The preemption timer starts anew at each entry: Intel SDM Vol. 3, 25.5.1. It may be
+ * late, for it counts in steps, but not early; a guest that waits longer than it can
+ * count is left once in between.
+ */
+static void write_timer(struct hv_vcpu *v)
+{
+	struct vmx_vcpu *x = to_vmx(v);
+	u64 ticks = vmx_caps.slice ? vmx_caps.slice : U32_MAX, left;
+
+	if (v->deadline) {
+		left = clock_until_deadline(v);
+		ticks = min(ticks, left ? (left >> vmx_caps.timer_shift) + 1 : 0);
+	}
+	if (x->timer != ticks) {
+		vmcs_write(VMCS_PREEMPTION_TIMER, ticks);
+		x->timer = ticks;
+	}
+}
+
 static void write_guest(struct hv_vcpu *v)
 {
 	struct vmx_vcpu *x = to_vmx(v);
@@ -328,18 +400,20 @@ static void write_guest(struct hv_vcpu *v)
 
 	if (unlikely(x->dirty))
 		vmx_write_dirty(v);
-	if (x->rip != v->gprs.rip)
-		vmcs_write(VMCS_GUEST_RIP, v->gprs.rip);
-	if (x->rsp != v->gprs.r[HV_RSP])
-		vmcs_write(VMCS_GUEST_RSP, v->gprs.r[HV_RSP]);
-	if (x->rflags != v->gprs.rflags)
-		vmcs_write(VMCS_GUEST_RFLAGS, v->gprs.rflags);
-	if (unlikely(x->interruptibility != blocking))
+	/* Also when a single step behind a shadow was turned on or off meanwhile. */
+	if (unlikely(x->interruptibility != blocking ||
+		     (v->shadow && (x->rflags ^ v->gprs.rflags) & X86_EFLAGS_TF)))
 		write_interruptibility(v, blocking);
+	if (x->rip != v->gprs.rip)
+		vmcs_write(VMCS_GUEST_RIP, x->rip = v->gprs.rip);
+	if (x->rsp != v->gprs.r[HV_RSP])
+		vmcs_write(VMCS_GUEST_RSP, x->rsp = v->gprs.r[HV_RSP]);
+	if (x->rflags != v->gprs.rflags)
+		vmcs_write(VMCS_GUEST_RFLAGS, x->rflags = v->gprs.rflags);
 	if (native_read_cr2() != v->cr2)
 		native_write_cr2(v->cr2);
-	if (unlikely(vmx_caps.slice))
-		vmcs_write(VMCS_PREEMPTION_TIMER, vmx_caps.slice);
+	if (vmx_caps.pin & PIN_PREEMPTION_TIMER)
+		write_timer(v);
 }
 
 static void read_guest(struct hv_vcpu *v)
@@ -379,6 +453,8 @@ static void host_exception(struct vmx_vcpu *x)
 	/* The exit has consumed the NMI, and blocks more of them until this handler's IRET. */
 	if ((x->intr_info & INTR_TYPE_MASK) == INTR_TYPE_NMI)
 		asm volatile("int $2");
+	else if ((x->intr_info & INTR_VECTOR) == X86_TRAP_MC)
+		exit_machine_check();
 }
 
 static void vmx_enter(struct hv_vcpu *v)
@@ -405,12 +481,15 @@ static void vmx_enter(struct hv_vcpu *v)
 		return;
 	}
 	x->reason = vmcs_read(VMCS_EXIT_REASON);
-	if (unlikely(x->reason & VMX_EXIT_ENTRY_FAILED))
+	if (unlikely(x->reason & VMX_EXIT_ENTRY_FAILED)) {
+		if ((u16)x->reason == VMX_EXIT_ENTRY_MACHINE_CHECK)
+			exit_machine_check();
 		return;
+	}
 	x->launched = true;
 	read_guest(v);
 	x->vectoring = vmcs_read(VMCS_VECTORING_INFO);
-	if (x->reason == VMX_EXIT_EXCEPTION_NMI)
+	if ((u16)x->reason == VMX_EXIT_EXCEPTION_NMI)
 		host_exception(x);
 	if (unlikely(x->vectoring & INTR_VALID))
 		vmx_requeue(v);

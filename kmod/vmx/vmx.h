@@ -7,6 +7,7 @@
 #include <asm/debugreg.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
+#include <asm/trapnr.h>
 
 #include "vmcs.h"
 
@@ -38,6 +39,7 @@ struct vmx_vcpu {
 	bool fresh;	       /* never active: VMCLEAR gives it its inner state */
 	bool launched;	       /* VMRESUME rather than VMLAUNCH */
 	bool in_loop;	       /* between load and put: the VMCS is the current one */
+	bool lost;	       /* a register could not be written: nothing can be relied on */
 	bool moved;	       /* the host state in the VMCS is of another CPU */
 	bool flush;	       /* translations must go before the next entry */
 	bool pdptes_stale;     /* PAE: to be read from memory before the next entry */
@@ -52,6 +54,7 @@ struct vmx_vcpu {
 	u32 interruptibility;
 	u32 primary;
 	u8 tpr_threshold;
+	u32 timer;
 
 	/* The last exit */
 	u32 reason;
@@ -67,7 +70,9 @@ struct vmx_vcpu {
 
 	/* The host's, while the guest's are in the processor */
 	u64 host_kernel_gs_base, host_fs_base;
-	u16 host_ds, host_es, host_fs, host_gs;
+	u64 host_debugctl;
+	u16 host_ds, host_es, host_fs, host_gs, host_ldt;
+	bool split_locks; /* the host's detection of them is off */
 };
 
 /* Bits of CR0 that change nothing the host relies on: the guest writes them without an exit. */
@@ -75,6 +80,7 @@ struct vmx_vcpu {
 
 /* Per CPU. */
 struct vmx_cpu {
+	bool in_operation;	 /* between VMXON and VMXOFF */
 	void *vmxon;		 /* the region that VMXON wants */
 	struct list_head active; /* VMCSs that this CPU may cache; interrupts off */
 	struct vmx_vcpu *current_vmcs;
@@ -88,7 +94,8 @@ extern struct vmx_caps {
 	u32 revision;
 	u32 pin, primary, secondary, exit, entry; /* controls of every VMCS */
 	bool ept_ad;				  /* accessed and dirty bits */
-	u32 slice;				  /* preemption timer at each entry; 0: unused */
+	u32 slice;				  /* longest stay in ticks of the timer; 0: any */
+	u8 timer_shift;				  /* which bit of the TSC that timer counts by */
 } vmx_caps;
 
 /* VMXON around each stay in the inner loop, with interrupts off, or while VMs exist. */
@@ -105,6 +112,8 @@ extern const char vmx_exit_point[];
 
 /* vmx.c */
 void vmx_load_dr(struct hv_vcpu *v);
+/* The guest's split locks do not fault from here to vmx_put(), which forbids them again. */
+void vmx_allow_split_locks(struct hv_vcpu *v);
 
 /* caps.c: 0, or an errno after one line in the log */
 int vmx_read_caps(void);
@@ -145,7 +154,7 @@ void vmx_get_sregs(struct hv_vcpu *v, struct hv_sregs *s);
 void vmx_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s);
 void vmx_update_tsc_offset(struct hv_vcpu *v);
 /* Read them as a write of CR0 or CR4 does: 0, -EFAULT (slow_gpa), or -EINVAL: #GP. */
-int vmx_load_pdptes(struct hv_vcpu *v);
+int vmx_load_pdptes(struct hv_vcpu *v, bool even_bad);
 
 /* msrs.c */
 void vmx_msr_load(struct hv_vcpu *v);

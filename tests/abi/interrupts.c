@@ -189,6 +189,62 @@ static GUEST void g_timer_deadline(uint64_t x2apic)
 	G_CHECK_EQ(c->count[0x42], count);
 }
 
+/* Without HLT: the timer ends the stay of a guest that runs, or passes while its thread is away. */
+static GUEST void g_deadline_running(uint64_t x2apic)
+{
+	struct guest_cpu *c = guest_cpu();
+	uint64_t deadline;
+
+	guest_apic_enable(x2apic);
+	guest_apic_write(G_APIC_LVT_TIMER, 0x40042);
+	for (unsigned int i = 1; i <= 5; i++) {
+		deadline = guest_rdtsc() + tsc_khz * 10;
+		wrmsr(G_MSR_TSC_DEADLINE, deadline);
+		guest_sti();
+		while (c->count[0x42] < i)
+			guest_pause();
+		guest_cli();
+		G_CHECK(guest_rdtsc() >= deadline);
+		G_CHECK_EQ(rdmsr(G_MSR_TSC_DEADLINE), 0);
+	}
+	/* It is over: the register that says what it does, written again, does not repeat it. */
+	guest_apic_write(G_APIC_LVT_TIMER, 0x40042);
+	guest_sti();
+	asm volatile("nop; nop");
+	guest_cli();
+	G_CHECK_EQ(c->count[0x42], 5);
+	wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + tsc_khz);
+	guest_sync(1);
+	guest_sti();
+	while (c->count[0x42] < 6)
+		guest_pause();
+	guest_cli();
+	/* Asleep, but woken by something else before it is due. */
+	deadline = guest_rdtsc() + tsc_khz * 100;
+	wrmsr(G_MSR_TSC_DEADLINE, deadline);
+	guest_sync(2);
+	guest_wait();
+	G_CHECK_EQ(c->count[0x51], 1);
+	while (c->count[0x42] < 7)
+		guest_wait();
+	G_CHECK(guest_rdtsc() >= deadline);
+}
+
+static void timer_deadline_running(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	if (!(hv_caps().features & HV_FEATURE_TSC_DEADLINE))
+		test_skip("no TSC-deadline timer");
+	make_vm(&vm, &v, g_deadline_running, true);
+	vcpu_sync(&v, 1);
+	sleep_ns(5 * MSEC);
+	vcpu_sync(&v, 2);
+	CHECK_EQ(vm_msi(&vm, 0, 0x51), 1);
+	vcpu_done(&v);
+}
+
 static void timer_deadline(void)
 {
 	struct vm vm;
@@ -695,6 +751,31 @@ static void tpr_xapic(void)
 	vcpu_done(&v);
 }
 
+/* An interrupt that the priority holds back waits on when the APIC is turned off. */
+static GUEST void g_tpr_apic_off(uint64_t x2apic)
+{
+	guest_apic_enable(x2apic);
+	asm volatile("mov %0, %%cr8" : : "r"(15ul));
+	guest_self_ipi(0x61);
+	guest_sti();
+	asm volatile("nop; nop");
+	wrmsr(G_MSR_APIC_BASE, 0xfee00100);
+	asm volatile("mov %0, %%cr8" : : "r"(3ul));
+	guest_sync(1);
+	asm volatile("nop; nop");
+	G_CHECK_EQ(guest_cpu()->count[0x61], 0);
+}
+
+static void tpr_apic_off(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	make_vm(&vm, &v, g_tpr_apic_off, true);
+	vcpu_sync(&v, 1);
+	vcpu_done(&v);
+}
+
 static uint8_t order[8];
 static volatile unsigned int ordered;
 
@@ -884,6 +965,7 @@ static const struct test tests[] = {
 	{"timer_oneshot_xapic", timer_oneshot_xapic, 0},
 	{"timer_periodic", timer_periodic, 0},
 	{"timer_deadline", timer_deadline, 0},
+	{"timer_deadline_running", timer_deadline_running, 0},
 	{"hlt_msi", hlt_msi, 0},
 	{"hlt_msi_asleep", hlt_msi_asleep, 0},
 	{"hlt_irqfd", hlt_irqfd, 0},
@@ -897,6 +979,7 @@ static const struct test tests[] = {
 	{"shadow_loaded", shadow_loaded, 0},
 	{"tpr", tpr, 0},
 	{"tpr_xapic", tpr_xapic, 0},
+	{"tpr_apic_off", tpr_apic_off, 0},
 	{"priorities", priorities, 0},
 	{"apic_registers", apic_registers, 0},
 	{"lapic_image", lapic_image, 0},

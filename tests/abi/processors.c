@@ -4,6 +4,8 @@
  * by INIT and SIPI. Run by "make check" in the test host.
  */
 #define _GNU_SOURCE
+#include <sched.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "tests/lib/harness.h"
@@ -205,12 +207,125 @@ static void init_sipi_xapic(void)
 	start_ap(false);
 }
 
+/* ---- A vCPU that spins ---- */
+
+#define EXITS_FILE "/sys/kernel/debug/hv/exits"
+
+/* Exits by PAUSE of this process's vCPUs so far. */
+static uint64_t pause_exits(void)
+{
+	FILE *f = fopen(EXITS_FILE, "r");
+	unsigned long long sum = 0, n;
+	char line[1024];
+	const char *at;
+	int pid;
+
+	if (!f)
+		test_skip("no %s", EXITS_FILE);
+	while (fgets(line, sizeof(line), f)) {
+		at = strstr(line, " pause=");
+		CHECK(at);
+		if (sscanf(line, "pid=%d", &pid) == 1 && pid == getpid() &&
+		    sscanf(at, " pause=%llu", &n) == 1)
+			sum += n;
+	}
+	fclose(f);
+	return sum;
+}
+
+/* AMD-V's pause filter, or VT-x's PAUSE-loop exiting. */
+static bool counts_pauses(void)
+{
+	FILE *f = fopen("/proc/cpuinfo", "r");
+	char word[128];
+	bool found = false;
+
+	CHECK(f);
+	while (!found && fscanf(f, "%127s", word) == 1)
+		found = strcmp(word, "pausefilter") == 0 || strcmp(word, "ple") == 0;
+	fclose(f);
+	return found;
+}
+
+static GUEST void g_spin(uint64_t pauses)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	for (uint64_t i = 0; i < pauses; i++)
+		guest_pause();
+	/* PAUSE exits, and is then as if it had not. */
+	G_CHECK_EQ(G_TRY("pause", , ), GUEST_NO_TRAP);
+	G_CHECK_EQ(c->count[1], 0);
+}
+
+static void spin_exits(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	if (!counts_pauses())
+		test_skip("the processor has neither pause filter nor PAUSE-loop exiting");
+	vm_long(&vm, &v, g_spin, 300000);
+	vcpu_done(&v);
+	CHECK(pause_exits() > 2);
+}
+
+/* Whose turn it is to add one: the vCPU whose id is its lowest bit. */
+static volatile uint32_t baton;
+
+#define HANDOVERS 200u
+
+static GUEST void g_baton(uint64_t arg)
+{
+	uint32_t id = guest_cpu()->id;
+
+	(void)arg;
+	while (baton < HANDOVERS) {
+		if ((baton & 1) == id)
+			baton++;
+		else
+			guest_pause();
+	}
+}
+
+/* Two that wait for each other on one CPU: each must let the other go, not use up its time slice. */
+static void spin_yields(void)
+{
+	struct vm vm;
+	struct vcpu v[2];
+	pthread_t thread[2];
+	cpu_set_t one;
+	int cpu = sched_getcpu();
+
+	CHECK(cpu >= 0);
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
+	vm_init(&vm);
+	for (unsigned int i = 0; i < 2; i++) {
+		vcpu_init(&v[i], &vm, i);
+		vcpu_long(&v[i], g_baton, 0);
+	}
+	for (unsigned int i = 0; i < 2; i++)
+		thread[i] = vcpu_start(&v[i]);
+	for (unsigned int i = 0; i < 2; i++)
+		vcpu_join(thread[i]);
+	CHECK_EQ(guest_var(&vm, baton), HANDOVERS);
+	if (!counts_pauses())
+		return;
+	/* One for each turn if it yields; a whole time slice has many. */
+	CHECK(pause_exits() >= HANDOVERS / 2);
+	CHECK(pause_exits() < 3 * HANDOVERS);
+}
+
 static const struct test tests[] = {
 	{"ipi", ipi, 60},
 	{"ipi_xapic", ipi_xapic, 60},
 	{"ipi_kinds", ipi_kinds, 60},
 	{"init_sipi", init_sipi, 60},
 	{"init_sipi_xapic", init_sipi_xapic, 60},
+	{"spin_exits", spin_exits, 0},
+	{"spin_yields", spin_yields, 60},
 };
 
 int main(int argc, char **argv)

@@ -4,6 +4,7 @@
  * vector registers, MSRs, the clock, signals. Run by "make check" in the test host.
  */
 #define _GNU_SOURCE
+#include <asm/ldt.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -591,9 +592,54 @@ static void msr_access(void)
 	e[2] = (struct hv_msr_entry){.index = G_MSR_PAT, .value = 0x0007040600070406};
 	e[3] = (struct hv_msr_entry){.index = G_MSR_LSTAR, .value = 0x8000000000000000};
 	CHECK_EQ(CHECK_OK(ioctl(v.fd, HV_SET_MSRS, &msrs)), 3);
+	/* A mask of 32 bits. */
+	e[0] = (struct hv_msr_entry){.index = G_MSR_SFMASK, .value = 0x100000200};
+	CHECK_EQ(CHECK_OK(ioctl(v.fd, HV_SET_MSRS, &msrs)), 0);
 	CHECK_EQ(vcpu_get_msr(&v, G_MSR_STAR), 0x0023001000000000);
 	msrs.count = 0;
 	CHECK_EQ(CHECK_OK(ioctl(v.fd, HV_GET_MSRS, &msrs)), 0);
+	vcpu_done(&v);
+}
+
+/* ---- The caller's own registers ---- */
+
+static GUEST void g_two_steps(uint64_t arg)
+{
+	(void)arg;
+	guest_sync(1);
+	guest_sync(2);
+}
+
+static uint16_t get_es(void)
+{
+	uint16_t selector;
+
+	asm volatile("mov %%es, %0" : "=r"(selector));
+	return selector;
+}
+
+/* A segment of the process's own descriptor table is there after HV_RUN as it was before. */
+static void ldt_segment(void)
+{
+	struct user_desc d = {
+		.limit = 0xfffff,
+		.seg_32bit = 1,
+		.limit_in_pages = 1,
+		.useable = 1,
+	};
+	uint16_t was = get_es();
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_two_steps, 0);
+	if (syscall(SYS_modify_ldt, 1, &d, sizeof(d)))
+		test_skip("no local descriptor tables on this kernel");
+	asm volatile("mov %0, %%es" : : "r"((uint16_t)7));
+	vcpu_sync(&v, 1);
+	CHECK_EQ(get_es(), 7);
+	vcpu_sync(&v, 2);
+	CHECK_EQ(get_es(), 7);
+	asm volatile("mov %0, %%es" : : "r"(was));
 	vcpu_done(&v);
 }
 
@@ -789,6 +835,7 @@ static const struct test tests[] = {
 	{"vectors_preempted", vectors_preempted, 60},
 	{"xsave_image", xsave_image, 0},
 	{"msr_access", msr_access, 0},
+	{"ldt_segment", ldt_segment, 0},
 	{"tsc_exits", tsc_exits, 0},
 	{"tsc_vcpus", tsc_vcpus, 60},
 	{"tsc_set", tsc_set, 0},

@@ -1,7 +1,6 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# The module's comings and goings: unloading it, processors that come and go, and what `vmm check`
-# says in each case.
+# The module's comings and goings, and what `vmm check` says in each case.
 . tests/boot/lib.sh
 
 # The parameters that the host was started with do not matter here.
@@ -51,18 +50,3 @@ else
 	not_ok "load and unload 100 times" "failed the ${n}th time"
 fi
 load
-
-if [ -e /sys/devices/system/cpu/cpu1/online ]; then
-	start "run=\"load 40\"" --cpus 2
-	await "guest: init reached"
-	n=0
-	while [ $n -lt 8 ]; do
-		echo 0 >/sys/devices/system/cpu/cpu1/online
-		sleep 1
-		echo 1 >/sys/devices/system/cpu/cpu1/online
-		sleep 1
-		n=$((n + 1))
-	done
-	finish
-	expect "the host's processor goes and comes" 0 "^load: ok" "guest: status 0"
-fi

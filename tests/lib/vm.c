@@ -149,18 +149,33 @@ static void make_gdt(uint8_t *ram, unsigned int id)
 	*(uint16_t *)(tss + 102) = 104;
 }
 
-void vm_init(struct vm *vm)
+/* The program, page tables and IDT in the RAM, which is slot 0. */
+static void fill_ram(struct vm *vm)
 {
 	size_t image = (size_t)(end - __executable_start);
 
-	vm_bare(vm);
-	vm->ram = vm_add_slot(vm, 0, 0, 0, GUEST_RAM);
 	if ((uintptr_t)end > GUEST_STACKS)
 		test_fail("linked at %p: link with -static, not as PIE",
 			  (const void *)__executable_start);
 	memcpy(vm->ram + (uintptr_t)__executable_start, __executable_start, image);
 	make_page_tables(vm->ram);
 	make_idt(vm->ram);
+}
+
+void vm_init(struct vm *vm)
+{
+	vm_bare(vm);
+	vm->ram = vm_add_slot(vm, 0, 0, 0, GUEST_RAM);
+	fill_ram(vm);
+}
+
+void vm_init_shared(struct vm *vm)
+{
+	vm_bare(vm);
+	vm->ram = mmap(NULL, GUEST_RAM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	CHECK(vm->ram != MAP_FAILED);
+	CHECK_OK(vm_set_slot(vm, 0, 0, 0, GUEST_RAM, vm->ram));
+	fill_ram(vm);
 }
 
 void vm_close(struct vm *vm)

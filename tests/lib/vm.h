@@ -49,6 +49,7 @@ enum {
 
 #define CR0_PE	       0x1ul
 #define CR0_MP	       0x2ul
+#define CR0_EM	       0x4ul
 #define CR0_TS	       0x8ul
 #define CR0_ET	       0x10ul
 #define CR0_NE	       0x20ul
@@ -61,6 +62,7 @@ enum {
 #define CR4_DE	       0x8ul
 #define CR4_PSE	       0x10ul
 #define CR4_PAE	       0x20ul
+#define CR4_MCE	       0x40ul
 #define CR4_PGE	       0x80ul
 #define CR4_OSFXSR     0x200ul
 #define CR4_OSXMMEXCPT 0x400ul
@@ -76,6 +78,8 @@ enum {
 
 #define FLAG_TF	       0x100ul
 #define FLAG_IF	       0x200ul
+#define FLAG_RF	       0x10000ul
+#define FLAG_VM	       0x20000ul
 
 #define PTE_P	       0x1ul
 #define PTE_W	       0x2ul
@@ -115,6 +119,8 @@ bool host_is_tcg(void);
 /* A VM without memory; and one with the RAM above, this program copied into it. */
 void vm_bare(struct vm *vm);
 void vm_init(struct vm *vm);
+/* The same, whose memory keeps its contents when the host is told to forget its pages. */
+void vm_init_shared(struct vm *vm);
 void vm_close(struct vm *vm);
 
 /* HV_SET_SLOT: the call's own result. hva is the host's address of the memory. */
