@@ -405,7 +405,7 @@ struct hv_lapic {
 /*
  * Run the vCPU until it needs user space: 0, with the exit in the run page.
  * EINTR: a signal is pending or immediate_exit was set (HV_EXIT_SIGNAL).
- * EBUSY: another thread runs it. EINVAL: a dirty group holds a state that the
+ * EBUSY: another thread runs it, or another hypervisor has taken the processor. EINVAL: a dirty group holds a state that the
  * processor cannot be in; nothing of that group was loaded. ENOMEM: no memory for
  * page tables. ESHUTDOWN: the host is going down. After an error other than EINTR
  * the run page tells nothing new.

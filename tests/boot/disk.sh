@@ -5,18 +5,18 @@
 . tests/boot/lib.sh
 
 pattern() {
-	yes "$1" | head -c 8388608
+	yes "$1" | head -c 2097152
 }
 
 pattern written >"$work/expected"
 pattern read >"$work/source"
 truncate -s 16M "$work/target"
 sum=$(md5sum <"$work/source" | cut -d ' ' -f 1)
-boot "run=\"yes written | head -c 8388608 >/dev/vda; sync; md5sum /dev/vdb;
+boot "run=\"yes written | head -c 2097152 >/dev/vda; sync; md5sum /dev/vdb;
 	cat /sys/block/vd?/serial; echo; cat /sys/block/vda/size; cat /dev/vda >/dev/null\"" \
 	--disk "$work/target,serial=FIRST" --disk "$work/source,readonly=on,serial=second-disk"
 expect "two disks" 0 "^$sum" "FIRST" "second-disk" "^32768\$" "guest: status 0"
-if head -c 8388608 "$work/target" | cmp -s - "$work/expected"; then
+if head -c 2097152 "$work/target" | cmp -s - "$work/expected"; then
 	ok "what the guest wrote is in the file"
 else
 	not_ok "what the guest wrote is in the file" "it differs"
@@ -41,9 +41,9 @@ else
 	not_ok "a file system is clean afterwards" "$(tail -n 1 "$work/fsck")"
 fi
 
-yes full | head -c 16777216 >"$work/full"
+yes full | head -c 4194304 >"$work/full"
 before=$(du -k "$work/full" | cut -f 1)
-boot "run=\"blkdiscard /dev/vda && cmp -n 16777216 /dev/vda /dev/zero\"" --disk "$work/full"
+boot "run=\"blkdiscard /dev/vda && cmp -n 4194304 /dev/vda /dev/zero\"" --disk "$work/full"
 expect "discard" 0 "guest: status 0"
 after=$(du -k "$work/full" | cut -f 1)
 if [ "$after" -lt "$before" ]; then
