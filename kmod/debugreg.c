@@ -26,8 +26,7 @@ void dr_load(struct hv_vcpu *v)
 	v->dr_live = true;
 }
 
-/* At the end of every stay: an exit leaves all breakpoints of the host disabled. */
-void dr_put(struct hv_vcpu *v)
+void dr_restore(struct hv_vcpu *v)
 {
 	unsigned long dr7 = this_cpu_read(cpu_dr7);
 

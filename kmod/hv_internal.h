@@ -23,6 +23,9 @@
 #include <linux/rcuwait.h>
 #include <linux/static_call.h>
 #include <linux/kref.h>
+#include <asm/debugreg.h>
+#include <asm/msr.h>
+#include <asm/nospec-branch.h>
 
 #include "../include/uapi/hv.h"
 #include "compat.h"
@@ -330,6 +333,15 @@ HV_OPS_LIST(HV_DECLARE_OP)
 
 extern const struct hv_ops svm_ops, vmx_ops;
 
+/* Per CPU; interrupts off. */
+struct hv_cpu {
+	bool enabled;	    /* by us, and to be disabled by us... */
+	bool stay;	    /* ...but not while a vCPU stays here... */
+	bool disable_later; /* ...which then does it at the end */
+	u64 tsc_aux;	    /* what the kernel keeps in that MSR here */
+};
+DECLARE_PER_CPU(struct hv_cpu, hv_cpu);
+
 /* Facts of this host, set at load. */
 extern struct hv_host {
 	const struct hv_ops *ops;
@@ -347,13 +359,28 @@ extern struct hv_host {
 
 /* ------------------------------------------------------------------------- */
 /* main.c */
-/* What the kernel keeps in TSC_AUX of this CPU; preemption off. */
-u64 hv_host_tsc_aux(void);
 int hv_hardware_get(void);
-bool hv_cpu_usable(void);
+/* May a vCPU enter on this CPU? Interrupts are off, so the answer holds. */
+static __always_inline bool hv_cpu_usable(void)
+{
+	return __this_cpu_read(hv_cpu.enabled);
+}
 /* A vCPU stays on this CPU from here on, which is not disabled under it. False: it may not. */
-bool hv_stay_begin(void);
-void hv_stay_end(void);
+static __always_inline bool hv_stay_begin(void)
+{
+	if (unlikely(!hv_cpu_usable()))
+		return false;
+	__this_cpu_write(hv_cpu.stay, true);
+	return true;
+}
+/* The CPU was to be disabled meanwhile. */
+void hv_stay_disable(void);
+static __always_inline void hv_stay_end(void)
+{
+	__this_cpu_write(hv_cpu.stay, false);
+	if (unlikely(__this_cpu_read(hv_cpu.disable_later)))
+		hv_stay_disable();
+}
 bool hv_host_stopping(void);
 void hv_hardware_put(void);
 
@@ -371,7 +398,11 @@ static inline void host_ldt_restore(u16 selector)
 int vm_create_fd(void);
 void vm_get(struct hv_vm *vm);
 void vm_put(struct hv_vm *vm);
-bool vm_mm_ok(const struct hv_vm *vm);
+/* Is the caller the process (memory map) this VM belongs to? */
+static inline bool vm_mm_ok(const struct hv_vm *vm)
+{
+	return current->mm == vm->mm;
+}
 int copy_struct_in(void *dst, size_t ksize, const void __user *src);
 
 /* vcpu.c */
@@ -406,7 +437,14 @@ bool state_write_efer(struct hv_vcpu *v, u64 efer);
 bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0);
 /* CR0, CR4 or CR8 by its number. */
 bool state_write_cr(struct hv_vcpu *v, unsigned int cr, u64 value);
-void state_store(struct hv_vcpu *v, u64 groups);
+/* Write groups to the run page, if there are any, and say that they are valid. */
+void state_store_groups(struct hv_vcpu *v, u64 groups);
+static __always_inline void state_store(struct hv_vcpu *v, u64 groups)
+{
+	if (groups)
+		state_store_groups(v, groups);
+	WRITE_ONCE(v->run->valid, groups);
+}
 int state_load(struct hv_vcpu *v, u64 groups);
 void state_reset(struct hv_vcpu *v, bool init);
 void state_cpuid_changed(struct hv_vcpu *v);
@@ -505,7 +543,12 @@ enum stage2_result {
 };
 enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write);
 enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write);
-int stage2_topup(struct hv_vcpu *v);
+/* A whole path can be needed at a fault: see to it that there are pages for it. Sleeps; -ENOMEM. */
+int stage2_refill(struct hv_vcpu *v);
+static __always_inline int stage2_topup(struct hv_vcpu *v)
+{
+	return likely(v->pgcache.count == HV_PGCACHE_PAGES) ? 0 : stage2_refill(v);
+}
 void stage2_free_cache(struct hv_vcpu *v);
 /* Remove every mapping of [gfn, gfn + npages) and flush; until the end no fault maps anything. */
 void stage2_unmap_begin(struct hv_vm *vm, u64 gfn, u64 npages);
@@ -573,17 +616,49 @@ void stats_remove_vm(struct hv_vm *vm);
 
 /* debugreg.c: the guest's DR0-3 in the processor, from the first use in a stay to its end */
 void dr_load(struct hv_vcpu *v);
-void dr_put(struct hv_vcpu *v);
+void dr_restore(struct hv_vcpu *v);
+/* At the end of every stay: an exit leaves all breakpoints of the host disabled. */
+static __always_inline void dr_put(struct hv_vcpu *v)
+{
+	if (unlikely(v->dr_live || this_cpu_read(cpu_dr7)))
+		dr_restore(v);
+}
 
 /* spec.c: against what guests teach and learn by speculation */
 void spec_setup(void);
-void spec_load(const struct hv_vcpu *v);
-void spec_exit(void);
-void spec_put(void);
+/* hv_vcpu.serial of the one that ran here last: that may be gone, and its memory another's. */
+DECLARE_PER_CPU(u64, hv_spec_last);
+/* What is in the L1 cache at an entry is the guest's to read. */
+extern bool hv_spec_flush_l1d;
+extern bool hv_spec_ibrs;
+void spec_switch(const struct hv_vcpu *v);
+
+/* Before the guest runs on this CPU; preemption is off. */
+static __always_inline void spec_load(const struct hv_vcpu *v)
+{
+	if (unlikely(__this_cpu_read(hv_spec_last) != v->serial || hv_spec_flush_l1d))
+		spec_switch(v);
+}
+
+/*
+ * After every exit, where the kernel wants IBRS set while it runs: it restricts only
+ * what was learnt before the write.
+ */
+static __always_inline void spec_exit(void)
+{
+	if (unlikely(hv_spec_ibrs))
+		wrmsrl(MSR_IA32_SPEC_CTRL, this_cpu_read(x86_spec_ctrl_current));
+}
+
+/* The stay is over: before user space runs, it wants a barrier (VMSCAPE). */
+static __always_inline void spec_put(void)
+{
+	if (static_cpu_has(X86_FEATURE_IBPB_EXIT_TO_USER))
+		this_cpu_write(x86_ibpb_exit_to_user, true);
+}
+
 /* Read by spec.h. */
 extern bool hv_spec_verw;
-/* What is in the L1 cache at an entry is the guest's to read: spec_load() empties it. */
-extern bool hv_spec_flush_l1d;
 extern const u16 hv_spec_selector;
 
 /* fpu.c */

@@ -39,25 +39,7 @@ static DEFINE_MUTEX(hw_lock);
 static unsigned int hw_users;
 static bool hw_stopping; /* set once: the host goes down; read without the lock by vCPUs */
 static enum cpuhp_state hw_hotplug __ro_after_init;
-/* This CPU was enabled by us and must be disabled by us... */
-static DEFINE_PER_CPU(bool, hw_enabled);
-/* ...but not while a vCPU stays here... */
-static DEFINE_PER_CPU(bool, hw_stay);
-/* ...which then does it at the end. */
-static DEFINE_PER_CPU(bool, hw_disable_later);
-
-static DEFINE_PER_CPU(u64, host_tsc_aux);
-
-u64 hv_host_tsc_aux(void)
-{
-	return __this_cpu_read(host_tsc_aux);
-}
-
-/* May a vCPU enter on this CPU? Interrupts are off, so the answer holds. */
-bool hv_cpu_usable(void)
-{
-	return __this_cpu_read(hw_enabled);
-}
+DEFINE_PER_CPU(struct hv_cpu, hv_cpu);
 
 bool hv_host_stopping(void)
 {
@@ -68,45 +50,32 @@ static void cpu_enable(void *errp)
 {
 	int r;
 
-	if (__this_cpu_read(hw_enabled))
+	if (__this_cpu_read(hv_cpu.enabled))
 		return;
 	if (hv_host.has_tsc_aux)
-		rdmsrl(MSR_TSC_AUX, *this_cpu_ptr(&host_tsc_aux));
+		rdmsrl(MSR_TSC_AUX, *this_cpu_ptr(&hv_cpu.tsc_aux));
 	r = hv_host.ops->cpu_enable();
 	if (!r)
-		__this_cpu_write(hw_enabled, true);
+		__this_cpu_write(hv_cpu.enabled, true);
 	else if (errp)
 		atomic_cmpxchg((atomic_t *)errp, 0, r);
 }
 
 static void cpu_disable(void *unused)
 {
-	if (!__this_cpu_read(hw_enabled))
+	if (!__this_cpu_read(hv_cpu.enabled))
 		return;
-	__this_cpu_write(hw_enabled, false);
-	if (__this_cpu_read(hw_stay))
-		__this_cpu_write(hw_disable_later, true);
+	__this_cpu_write(hv_cpu.enabled, false);
+	if (__this_cpu_read(hv_cpu.stay))
+		__this_cpu_write(hv_cpu.disable_later, true);
 	else
 		hv_host.ops->cpu_disable();
 }
 
-/* Interrupts are off. */
-bool hv_stay_begin(void)
+void hv_stay_disable(void)
 {
-	if (unlikely(!hv_cpu_usable()))
-		return false;
-	__this_cpu_write(hw_stay, true);
-	return true;
-}
-
-/* Interrupts are off. */
-void hv_stay_end(void)
-{
-	__this_cpu_write(hw_stay, false);
-	if (unlikely(__this_cpu_read(hw_disable_later))) {
-		__this_cpu_write(hw_disable_later, false);
-		hv_host.ops->cpu_disable();
-	}
+	__this_cpu_write(hv_cpu.disable_later, false);
+	hv_host.ops->cpu_disable();
 }
 
 /* Take the processor's virtualisation for one more VM. */
@@ -198,7 +167,7 @@ static int reboot_notify(struct notifier_block *nb, unsigned long action, void *
 	/* A stay that was under way has left the guest, and ends before long. */
 	for_each_online_cpu(cpu)
 	{
-		while (READ_ONCE(per_cpu(hw_disable_later, cpu)))
+		while (READ_ONCE(per_cpu(hv_cpu.disable_later, cpu)))
 			cpu_relax();
 	}
 	mutex_unlock(&hw_lock);
@@ -218,8 +187,8 @@ static struct notifier_block hv_reboot = {
  */
 static int panic_notify(struct notifier_block *nb, unsigned long action, void *data)
 {
-	if (__this_cpu_read(hw_enabled)) {
-		__this_cpu_write(hw_enabled, false);
+	if (__this_cpu_read(hv_cpu.enabled)) {
+		__this_cpu_write(hv_cpu.enabled, false);
 		hv_host.ops->cpu_disable();
 	}
 	return NOTIFY_OK;

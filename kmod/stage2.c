@@ -54,8 +54,7 @@ static inline bool s2_is_leaf(u64 entry, int level)
 
 static_assert(HV_PGCACHE_PAGES == S2_LEVELS - 1);
 
-/* A whole path can be needed: refill to that. Sleeps; -ENOMEM. */
-int stage2_topup(struct hv_vcpu *v)
+int stage2_refill(struct hv_vcpu *v)
 {
 	struct hv_pgcache *c = &v->pgcache;
 
@@ -378,43 +377,52 @@ static bool slot_allows_large(const struct hv_slot_entry *e, u64 gfn)
 	       ((e->hva >> PAGE_SHIFT) - e->gfn) % S2_LARGE_PAGES == 0;
 }
 
+/* A translation to be entered; and what came of that. */
+struct mapping {
+	u64 gfn, pfn;
+	bool writable, large;
+	bool may_flush;	   /* a translation may be replaced */
+	bool flush;	   /* one was: what CPUs have cached of it must go */
+	u64 *unused_table; /* to be freed after that; or NULL */
+};
+
 /*
  * Enter one translation. The caller holds s2_lock and has checked the notifier.
- * False: no page left in the cache. A removed translation (a table or a
- * read-only entry that is replaced) is reported in *flush.
+ * False: no page left in the cache, or one would have to be replaced and may not.
  */
-static bool map_locked(struct hv_vcpu *v, u64 gfn, u64 pfn, bool writable, bool large, bool *flush,
-		       u64 **unused_table)
+static bool map_locked(struct hv_vcpu *v, struct mapping *m)
 {
 	const struct hv_s2_format *f = hv_host.ops->s2;
-	int leaf_level = large ? 1 : 0, level;
+	int leaf_level = m->large ? 1 : 0, level;
 	u64 *table = v->vm->s2_root;
 	u64 entry, old, *slot;
 
 	for (level = S2_LEVELS - 1; level > leaf_level; level--) {
-		slot = &table[s2_index(gfn, level)];
+		slot = &table[s2_index(m->gfn, level)];
 		if (!s2_present(*slot) || s2_is_leaf(*slot, level)) {
-			if (!v->pgcache.count)
+			if (!v->pgcache.count || (s2_present(*slot) && !m->may_flush))
 				return false;
-			*flush |= s2_present(*slot);
+			m->flush |= s2_present(*slot);
 			WRITE_ONCE(*slot, __pa(v->pgcache.page[--v->pgcache.count]) | f->table);
 		}
 		table = s2_table(*slot);
 	}
 
-	slot = &table[s2_index(gfn, leaf_level)];
+	slot = &table[s2_index(m->gfn, leaf_level)];
 	old = *slot;
-	entry = (pfn << PAGE_SHIFT) | f->leaf | f->accessed;
-	if (large)
+	entry = (m->pfn << PAGE_SHIFT) | f->leaf | f->accessed;
+	if (m->large)
 		entry |= f->large;
-	if (writable)
+	if (m->writable)
 		entry |= f->write;
 	if (s2_present(old)) {
-		if (!s2_is_leaf(old, leaf_level)) {
-			*unused_table = s2_table(old);
-			*flush = true;
-		} else if ((old & S2_ADDR_MASK) != (entry & S2_ADDR_MASK)) {
-			*flush = true;
+		bool leaf = s2_is_leaf(old, leaf_level);
+
+		if (!leaf || (old & S2_ADDR_MASK) != (entry & S2_ADDR_MASK)) {
+			if (!m->may_flush)
+				return false;
+			m->flush = true;
+			m->unused_table = leaf ? NULL : s2_table(old);
 		} else if (old & f->write) {
 			return true; /* another vCPU was here first */
 		}
@@ -425,32 +433,38 @@ static bool map_locked(struct hv_vcpu *v, u64 gfn, u64 pfn, bool writable, bool 
 
 /* Map a page that was looked up while notifier_seq was seq. */
 static enum stage2_result map_page(struct hv_vcpu *v, const struct hv_slot_entry *e, u64 gfn,
-				   struct page *page, bool writable, unsigned long seq)
+				   struct page *page, bool writable, bool may_flush,
+				   unsigned long seq)
 {
 	struct hv_vm *vm = v->vm;
-	u64 pfn = page_to_pfn(page), *unused_table = NULL;
+	struct mapping m = {
+		.gfn = gfn,
+		.pfn = page_to_pfn(page),
+		.writable = writable,
+		.may_flush = may_flush,
+	};
 	u64 hva = e->hva + ((gfn - e->gfn) << PAGE_SHIFT);
-	bool large, ok, flush = false;
+	bool ok;
 
-	large = !hv_host.small_pages && PageCompound(page) && slot_allows_large(e, gfn) &&
-		host_maps_large(vm->mm, hva);
-	if (large) {
-		gfn &= ~(S2_LARGE_PAGES - 1);
-		pfn &= ~(S2_LARGE_PAGES - 1);
+	if (!hv_host.small_pages && PageCompound(page) && slot_allows_large(e, gfn) &&
+	    host_maps_large(vm->mm, hva)) {
+		m.large = true;
+		m.gfn &= ~(S2_LARGE_PAGES - 1);
+		m.pfn &= ~(S2_LARGE_PAGES - 1);
 	}
 	raw_spin_lock(&vm->s2_lock);
 	if (vm->notifier_count || vm->notifier_seq != seq) {
 		raw_spin_unlock(&vm->s2_lock);
 		return S2_RETRY;
 	}
-	ok = map_locked(v, gfn, pfn, writable, large, &flush, &unused_table);
-	if (flush)
+	ok = map_locked(v, &m);
+	if (m.flush)
 		vm->zap_gen++;
 	raw_spin_unlock(&vm->s2_lock);
-	if (flush)
+	if (m.flush)
 		flush_pending(vm);
-	if (unused_table)
-		free_page((unsigned long)unused_table);
+	if (m.unused_table)
+		free_page((unsigned long)m.unused_table);
 	if (!ok)
 		return S2_SLEEP;
 	if (writable && !PageReserved(page))
@@ -483,18 +497,17 @@ enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write)
 	e = slot_find(v, gfn);
 	if (!e || (write && e->flags & HV_SLOT_READONLY))
 		return S2_MMIO;
-	/*
-	 * With interrupts off other CPUs could not be told to flush. Under PREEMPT_RT
-	 * giving back a page may sleep.
-	 */
-	if (e->flags & HV_SLOT_READONLY || hv_host.closed_stays || IS_ENABLED(CONFIG_PREEMPT_RT))
+	/* Under PREEMPT_RT giving back a page may sleep. */
+	if (e->flags & HV_SLOT_READONLY || IS_ENABLED(CONFIG_PREEMPT_RT))
 		return S2_SLEEP;
 	hva = e->hva + ((gfn - e->gfn) << PAGE_SHIFT);
 	if (!get_user_page_fast_only(hva, FOLL_WRITE, &page))
 		return S2_SLEEP;
-	r = map_page(v, e, gfn, page, true, seq);
+	/* With interrupts off other CPUs could not be told to flush. */
+	r = map_page(v, e, gfn, page, true, !hv_host.closed_stays, seq);
 	put_page(page);
-	return r;
+	/* Nor does an invalidation end that waits for this CPU to take its interrupt. */
+	return r == S2_RETRY && hv_host.closed_stays ? S2_SLEEP : r;
 }
 
 /* Memory without struct page (VM_PFNMAP) is refused: S2_BAD. */
@@ -525,7 +538,7 @@ enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write)
 		return S2_RETRY;
 	if (n != 1)
 		return S2_BAD;
-	r = map_page(v, &slot, gfn, page, write, seq);
+	r = map_page(v, &slot, gfn, page, write, true, seq);
 	put_page(page);
 	return r == S2_SLEEP ? S2_RETRY : r;
 }

@@ -286,8 +286,7 @@ static void store_events(struct hv_vcpu *v, struct hv_events *e)
 	}
 }
 
-/* Write groups to the run page and say that they are valid. */
-void state_store(struct hv_vcpu *v, u64 groups)
+void state_store_groups(struct hv_vcpu *v, u64 groups)
 {
 	struct hv_run *run = v->run;
 
@@ -311,7 +310,6 @@ void state_store(struct hv_vcpu *v, u64 groups)
 		store_events(v, &e);
 		run->events = e;
 	}
-	WRITE_ONCE(run->valid, groups);
 }
 
 static bool segment_ok(const struct hv_segment *s)

@@ -67,13 +67,13 @@ static bool must_leave(struct hv_vcpu *v)
 }
 
 /* In a closed stay interrupts are off already, and remain so. */
-static void stay_irq_off(void)
+static __always_inline void stay_irq_off(void)
 {
 	if (!hv_host.closed_stays)
 		local_irq_disable();
 }
 
-static void stay_irq_on(void)
+static __always_inline void stay_irq_on(void)
 {
 	if (!hv_host.closed_stays)
 		local_irq_enable();
@@ -106,9 +106,9 @@ static bool enter_once(struct hv_vcpu *v)
 	return true;
 }
 
-static void load_tsc_aux(struct hv_vcpu *v, bool guest)
+static __always_inline void load_tsc_aux(struct hv_vcpu *v, bool guest)
 {
-	u64 host = hv_host_tsc_aux();
+	u64 host = __this_cpu_read(hv_cpu.tsc_aux);
 
 	if (v->tsc_aux != host && hv_host.has_tsc_aux)
 		wrmsrl(MSR_TSC_AUX, guest ? v->tsc_aux : host);

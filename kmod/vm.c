@@ -66,12 +66,6 @@ void vm_put(struct hv_vm *vm)
 	kref_put(&vm->ref, vm_release);
 }
 
-/* Is the caller the process (memory map) this VM belongs to? */
-bool vm_mm_ok(const struct hv_vm *vm)
-{
-	return current->mm == vm->mm;
-}
-
 static long vm_create_vcpu(struct hv_vm *vm, void __user *arg)
 {
 	struct hv_create_vcpu c;

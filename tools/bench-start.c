@@ -91,7 +91,10 @@ static uint64_t await_byte(struct monitor *m)
 	return __rdtsc() - m->started;
 }
 
-/* Resident and anonymous KiB of all mappings but the guest's memory: proc(5), "smaps". */
+/*
+ * Resident and anonymous KiB of all mappings but the guest's memory: proc(5), "smaps".
+ * Nothing where the host's kernel has no such file.
+ */
 static void print_memory(pid_t pid)
 {
 	unsigned long resident = 0, anonymous = 0, value;
@@ -101,6 +104,8 @@ static void print_memory(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/smaps", (int)pid);
 	f = fopen(path, "r");
+	if (!f && errno == ENOENT)
+		return;
 	if (!f)
 		die(errno, "%s", path);
 	while (fgets(line, sizeof(line), f)) {

@@ -39,9 +39,11 @@ static void vmcs_field_name(uint64_t field, char *name, size_t size)
 		uint16_t field;
 		const char *name;
 	} others[] = {
-		{0x2806, "EFER"},   {0x6800, "CR0"},	      {0x6802, "CR3"},
-		{0x6804, "CR4"},    {0x681a, "DR7"},	      {0x681e, "RIP"},
-		{0x6820, "RFLAGS"}, {0x6824, "SYSENTER_ESP"}, {0x6826, "SYSENTER_EIP"},
+		{0x2806, "EFER"},	  {0x280a, "PDPTE0"}, {0x280c, "PDPTE1"},
+		{0x280e, "PDPTE2"},	  {0x2810, "PDPTE3"}, {0x6800, "CR0"},
+		{0x6802, "CR3"},	  {0x6804, "CR4"},    {0x681a, "DR7"},
+		{0x681e, "RIP"},	  {0x6820, "RFLAGS"}, {0x6824, "SYSENTER_ESP"},
+		{0x6826, "SYSENTER_EIP"},
 	};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {

@@ -5,6 +5,9 @@
 
 #include "svm.h"
 
+/* #DE, #UD, #NM, #TS to #PF, #MF, #XM: faults that a step may meet, and then pushes its TF. */
+#define STEP_FAULTS (BIT(0) | BIT(6) | BIT(7) | GENMASK(14, 10) | BIT(16) | BIT(19))
+
 /*
  * One instruction under TF, to exit behind it. The #DB intercept hides the trap
  * from the guest.
@@ -18,6 +21,8 @@ static void step_on(struct hv_vcpu *v)
 	s->step = true;
 	s->step_tf = v->gprs.rflags & X86_EFLAGS_TF;
 	v->gprs.rflags |= X86_EFLAGS_TF;
+	s->vmcb->c.intercept[2] |= STEP_FAULTS;
+	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
 }
 
 /* Back to the guest's own TF; whoever wanted the step looks again. */
@@ -29,6 +34,8 @@ void svm_step_off(struct hv_vcpu *v)
 		return;
 	s->step = false;
 	v->scan = true;
+	s->vmcb->c.intercept[2] &= ~(u32)STEP_FAULTS;
+	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
 	/* An IRET that was stepped over has loaded flags of its own. */
 	if (!s->step_tf && !s->step_over_iret)
 		v->gprs.rflags &= ~X86_EFLAGS_TF;
@@ -228,6 +235,28 @@ void svm_nmi_iret_done(struct hv_vcpu *v)
 	v->scan = true;
 	/* IRET has loaded the guest's own flags. */
 	s->step_over_iret = s->step;
+}
+
+/*
+ * The instruction that was stepped over faults: the guest gets the fault without our
+ * TF. An IRET has ended the masking of NMIs by then.
+ */
+bool svm_step_fault(struct hv_vcpu *v, u64 code)
+{
+	struct svm_vcpu *s = to_svm(v);
+	u64 vector = code - SVM_EXIT_EXCP;
+
+	if (!s->step || vector > 31 || !(STEP_FAULTS >> vector & 1))
+		return false;
+	if (s->nmi_awaits_iret) {
+		s->nmi_awaits_iret = false;
+		s->nmi_masked = false;
+	}
+	svm_step_off(v);
+	if (vector == 14)
+		v->cr2 = s->vmcb->c.exit_info_2;
+	event_exception(v, vector, vector >= 10 && vector <= 14, s->vmcb->c.exit_info_1);
+	return true;
 }
 
 /* #DB: true when it was our single step alone, and the guest must not see it. */

@@ -252,6 +252,8 @@ int svm_handle_exit(struct hv_vcpu *v)
 	trace_hv_exit(v->id, code, v->gprs.rip, c->exit_info_1, c->exit_info_2);
 	if (unlikely(s->nmi_awaits_iret))
 		svm_nmi_iret_done(v);
+	if (unlikely(svm_step_fault(v, code)))
+		return EXIT_AGAIN;
 	/* The instruction exited otherwise: what is done about it must not see our TF. */
 	if (unlikely(s->step && code != SVM_EXIT_EXCP_DB))
 		svm_step_off(v);

@@ -89,6 +89,7 @@ void svm_exit_iret(struct hv_vcpu *v);
 void svm_nmi_iret_done(struct hv_vcpu *v);
 void svm_step_off(struct hv_vcpu *v);
 bool svm_step_done(struct hv_vcpu *v);
+bool svm_step_fault(struct hv_vcpu *v, u64 code);
 void svm_close_interrupt_window(struct hv_vcpu *v);
 
 /* state.c */

@@ -90,6 +90,7 @@ enum svm_exit_code {
 	SVM_EXIT_CR8_WRITE = 0x018,
 	SVM_EXIT_DR0_READ = 0x020,
 	SVM_EXIT_DR7_WRITE = 0x03f,
+	SVM_EXIT_EXCP = 0x040, /* and the vector */
 	SVM_EXIT_EXCP_DB = 0x041,
 	SVM_EXIT_EXCP_AC = 0x051,
 	SVM_EXIT_EXCP_MC = 0x052,

@@ -203,6 +203,19 @@ static u32 check_flow(struct hv_vcpu *v)
 	return 0;
 }
 
+/* 26.3.1.6: the four entries of PAE paging */
+static u32 check_pdptes(struct hv_vcpu *v)
+{
+	u32 field;
+
+	if (!(v->cr0 & X86_CR0_PG) || !(v->cr4 & X86_CR4_PAE) || v->efer & EFER_LMA)
+		return 0;
+	for (field = VMCS_GUEST_PDPTE0; field < VMCS_GUEST_PDPTE0 + 8; field += 2)
+		if (!vmx_pdpte_ok(v, vmcs_read(field)))
+			return field;
+	return 0;
+}
+
 u32 vmx_find_bad_field(struct hv_vcpu *v)
 {
 	u32 field = check_registers(v);
@@ -216,5 +229,7 @@ u32 vmx_find_bad_field(struct hv_vcpu *v)
 		field = check_tables();
 	if (!field)
 		field = check_flow(v);
+	if (!field)
+		field = check_pdptes(v);
 	return field;
 }

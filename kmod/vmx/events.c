@@ -38,11 +38,10 @@ void vmx_inject(struct hv_vcpu *v, const struct hv_event *e)
  * An exit came while an event was delivered. Software interrupts and exceptions are
  * not repeated here: RIP is still on the instruction, which repeats itself.
  */
-void vmx_requeue(struct hv_vcpu *v)
+void vmx_requeue(struct hv_vcpu *v, u32 info, enum vmcs_field error)
 {
-	u32 info = to_vmx(v)->vectoring;
 	struct hv_event e = {
-		.vector = info & 0xff,
+		.vector = info & INTR_VECTOR,
 		.has_error = info & INTR_ERROR_VALID,
 	};
 
@@ -60,7 +59,7 @@ void vmx_requeue(struct hv_vcpu *v)
 		return;
 	}
 	if (e.has_error)
-		e.error = vmcs_read(VMCS_VECTORING_ERROR);
+		e.error = vmcs_read(error);
 	event_requeue(v, &e);
 }
 

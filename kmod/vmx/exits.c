@@ -152,10 +152,11 @@ static u64 cr_operand(struct hv_vcpu *v, u64 why)
 	return vmx_code_mode(v) == DECODE_64 ? value : (u32)value;
 }
 
-/*
- * Paging by PAE takes its four PDPTEs when CR0 or CR4 is written. Where they cannot
- * be read now the write is repeated, which changes nothing more.
- */
+/* Writes that change one of these make PAE paging take its four PDPTEs: Intel SDM Vol. 3, 4.4.1 */
+#define PDPTE_CR0 (X86_CR0_PG | X86_CR0_CD | X86_CR0_NW)
+#define PDPTE_CR4 (X86_CR4_PAE | X86_CR4_PGE | X86_CR4_PSE | X86_CR4_SMEP)
+
+/* Where the entries cannot be read now the write is taken back, and the guest repeats it. */
 static int exit_cr(struct hv_vcpu *v)
 {
 	u64 why = vmcs_read(VMCS_EXIT_QUALIFICATION), cr0, cr4;
@@ -169,16 +170,14 @@ static int exit_cr(struct hv_vcpu *v)
 		event_gp(v);
 		return EXIT_AGAIN;
 	}
-	if (cr0 != v->cr0 || cr4 != v->cr4)
+	if ((cr0 ^ v->cr0) & PDPTE_CR0 || (cr4 ^ v->cr4) & PDPTE_CR4)
 		r = vmx_load_pdptes(v, false);
-	if (r == -EFAULT) {
-		to_vmx(v)->pdptes_stale = true;
-		return EXIT_SLEEP;
-	}
 	if (r) {
 		v->cr0 = cr0;
 		v->cr4 = cr4;
 		vmx_update_cr(v);
+		if (r == -EFAULT)
+			return EXIT_SLEEP;
 		event_gp(v);
 		return EXIT_AGAIN;
 	}
@@ -219,12 +218,15 @@ static int exit_unknown(struct hv_vcpu *v)
 /* The processor refused the guest's state: say which field it is. */
 static int exit_refused(struct hv_vcpu *v)
 {
-	u32 reason = to_vmx(v)->reason, field = 0;
+	u32 reason = to_vmx(v)->reason, inject = vmcs_read(VMCS_ENTRY_INTR_INFO), field = 0;
 
 	if (!(reason & VMX_REFUSED) && (u16)reason == VMX_EXIT_GUEST_STATE)
 		field = vmx_find_bad_field(v);
-	/* An exit would have taken the event; this entry never was. */
-	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	/* An exit would have taken the event. This entry never was: it is still to go in. */
+	if (inject & INTR_VALID) {
+		vmx_requeue(v, inject, VMCS_ENTRY_ERROR_CODE);
+		vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
+	}
 	return exit_error(v, HV_ERROR_ENTRY, reason, field, field ? vmcs_read(field) : 0);
 }
 

@@ -230,6 +230,11 @@ void vmx_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 /* Bits that must be zero in one that is present, below the address: 1, 2 and 5 to 8 */
 #define PDPTE_RESERVED 0x1e6ULL
 
+bool vmx_pdpte_ok(const struct hv_vcpu *v, u64 pdpte)
+{
+	return !(pdpte & PDPTE_PRESENT) || !(pdpte & (PDPTE_RESERVED | ~(v->gpa_mask | 0xfff)));
+}
+
 /*
  * Under EPT the processor itself loads the PDPTEs when the guest writes CR3, but
  * not when a write to CR0 or CR4 is carried out here: Intel SDM Vol. 3, 4.4.1.
@@ -246,8 +251,7 @@ int vmx_load_pdptes(struct hv_vcpu *v, bool even_bad)
 	if (guest_read(v, gpa, pdpte, sizeof(pdpte)) == -EFAULT)
 		return -EFAULT;
 	for (i = 0; i < 4; i++)
-		if (pdpte[i] & PDPTE_PRESENT &&
-		    pdpte[i] & (PDPTE_RESERVED | ~(v->gpa_mask | 0xfff)))
+		if (!vmx_pdpte_ok(v, pdpte[i]))
 			r = -EINVAL;
 	for (i = 0; i < 4 && (!r || even_bad); i++)
 		vmcs_write(SEG_FIELD(VMCS_GUEST_PDPTE0, i), pdpte[i]);

@@ -160,7 +160,7 @@ enum vmcs_field {
 #define INTR_TYPE_NMI	    (2U << 8)
 #define INTR_TYPE_EXCEPTION (3U << 8)
 #define INTR_TYPE_INT1	    (5U << 8)
-#define INTR_VECTOR	   0xff
+#define INTR_VECTOR	    0xff
 #define INTR_TYPE_MASK	    (7U << 8)
 #define INTR_ERROR_VALID    BIT(11)
 #define INTR_NMI_UNBLOCKED  BIT(12) /* by an IRET that faulted then */

@@ -200,12 +200,13 @@ static u64 tss_base(const struct desc_ptr *gdt)
 }
 
 /* Host state that is the same for as long as the vCPU stays on this CPU. */
-static void write_host_cpu(void)
+static void write_host_cpu(struct vmx_vcpu *x)
 {
 	struct desc_ptr gdt, idt;
 	u64 value;
 
 	native_store_gdt(&gdt);
+	x->host_gdt = gdt;
 	store_idt(&idt);
 	vmcs_write(VMCS_HOST_GDTR_BASE, gdt.address);
 	vmcs_write(VMCS_HOST_IDTR_BASE, idt.address);
@@ -306,7 +307,7 @@ static int vmx_load(struct hv_vcpu *v)
 		x->pdptes_stale = false;
 	}
 	if (x->moved) {
-		write_host_cpu();
+		write_host_cpu(x);
 		x->moved = false;
 		x->flush = true;
 	}
@@ -337,7 +338,7 @@ static void vmx_put(struct hv_vcpu *v)
 	restore_host_segments(x);
 	vmx_msr_put(v);
 	/* An exit leaves the largest limit in GDTR, and the smallest in TR. */
-	load_fixmap_gdt(smp_processor_id());
+	native_load_gdt(&x->host_gdt);
 	invalidate_tss_limit();
 	x->in_loop = false;
 	vmx_release(v);
@@ -492,7 +493,7 @@ static void vmx_enter(struct hv_vcpu *v)
 	if ((u16)x->reason == VMX_EXIT_EXCEPTION_NMI)
 		host_exception(x);
 	if (unlikely(x->vectoring & INTR_VALID))
-		vmx_requeue(v);
+		vmx_requeue(v, x->vectoring, VMCS_VECTORING_ERROR);
 	if (x->apic_page[VTPR] != tpr)
 		lapic_set_tpr(&v->lapic, x->apic_page[VTPR]); /* MOV to CR8 */
 }

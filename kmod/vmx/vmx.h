@@ -5,6 +5,7 @@
 
 #include "../hv_internal.h"
 #include <asm/debugreg.h>
+#include <asm/desc_defs.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
 #include <asm/trapnr.h>
@@ -69,6 +70,7 @@ struct vmx_vcpu {
 	u64 pat;
 
 	/* The host's, while the guest's are in the processor */
+	struct desc_ptr host_gdt;
 	u64 host_kernel_gs_base, host_fs_base;
 	u64 host_debugctl;
 	u16 host_ds, host_es, host_fs, host_gs, host_ldt;
@@ -155,6 +157,7 @@ void vmx_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s);
 void vmx_update_tsc_offset(struct hv_vcpu *v);
 /* Read them as a write of CR0 or CR4 does: 0, -EFAULT (slow_gpa), or -EINVAL: #GP. */
 int vmx_load_pdptes(struct hv_vcpu *v, bool even_bad);
+bool vmx_pdpte_ok(const struct hv_vcpu *v, u64 pdpte);
 
 /* msrs.c */
 void vmx_msr_load(struct hv_vcpu *v);
@@ -169,7 +172,8 @@ void vmx_msr_bitmap_free(void);
 
 /* events.c */
 void vmx_inject(struct hv_vcpu *v, const struct hv_event *e);
-void vmx_requeue(struct hv_vcpu *v);
+/* What info says is still to be delivered; error is the field of its error code. */
+void vmx_requeue(struct hv_vcpu *v, u32 info, enum vmcs_field error);
 void vmx_interrupt_window(struct hv_vcpu *v);
 void vmx_nmi_window(struct hv_vcpu *v);
 void vmx_set_primary(struct hv_vcpu *v, u32 bits, bool on);

@@ -657,6 +657,7 @@ static void kill_running(void)
 			for (unsigned int n = 0; n < 2; n++) {
 				vcpu_init(&v[n], &vm, n);
 				vcpu_long(&v[n], n ? g_spin : g_touch, GUEST_FREE);
+				vcpu_interruptible(&v[n]);
 				vcpu_start(&v[n]);
 			}
 			pause();
@@ -703,6 +704,7 @@ static struct runner lose_memory(struct vcpu *v, struct vm *vm, void (*how)(stru
 				 bool returns)
 {
 	vm_long(vm, v, g_touch, FAR);
+	vcpu_interruptible(v);
 	victim_file = memfd_create("victim", 0);
 	CHECK_OK(ftruncate(victim_file, 0x2000));
 	victim = mmap(NULL, 0x2000, PROT_READ | PROT_WRITE, MAP_SHARED, victim_file, 0);

@@ -97,6 +97,7 @@ static void real_mode(void)
 	struct vm vm;
 	struct vcpu v;
 
+	skip_on_bochs_amd("forgets INT when its delivery exits");
 	vm_init(&vm);
 	vm_load(&vm, GUEST_LOW, flat_real, (size_t)(flat_real_end - flat_real));
 	guest_at(&vm, uint16_t, 4 * 0x40) = (uint16_t)(flat_real_int - flat_real);
@@ -120,6 +121,7 @@ static void protected_mode(void)
 	struct vm vm;
 	struct vcpu v;
 
+	skip_on_bochs_amd("forgets INT when its delivery exits");
 	vm_init(&vm);
 	/* The handler comes right after the rest. */
 	vm_load(&vm, base, flat_prot, (size_t)(flat_prot_int - flat_prot) + 16);
@@ -860,6 +862,7 @@ static void debug_registers(void)
 	struct vm vm;
 	struct vcpu v;
 
+	skip_on_bochs_amd("takes the guest's single step to the host");
 	vm_long(&vm, &v, g_debug_registers, host_is_tcg());
 	vcpu_sync(&v, 1);
 	vcpu_get(&v, HV_REGS_DREGS);
@@ -874,11 +877,10 @@ static void debug_registers(void)
 }
 
 /* Exceptions that user space raises through HV_REGS_EVENTS. */
-static GUEST void g_injected(uint64_t arg)
+static GUEST void g_injected(uint64_t vmrun_loads_cr2)
 {
 	struct guest_cpu *c = guest_cpu();
 
-	(void)arg;
 	c->vector = GUEST_NO_TRAP;
 	for (uint32_t i = 0; i < 4; i++) {
 		/* The exception strikes after the OUT, before the NOP. */
@@ -891,7 +893,7 @@ static GUEST void g_injected(uint64_t arg)
 			G_CHECK_EQ(c->error, 0x1234);
 		if (vector == PF) {
 			G_CHECK_EQ(c->error, 6);
-			G_CHECK_EQ(c->cr2, 0xabcdef0123);
+			G_CHECK(!vmrun_loads_cr2 || c->cr2 == 0xabcdef0123);
 		}
 		if (vector != GUEST_NO_TRAP)
 			G_CHECK_EQ(*(const uint8_t *)c->rip, 0x90);
@@ -911,7 +913,7 @@ static void injected_exceptions(void)
 	struct vm vm;
 	struct vcpu v;
 
-	vm_long(&vm, &v, g_injected, 0);
+	vm_long(&vm, &v, g_injected, !host_is_bochs_amd());
 	v.run->wanted = HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS;
 	vcpu_sync(&v, 0);
 	inject(&v, UD, false, 0);

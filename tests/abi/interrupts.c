@@ -668,6 +668,7 @@ static void shadow_loaded(void)
 	struct vm vm;
 	struct vcpu v;
 
+	skip_on_bochs_amd("opens no window for a guest that enters with IF set");
 	make_vm(&vm, &v, g_shadow_loaded, 0);
 	for (uint8_t i = 0; i < 2; i++) {
 		vcpu_out(&v, PORT_LOW);

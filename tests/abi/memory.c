@@ -507,6 +507,7 @@ static void dontneed_storm(void)
 	for (unsigned int i = 0; i < 2; i++) {
 		vcpu_init(&v[i], &vm, i);
 		vcpu_long(&v[i], g_count, FAR + 0x1000 * i);
+		vcpu_interruptible(&v[i]);
 		thread[i] = vcpu_start(&v[i]);
 	}
 	while (now_ns() < end_at) {

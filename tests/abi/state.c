@@ -286,6 +286,7 @@ static void interrupted(void (*fn)(uint64_t))
 
 	catch_signal();
 	vm_long(&vm, &v, fn, 0);
+	vcpu_interruptible(&v);
 	for (int i = 1; i <= 3; i++) {
 		CHECK_EQ(pthread_create(&thread, NULL, poke_thread, &p), 0);
 		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINTR);
@@ -333,6 +334,7 @@ static void signal_flood(void)
 
 	catch_signal();
 	vm_long(&vm, &v, g_spin_forever, 0);
+	vcpu_interruptible(&v);
 	CHECK_OK(timer_create(CLOCK_MONOTONIC, &event, &timer));
 	CHECK_OK(timer_settime(timer, 0, &every, NULL));
 	for (unsigned int i = 0; i < 1000; i++)

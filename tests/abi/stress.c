@@ -189,6 +189,8 @@ static void ticks(void)
 	for (unsigned int i = 0; i < MAX_CPUS; i++) {
 		vcpu_init(&v[i], &vm, i);
 		vcpu_long(&v[i], i % 2 ? g_busy : g_tick, 0);
+		if (i % 2)
+			vcpu_interruptible(&v[i]);
 		thread[i] = vcpu_start(&v[i]);
 	}
 	watch_beats(&vm, MAX_CPUS);
@@ -310,6 +312,7 @@ static void storm_start(struct storm *s, bool lossy)
 	for (unsigned int i = 0; i < 2; i++) {
 		vcpu_init(&s->v[i], &s->vm, i);
 		vcpu_long(&s->v[i], g_pages, i | (lossy ? 2 : 0));
+		vcpu_interruptible(&s->v[i]);
 		CHECK_EQ(pthread_create(&s->thread[i], NULL, tolerant_vcpu, &s->v[i]), 0);
 	}
 }

@@ -11,7 +11,7 @@ fi
 
 # under_load NAME FUNCTION: calls it until the guest has ended.
 under_load() {
-	start "run=\"load ${HV_LOAD_SECONDS:-20}\"" --cpus 2
+	start "run=\"load ${HV_LOAD_SECONDS:-10}\"" --cpus 2
 	await "guest: init reached"
 	rounds=0
 	while kill -0 "$vmm" 2>/dev/null && ! grep -q "guest: status" "$work/console"; do
@@ -45,9 +45,9 @@ swap() {
 
 offline() {
 	echo 0 >/sys/devices/system/cpu/cpu1/online
-	sleep 1
+	sleep 0.5
 	echo 1 >/sys/devices/system/cpu/cpu1/online
-	sleep 1
+	sleep 0.5
 }
 
 under_load "all threads move together" move

@@ -176,6 +176,67 @@ start64:
 	pushq	$guest_return
 	jmp	*guest_start16_main(%rip)
 
+/*
+ * From real mode to 64-bit mode and back, ESI times; EDI counts. At 0x10000, where CS,
+ * DS and SS are; what LGDT loads is at DS:8000, with a code and a data segment of real
+ * mode at 50 and 58.
+ */
+	.code16
+	.globl	flat_trip, flat_trip_end
+flat_trip:
+1:	lgdtl	0x8000
+	movl	%cr0, %eax
+	orb	$1, %al
+	movl	%eax, %cr0
+	ljmpl	$0x18, $(0x10000 + 2f - flat_trip)
+	.code32
+2:	movl	$0x10, %eax
+	movl	%eax, %ds
+	movl	%eax, %ss
+	movl	$0x17000, %esp
+	movl	$0x20, %eax		/* PAE */
+	movl	%eax, %cr4
+	movl	$0x1000, %eax
+	movl	%eax, %cr3
+	movl	$0xc0000080, %ecx
+	movl	$0x100, %eax		/* LME */
+	xorl	%edx, %edx
+	wrmsr
+	movl	%cr0, %eax
+	orl	$0x80000000, %eax
+	movl	%eax, %cr0
+	ljmp	$0x08, $(0x10000 + 3f - flat_trip)
+	.code64
+3:	movq	$0x100000001, %r8
+	addl	%r8d, %edi
+	pushq	$0x18
+	pushq	$(0x10000 + 4f - flat_trip)
+	lretq
+	.code32
+4:	movl	%cr0, %eax
+	andl	$0x7fffffff, %eax
+	movl	%eax, %cr0
+	xorl	%eax, %eax
+	wrmsr
+	movl	%eax, %cr4
+	ljmp	$0x50, $(5f - flat_trip)
+	.code16
+5:	movw	$0x58, %ax
+	movw	%ax, %ds
+	movw	%ax, %ss
+	movw	$0x7000, %sp
+	movl	%cr0, %eax
+	andb	$0xfe, %al
+	movl	%eax, %cr0
+	ljmp	$0x1000, $(6f - flat_trip)
+6:	movw	$0x1000, %ax
+	movw	%ax, %ds
+	movw	%ax, %ss
+	decl	%esi
+	jnz	1b
+flat_trip_end:
+
+	.code64
 /* Ring 3: see the test user_mode. Ends by SYSCALL, whose target returns to the kernel half. */
 	.globl	flat_user, flat_user_syscall, flat_user_enter
 flat_user:

@@ -48,6 +48,32 @@ bool host_is_tcg(void)
 	return ebx == 0x54474354; /* "TCGT" */
 }
 
+/* Its processors do not say that they are emulated, but QEMU's, with the same BIOS, do. */
+bool host_is_bochs_amd(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+	char header[16];
+	ssize_t n;
+	int fd;
+
+	__cpuid(0, eax, ebx, ecx, edx);
+	if (ebx != 0x68747541) /* "Auth" */
+		return false;
+	__cpuid(1, eax, ebx, ecx, edx);
+	fd = open("/sys/firmware/acpi/tables/FACP", O_RDONLY);
+	if (fd < 0)
+		return false;
+	n = read(fd, header, sizeof(header));
+	close(fd);
+	return n == sizeof(header) && !(ecx >> 31) && memcmp(&header[10], "BOCHS ", 6) == 0;
+}
+
+void skip_on_bochs_amd(const char *why)
+{
+	if (host_is_bochs_amd())
+		test_skip("Bochs's AMD-V %s", why);
+}
+
 void vm_bare(struct vm *vm)
 {
 	struct hv_create_vm create = {.size = sizeof(create)};
@@ -329,6 +355,15 @@ void vcpu_flat32(struct vcpu *v, uint32_t eip)
 	make_runnable(v, eip);
 	v->run->gprs.r[HV_RSP] = stack_top(v->id);
 	vcpu_set(v, HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS);
+}
+
+void vcpu_interruptible(struct vcpu *v)
+{
+	if (!host_is_bochs_amd())
+		return;
+	vcpu_get(v, HV_REGS_GPR);
+	v->run->gprs.rflags |= FLAG_IF;
+	vcpu_set(v, HV_REGS_GPR);
 }
 
 void vcpu_real(struct vcpu *v, uint16_t segment, uint16_t offset)

@@ -115,6 +115,10 @@ struct hv_caps hv_caps(void);
  * processor makes by itself, which tests of them must know; each says what.
  */
 bool host_is_tcg(void);
+/* The same for Bochs's AMD-V; what it gets wrong is in docs/testing.md. */
+bool host_is_bochs_amd(void);
+/* End the test there: "Bochs's AMD-V WHY". */
+void skip_on_bochs_amd(const char *why);
 
 /* A VM without memory; and one with the RAM above, this program copied into it. */
 void vm_bare(struct vm *vm);
@@ -154,6 +158,11 @@ void vcpu_long(struct vcpu *v, void (*fn)(uint64_t), uint64_t arg);
 void vcpu_long_at(struct vcpu *v, uint64_t rip);
 /* 32-bit protected mode without paging, flat segments, at eip. */
 void vcpu_flat32(struct vcpu *v, uint32_t eip);
+/*
+ * For a guest that spins without exits: where the host could not end its stay
+ * otherwise (Bochs's AMD-V), interrupts go on. None is sent to it.
+ */
+void vcpu_interruptible(struct vcpu *v);
 /* Real mode at segment:offset, the other segments the same. */
 void vcpu_real(struct vcpu *v, uint16_t segment, uint16_t offset);
 
