@@ -4,7 +4,6 @@
  * AMD APM Vol. 2, 8.5), written once for both backends.
  */
 #include <asm/processor-flags.h>
-#include <asm/trapnr.h>
 
 #include "hv_internal.h"
 

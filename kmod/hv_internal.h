@@ -26,6 +26,7 @@
 #include <asm/debugreg.h>
 #include <asm/msr.h>
 #include <asm/nospec-branch.h>
+#include <asm/trapnr.h>
 
 #include "../include/uapi/hv.h"
 #include "compat.h"
@@ -448,6 +449,13 @@ static __always_inline void state_store(struct hv_vcpu *v, u64 groups)
 int state_load(struct hv_vcpu *v, u64 groups);
 void state_reset(struct hv_vcpu *v, bool init);
 void state_cpuid_changed(struct hv_vcpu *v);
+
+/*
+ * Exceptions of the guest that exit. #DB and #AC: one that raises itself while it is
+ * delivered would never let an interrupt in (CVE-2015-8104, CVE-2015-5307). #MC: the
+ * host's.
+ */
+#define HV_INTERCEPTED_EXCEPTIONS (BIT(X86_TRAP_DB) | BIT(X86_TRAP_AC) | BIT(X86_TRAP_MC))
 
 /* event.c */
 void event_exception(struct hv_vcpu *v, u8 vector, bool has_error, u32 error);

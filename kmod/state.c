@@ -10,7 +10,6 @@
 #include <asm/fpu/xcr.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
-#include <asm/trapnr.h>
 
 #include "hv_internal.h"
 #include "regs.h"

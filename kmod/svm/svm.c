@@ -142,7 +142,6 @@ static int svm_setup(void)
 		.nrips = nrips && edx & BIT(3),
 		.clean_bits = cleanbits && edx & BIT(5),
 		.flush_asid = flushbyasid && edx & BIT(6),
-		.decode_assists = edx & BIT(7),
 		.pause_filter = edx & BIT(10),
 		.pause_threshold = edx & BIT(12),
 		.max_asid = cpuid_ebx(0x8000000a),
@@ -196,24 +195,22 @@ static void set_intercepts(struct vmcb_control *c)
 	c->intercept[0] = BIT(ICPT_CR_WRITE(4)); /* features the guest does not have */
 	/* DR0-7: loaded at the first use of a stay in the loop. */
 	c->intercept[1] = 0xffffffff;
-	/*
-	 * #DB and #AC: an exception that raises itself while it is delivered would
-	 * never let an interrupt in (CVE-2015-8104, CVE-2015-5307).
-	 * #MC: the host's.
-	 */
-	c->intercept[2] = BIT(1) | BIT(17) | BIT(18);
+	c->intercept[2] = HV_INTERCEPTED_EXCEPTIONS;
 	c->intercept[3] = ICPT3_INTR | ICPT3_NMI | ICPT3_SMI | ICPT3_INIT | /* the host's */
-			  ICPT3_CR0_SEL |	     /* paging and long mode are followed */
-			  ICPT3_RDPMC |		     /* no counters are offered */
-			  ICPT3_CPUID | ICPT3_INVD | /* would lose the host's data */
-			  ICPT3_HLT |		     /* would idle the host's CPU */
-			  ICPT3_INVLPGA |	     /* part of SVM, not offered */
-			  ICPT3_IOIO | ICPT3_MSR |
+			  ICPT3_CR0_SEL |     /* paging and long mode are followed */
+			  ICPT3_RDPMC |	      /* no counters are offered */
+			  ICPT3_CPUID |	      /* features the guest does not have */
+			  ICPT3_INVD |	      /* would lose the host's data */
+			  ICPT3_HLT |	      /* would idle the host's CPU */
+			  ICPT3_INVLPGA |     /* part of SVM, not offered */
+			  ICPT3_IOIO |	      /* the host's devices */
+			  ICPT3_MSR |	      /* the host's; those let through: see msrpm */
 			  ICPT3_FERR_FREEZE | /* would wait for an interrupt that never comes */
 			  ICPT3_SHUTDOWN;
-	c->intercept[4] = ICPT4_VMRUN | /* required; and SVM is not offered: */
-			  ICPT4_VMMCALL | ICPT4_VMLOAD | ICPT4_VMSAVE | ICPT4_STGI | ICPT4_CLGI |
-			  ICPT4_SKINIT | ICPT4_WBINVD | /* flushes the host's caches */
+	c->intercept[4] = ICPT4_VMMCALL | /* answered, or nothing would tell that there is none */
+			  ICPT4_VMRUN |	  /* required; and SVM is not offered: */
+			  ICPT4_VMLOAD | ICPT4_VMSAVE | ICPT4_STGI | ICPT4_CLGI | ICPT4_SKINIT |
+			  ICPT4_WBINVD |		/* flushes the host's caches */
 			  ICPT4_MONITOR | ICPT4_MWAIT | /* would idle the host's CPU */
 			  ICPT4_XSETBV |		/* the host's XCR0 */
 			  ICPT4_RDPRU;			/* the host's performance counters */

@@ -36,7 +36,6 @@ extern struct svm_features {
 	bool nrips;
 	bool flush_asid;
 	bool clean_bits;
-	bool decode_assists;
 	bool pause_filter;
 	bool pause_threshold;
 	u32 max_asid;

@@ -46,7 +46,6 @@
 
 /* Clean bits: a set bit says "as at the last VMRUN" */
 #define CLEAN_INTERCEPTS BIT(0)
-#define CLEAN_IOPM	 BIT(1)
 #define CLEAN_ASID	 BIT(2)
 #define CLEAN_TPR	 BIT(3)
 #define CLEAN_NP	 BIT(4)
@@ -55,7 +54,6 @@
 #define CLEAN_DT	 BIT(7)
 #define CLEAN_SEG	 BIT(8)
 #define CLEAN_CR2	 BIT(9)
-#define CLEAN_LBR	 BIT(10)
 #define CLEAN_ALL	 (BIT(11) - 1)
 
 /* int_ctl */
@@ -69,7 +67,6 @@
 #define EVT_TYPE_INTR	   (0U << 8)
 #define EVT_TYPE_NMI	   (2U << 8)
 #define EVT_TYPE_EXCEPTION (3U << 8)
-#define EVT_TYPE_SOFT	   (4U << 8)
 #define EVT_TYPE_MASK	   (7U << 8)
 #define EVT_ERROR_VALID	   BIT(11)
 #define EVT_VALID	   BIT(31)

@@ -56,8 +56,8 @@ MODULE_PARM_DESC(slice,
 	 EPT_CAP_INVEPT_SINGLE)
 #define VPID_NEEDED (EPT_CAP_INVVPID | EPT_CAP_INVVPID_SINGLE)
 
-/* A capability MSR: what must be 1 in its low half, what may be 1 in its high half. */
-static u64 allowed(u32 msr)
+/* Of the controls: what must be 1 is in the low half, what may be 1 in the high half. */
+static u64 read_cap(u32 msr)
 {
 	u64 value;
 
@@ -70,7 +70,7 @@ static u64 allowed(u32 msr)
  */
 static bool choose(u32 msr, u32 needed, u32 useful, u32 never, u32 *controls)
 {
-	u64 a = allowed(msr);
+	u64 a = read_cap(msr);
 	u32 must = a, may = a >> 32;
 
 	*controls = needed | (useful & may) | must;
@@ -102,7 +102,7 @@ static int choose_secondary(void)
 	struct vmx_caps *c = &vmx_caps;
 	u32 useful = SEC_ENCLS_EXIT | SEC_RDTSCP | SEC_INVPCID | SEC_PAUSE_LOOP_EXIT, may;
 
-	may = allowed(MSR_IA32_VMX_PROCBASED_CTLS2) >> 32;
+	may = read_cap(MSR_IA32_VMX_PROCBASED_CTLS2) >> 32;
 	if (!(may & SEC_EPT))
 		return refuse("this CPU has VT-x, but no extended page tables (EPT)");
 	if (!(may & SEC_UNRESTRICTED_GUEST))
@@ -127,10 +127,10 @@ int vmx_read_caps(void)
 		return refuse("this CPU has no VT-x (no \"vmx\" in /proc/cpuinfo)");
 	if (disabled_by_firmware())
 		return refuse("VT-x is disabled by the firmware: enable it in its set-up");
-	basic = allowed(MSR_IA32_VMX_BASIC);
+	basic = read_cap(MSR_IA32_VMX_BASIC);
 	c->revision = BASIC_REVISION(basic);
 	/* Primary controls without a secondary field: a CPU from before EPT. */
-	if (!(allowed(MSR_IA32_VMX_PROCBASED_CTLS) >> 32 & PRI_SECONDARY))
+	if (!(read_cap(MSR_IA32_VMX_PROCBASED_CTLS) >> 32 & PRI_SECONDARY))
 		return refuse("this CPU has VT-x, but no extended page tables (EPT)");
 	r = choose_secondary();
 	if (r)
@@ -138,7 +138,7 @@ int vmx_read_caps(void)
 	/* All CPUs with unrestricted guests have the rest; an emulated one may not. */
 	if (!(basic & BASIC_TRUE_CONTROLS))
 		return refuse("this CPU's VT-x lacks the \"true\" controls");
-	ept = allowed(MSR_IA32_VMX_EPT_VPID_CAP);
+	ept = read_cap(MSR_IA32_VMX_EPT_VPID_CAP);
 	if ((ept & EPT_NEEDED) != EPT_NEEDED)
 		return refuse("this CPU's EPT lacks 2 MiB pages or single-context INVEPT");
 	if ((ept & VPID_NEEDED) != VPID_NEEDED)
@@ -148,7 +148,8 @@ int vmx_read_caps(void)
 	c->slice = slice;
 	/* Before Haswell, which has INVPCID, several models count wrongly (their errata say so). */
 	watch = preemptiontimer && c->secondary & SEC_INVPCID;
-	c->timer_shift = allowed(MSR_IA32_VMX_MISC) & MISC_TIMER_SHIFT;
+	c->timer_shift = read_cap(MSR_IA32_VMX_MISC) & MISC_TIMER_SHIFT;
+	/* The host's interrupts and NMIs end a stay; the guest's NMIs are masked by themselves. */
 	ok = choose(MSR_IA32_VMX_TRUE_PINBASED_CTLS,
 		    PIN_INTERRUPT_EXIT | PIN_NMI_EXIT | PIN_VIRTUAL_NMI |
 			    (slice ? PIN_PREEMPTION_TIMER : 0),
@@ -156,9 +157,13 @@ int vmx_read_caps(void)
 	hv_host.stay_timer = watch && c->pin & PIN_PREEMPTION_TIMER;
 	/* With nested paging neither CR3 nor INVLPG is the host's business. */
 	ok &= choose(MSR_IA32_VMX_TRUE_PROCBASED_CTLS,
-		     PRI_TSC_OFFSET | PRI_HLT_EXIT | PRI_MWAIT_EXIT | PRI_RDPMC_EXIT |
-			     PRI_TPR_SHADOW | PRI_MOV_DR_EXIT | PRI_IO_EXIT | PRI_MSR_BITMAP |
-			     PRI_MONITOR_EXIT | PRI_SECONDARY,
+		     PRI_TSC_OFFSET | PRI_TPR_SHADOW | PRI_SECONDARY |
+			     PRI_HLT_EXIT |			 /* would idle the host's CPU */
+			     PRI_MWAIT_EXIT | PRI_MONITOR_EXIT | /* likewise */
+			     PRI_RDPMC_EXIT |			 /* no counters are offered */
+			     PRI_MOV_DR_EXIT |			 /* loaded at the first use */
+			     PRI_IO_EXIT |			 /* the host's devices */
+			     PRI_MSR_BITMAP,			 /* the host's; see msrs.c */
 		     0, PRI_CR3_LOAD_EXIT | PRI_CR3_STORE_EXIT | PRI_INVLPG_EXIT, &c->primary);
 	ok &= choose(MSR_IA32_VMX_TRUE_EXIT_CTLS, EXIT_SAVE_DEBUG | EXIT_HOST_64 | EXIT_LOAD_EFER,
 		     0, 0, &c->exit);

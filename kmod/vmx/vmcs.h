@@ -145,7 +145,6 @@ enum vmcs_field {
 #define EXIT_SAVE_DEBUG	 BIT(2)
 #define EXIT_HOST_64	 BIT(9)
 #define EXIT_LOAD_EFER	 BIT(21)
-#define EXIT_SAVE_TIMER	 BIT(22)
 #define ENTRY_LOAD_DEBUG BIT(2)
 #define ENTRY_IA32E	 BIT(9)
 #define ENTRY_LOAD_EFER	 BIT(15)
@@ -166,6 +165,7 @@ enum vmcs_field {
 #define INTR_NMI_UNBLOCKED  BIT(12) /* by an IRET that faulted then */
 #define INTR_VALID	    BIT(31)
 
+/* Those that nothing here asks for are for whoever reads a trace. */
 enum vmx_exit_reason {
 	VMX_EXIT_EXCEPTION_NMI = 0,
 	VMX_EXIT_INTERRUPT = 1,

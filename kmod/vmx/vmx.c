@@ -85,12 +85,7 @@ static void write_constants(struct hv_vcpu *v)
 	vmcs_write(VMCS_PRIMARY_CONTROLS, x->primary);
 	vmcs_write(VMCS_SECONDARY_CONTROLS, vmx_caps.secondary);
 	vmcs_write(VMCS_EXIT_CONTROLS, vmx_caps.exit);
-	/*
-	 * #DB and #AC: an exception that raises itself while it is delivered would
-	 * never let an interrupt in (CVE-2015-8104, CVE-2015-5307).
-	 * #MC: the host's.
-	 */
-	vmcs_write(VMCS_EXCEPTION_BITMAP, BIT(1) | BIT(17) | BIT(18));
+	vmcs_write(VMCS_EXCEPTION_BITMAP, HV_INTERCEPTED_EXCEPTIONS);
 	vmcs_write(VMCS_PF_ERROR_MASK, 0);
 	vmcs_write(VMCS_PF_ERROR_MATCH, 0);
 	vmcs_write(VMCS_CR3_TARGET_COUNT, 0);

@@ -8,7 +8,6 @@
 #include <asm/desc_defs.h>
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>
-#include <asm/trapnr.h>
 
 #include "vmcs.h"
 
