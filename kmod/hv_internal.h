@@ -244,7 +244,7 @@ struct hv_s2_format {
 	bool as_host; /* the processor walks as many levels as the host's tables have */
 };
 
-/* Registers that live in the backend's control block. */
+/* What a backend does, and the registers that live in its control block. */
 struct hv_ops {
 	const struct hv_s2_format *s2;
 	u32 backend; /* enum hv_backend */
@@ -290,20 +290,24 @@ struct hv_ops {
 	void (*update_dr)(struct hv_vcpu *v);
 	/* DR6 and DR7 as they are now into struct hv_vcpu. */
 	void (*sync_dr)(struct hv_vcpu *v);
+	/* These four from load to put only. */
 	u64 (*read_cr3)(struct hv_vcpu *v);
 	int (*cpl)(struct hv_vcpu *v);
 	enum decode_mode (*code_mode)(struct hv_vcpu *v);
 	u64 (*seg_base)(struct hv_vcpu *v, unsigned int seg);
-	/* Segments, tables, CR3 (the rest of hv_sregs is the core's). */
+	/*
+	 * Segments, tables, CR3 (the rest of hv_sregs is the core's). get_sregs also
+	 * brings bits of hv_vcpu.cr0 up to date that change without an exit.
+	 */
 	void (*get_sregs)(struct hv_vcpu *v, struct hv_sregs *s);
 	void (*set_sregs)(struct hv_vcpu *v, const struct hv_sregs *s);
-	/* MSRs of class MSR_BACKEND: always succeed, value checked before. */
+	/* MSRs of class RULE_BACKEND: always succeed, value checked before. */
 	u64 (*get_msr)(struct hv_vcpu *v, u32 index);
 	void (*set_msr)(struct hv_vcpu *v, u32 index, u64 value);
 	void (*update_tsc_offset)(struct hv_vcpu *v);
 	/* Stage-2 entries were removed: no stale translation on the next entry. */
 	void (*flush_tlb)(struct hv_vcpu *v);
-	/* The CR8 intercept follows whether TPR blocks a pending interrupt. */
+	/* Does TPR block a pending interrupt? Then an exit when it falls. */
 	void (*tpr_threshold)(struct hv_vcpu *v, bool exit_on_lower);
 };
 
@@ -436,6 +440,9 @@ static inline bool state_canonical(u64 va)
 /* Guest writes: false asks for #GP. */
 bool state_write_efer(struct hv_vcpu *v, u64 efer);
 bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0);
+/* What CLTS and LMSW make of CR0. */
+u64 state_clts(const struct hv_vcpu *v);
+u64 state_lmsw(const struct hv_vcpu *v, u64 msw);
 /* CR0, CR4 or CR8 by its number. */
 bool state_write_cr(struct hv_vcpu *v, unsigned int cr, u64 value);
 /* Write groups to the run page, if there are any, and say that they are valid. */

@@ -95,7 +95,7 @@ static int check(const struct hv_ioeventfd *i)
 	return i->addr + i->len < i->addr ? -EINVAL : 0;
 }
 
-/* Publish next; what is gone is out of use when this returns. */
+/* Publish next; readers may look at the old one until a grace period has passed. */
 static void replace(struct hv_vm *vm, struct hv_iobus *old, struct hv_iobus *next)
 {
 	rcu_assign_pointer(vm->iobus, next);

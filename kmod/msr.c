@@ -301,8 +301,11 @@ enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 	return MSR_GP;
 }
 
+/* Power-up; INIT leaves all of them alone. */
 void msr_reset(struct hv_vcpu *v)
 {
+	/* WB, WT, UC-, UC, and these again. */
+	hv_op(set_msr)(v, MSR_IA32_CR_PAT, 0x0007040600070406ULL);
 	v->misc_enable = BIT_ULL(0);
 	v->pv_wall_clock = 0;
 	v->pv_system_time = 0;

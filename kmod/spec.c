@@ -6,7 +6,6 @@
  * has the reason of each.
  */
 #include <linux/cpu.h>
-#include <linux/module.h>
 #include <linux/percpu.h>
 #include <asm/cpufeature.h>
 #include <asm/msr.h>

@@ -153,6 +153,17 @@ bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0)
 	return true;
 }
 
+u64 state_clts(const struct hv_vcpu *v)
+{
+	return v->cr0 & ~(u64)X86_CR0_TS;
+}
+
+/* The low four bits; PE can be set, not cleared. */
+u64 state_lmsw(const struct hv_vcpu *v, u64 msw)
+{
+	return (v->cr0 & ~0xeULL) | (msw & 0xf);
+}
+
 bool state_write_cr(struct hv_vcpu *v, unsigned int cr, u64 value)
 {
 	switch (cr) {

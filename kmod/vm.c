@@ -13,8 +13,8 @@
 #include "hv_internal.h"
 
 /*
- * Copy a struct whose first field is its size: missing fields are zero, unknown
- * ones must be. Returns 0, -EFAULT, -EINVAL (too short to be one), -E2BIG.
+ * Copy a struct whose first field is its size; fields that this version does not
+ * know must be zero. Returns 0, -EFAULT, -EINVAL (too short to be one), -E2BIG.
  */
 int copy_struct_in(void *dst, size_t ksize, const void __user *src)
 {

@@ -200,10 +200,9 @@ static int svm_exit_cr_write(struct hv_vcpu *v)
 		value = (u32)value;
 	svm_sync_cr0(v);
 	if (a.clts)
-		value = v->cr0 & ~(u64)X86_CR0_TS;
-	/* LMSW: the low four bits; PE can be set, not cleared. */
+		value = state_clts(v);
 	else if (a.msw)
-		value = (v->cr0 & ~0xeULL) | (value & 0xf);
+		value = state_lmsw(v, value);
 	if (state_write_cr(v, a.cr, value))
 		exit_skip(v);
 	else

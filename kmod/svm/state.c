@@ -11,7 +11,6 @@ void svm_vcpu_reset(struct hv_vcpu *v)
 	struct svm_vcpu *s = to_svm(v);
 	struct vmcb *b = s->vmcb;
 
-	b->s.g_pat = 0x0007040600070406ULL;
 	b->s.dbgctl = 0;
 	s->nmi_masked = false;
 	s->nmi_awaits_iret = false;

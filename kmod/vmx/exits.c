@@ -145,10 +145,9 @@ static u64 cr_operand(struct hv_vcpu *v, u64 why)
 	u64 value = v->gprs.r[CR_QUAL_GPR(why)];
 
 	if (CR_QUAL_TYPE(why) == CR_TYPE_CLTS)
-		return v->cr0 & ~(u64)X86_CR0_TS;
-	/* The low four bits; PE can be set, not cleared. */
+		return state_clts(v);
 	if (CR_QUAL_TYPE(why) == CR_TYPE_LMSW)
-		return (v->cr0 & ~0xeULL) | CR_QUAL_MSW(why);
+		return state_lmsw(v, CR_QUAL_MSW(why));
 	return vmx_code_mode(v) == DECODE_64 ? value : (u32)value;
 }
 
@@ -279,6 +278,8 @@ int vmx_handle_exit(struct hv_vcpu *v)
 		return exit_window(v, PRI_NMI_WINDOW);
 	case VMX_EXIT_PAUSE:
 		v->stat[STAT_PAUSE]++;
+		/* The slice has begun anew, and may never end. */
+		v->intr_exit = vmx_caps.slice;
 		return exit_pause(v);
 	case VMX_EXIT_TPR:
 		v->stat[STAT_WINDOW]++;

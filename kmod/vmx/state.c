@@ -32,7 +32,6 @@ void vmx_vcpu_reset(struct hv_vcpu *v)
 	x->interruptibility = 0;
 	x->blocking = 0;
 	x->tpr_threshold = 0;
-	x->pat = 0x0007040600070406ULL;
 	vmcs_write(VMCS_GUEST_RIP, x->rip);
 	vmcs_write(VMCS_GUEST_RSP, x->rsp);
 	vmcs_write(VMCS_GUEST_RFLAGS, x->rflags);
