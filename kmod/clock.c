@@ -131,7 +131,7 @@ static void arm_deadline(struct hv_vcpu *v)
 
 void clock_check_deadline(struct hv_vcpu *v)
 {
-	if (v->deadline && !clock_until_deadline(v))
+	if (v->deadline && hv_host.stay_timer && !clock_until_deadline(v))
 		deadline_passed(v);
 }
 

@@ -378,7 +378,7 @@ static void write_timer(struct hv_vcpu *v)
 	struct vmx_vcpu *x = to_vmx(v);
 	u64 ticks = vmx_caps.slice ? vmx_caps.slice : U32_MAX, left;
 
-	if (v->deadline) {
+	if (v->deadline && hv_host.stay_timer) {
 		left = clock_until_deadline(v);
 		ticks = min(ticks, left ? (left >> vmx_caps.timer_shift) + 1 : 0);
 	}

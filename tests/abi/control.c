@@ -30,8 +30,6 @@ CODE(32, get_cr4, "mov %cr4, %eax");
 CODE(32, set_cr4, "mov %eax, %cr4");
 CODE(64, get_cr8, "mov %cr8, %rax");
 CODE(64, set_cr8, "mov %rax, %cr8");
-CODE(32, read_msr, "rdmsr");
-CODE(32, write_msr, "wrmsr");
 CODE(32, clts_, "clts");
 CODE(32, fld1_, "fld1");
 
@@ -47,25 +45,6 @@ static void start(void)
 	r = v.run;
 }
 
-static bool on_vmx(void)
-{
-	return hv_caps().backend == HV_BACKEND_VMX;
-}
-
-static uint64_t get_msr(uint32_t msr)
-{
-	vcpu_reg(&v, RCX) = msr;
-	STEP_DO(&s, read_msr);
-	return vcpu_reg(&v, RDX) << 32 | vcpu_reg(&v, RAX);
-}
-
-static unsigned int set_msr(uint32_t msr, uint64_t value)
-{
-	vcpu_reg(&v, RCX) = msr;
-	vcpu_reg(&v, RDX) = value >> 32;
-	return STEP_TRY(&s, write_msr, (uint32_t)value);
-}
-
 /* The guest's view, that of the run page and that of HV_GET_REGS. */
 static void check_cr(uint64_t cr0, uint64_t cr4, uint64_t efer)
 {
@@ -73,7 +52,7 @@ static void check_cr(uint64_t cr0, uint64_t cr4, uint64_t efer)
 	CHECK_EQ(r->sregs.cr0, cr0);
 	CHECK_EQ(STEP_GET(&s, get_cr4), cr4);
 	CHECK_EQ(r->sregs.cr4, cr4);
-	CHECK_EQ(get_msr(G_MSR_EFER), efer);
+	CHECK_EQ(step_get_msr(&s, G_MSR_EFER), efer);
 	CHECK_EQ(r->sregs.efer, efer);
 	CHECK_EQ(vcpu_get_msr(&v, G_MSR_EFER), efer);
 	vcpu_get(&v, HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS);
@@ -256,9 +235,9 @@ static void cr8(void)
 		STEP_SET(&s, set_cr8, tpr);
 		CHECK_EQ(r->sregs.cr8, tpr);
 		CHECK_EQ(STEP_GET(&s, get_cr8), tpr);
-		CHECK_EQ(get_msr(G_MSR_X2APIC + G_APIC_TPR / 16), tpr << 4);
+		CHECK_EQ(step_get_msr(&s, G_MSR_X2APIC + G_APIC_TPR / 16), tpr << 4);
 		CHECK_EQ(vcpu_get_msr(&v, G_MSR_X2APIC + G_APIC_TPR / 16), tpr << 4);
-		CHECK_EQ(set_msr(G_MSR_X2APIC + G_APIC_TPR / 16, (15 - tpr) << 4 | 3),
+		CHECK_EQ(step_set_msr(&s, G_MSR_X2APIC + G_APIC_TPR / 16, (15 - tpr) << 4 | 3),
 			 GUEST_NO_TRAP);
 		CHECK_EQ(r->sregs.cr8, 15 - tpr);
 		CHECK_EQ(STEP_GET(&s, get_cr8), 15 - tpr);
@@ -320,7 +299,7 @@ static void check_kept(uint32_t kept, const char *after)
 {
 	uint32_t shown = (uint32_t)STEP_GET(&s, read_ebx);
 
-	if (shown != kept && (on_vmx() || shown != 3 - kept))
+	if (shown != kept && (host_is_vmx() || shown != 3 - kept))
 		test_fail("after %s the other tables are used", after);
 }
 
@@ -334,7 +313,7 @@ static void pae_kept(void)
 	CHECK_EQ(STEP_GET(&s, read_ebx), 1);
 	guest_at(&vm, uint64_t, PDPT + 8) = PD_TWO | PTE_P;
 	check_kept(1, "a write to memory");
-	get_msr(G_MSR_EFER);
+	step_get_msr(&s, G_MSR_EFER);
 	check_kept(1, "RDMSR");
 	CHECK_EQ(STEP(&s, int_n), SOFTWARE);
 	check_kept(1, "an interrupt");
@@ -436,7 +415,7 @@ static void pae_reserved(void)
 	static const uint64_t reserved[] = {1ull << 1, 1ull << 2, 1ull << 5, 1ull << 8, 1ull << 62};
 	uint64_t cr0, cr4;
 
-	if (!on_vmx())
+	if (!host_is_vmx())
 		test_skip("AMD-V reads the entries as it walks the tables, not with CR3");
 	start_pae();
 	cr0 = r->sregs.cr0;

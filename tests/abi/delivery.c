@@ -261,7 +261,7 @@ static void deliver(const struct event *e, const struct place *p, bool touched, 
  */
 static bool stepped_too_early(const struct event *e, const struct place *p)
 {
-	return hv_caps().backend == HV_BACKEND_VMX && e->prepare == load_tf &&
+	return host_is_vmx() && e->prepare == load_tf &&
 	       (p->gpa <= GUEST_PML4 || p->gpa == STEP_CODE);
 }
 

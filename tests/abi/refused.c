@@ -56,11 +56,6 @@ static void start(void)
 	r = v.run;
 }
 
-static bool on_vmx(void)
-{
-	return hv_caps().backend == HV_BACKEND_VMX;
-}
-
 /* ---- What the processor refuses ---- */
 
 static void nothing(int sig)
@@ -85,7 +80,7 @@ static void stop_soon(void)
 static void run_refused(uint32_t field, const char *what)
 {
 	r->dirty = HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS;
-	if (!on_vmx()) {
+	if (!host_is_vmx()) {
 		stop_soon();
 		if (ioctl(v.fd, HV_RUN, 0) && errno != EINTR)
 			test_fail("%s: %s", what, strerror(errno));
@@ -220,7 +215,7 @@ static void entry_vm86(void)
 {
 	struct hv_segment *segments[6];
 
-	if (!on_vmx())
+	if (!host_is_vmx())
 		test_skip("AMD-V refuses nothing of this");
 	start();
 	segments[ES] = &r->sregs.es;
@@ -284,7 +279,7 @@ static void entry_keeps_events(void)
 {
 	struct hv_run good;
 
-	if (!on_vmx())
+	if (!host_is_vmx())
 		test_skip("AMD-V refuses no state that these calls take");
 	start();
 	step_long(&s);

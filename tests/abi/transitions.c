@@ -23,8 +23,6 @@ CODE(32, get_cr0, "mov %cr0, %eax");
 CODE(32, set_cr0, "mov %eax, %cr0");
 CODE(32, set_cr3, "mov %eax, %cr3");
 CODE(32, set_cr4, "mov %eax, %cr4");
-CODE(32, read_msr, "rdmsr");
-CODE(32, write_msr, "wrmsr");
 CODE(32, load_ds, "mov %eax, %ds");
 CODE(32, load_ss, "mov %eax, %ss");
 CODE(32, load_fs, "mov %eax, %fs");
@@ -89,24 +87,10 @@ static void make_segments(void)
 	guest_at(&vm, uint32_t, WORD) = 0x12345678;
 }
 
-static uint64_t get_msr(uint32_t msr)
-{
-	vcpu_reg(&v, RCX) = msr;
-	STEP_DO(&s, read_msr);
-	return vcpu_reg(&v, RDX) << 32 | vcpu_reg(&v, RAX);
-}
-
-static unsigned int set_msr(uint32_t msr, uint64_t value)
-{
-	vcpu_reg(&v, RCX) = msr;
-	vcpu_reg(&v, RDX) = value >> 32;
-	return STEP_TRY(&s, write_msr, (uint32_t)value);
-}
-
 /* The guest's view, that of the run page and that of the calls. */
 static void check_efer(uint64_t efer)
 {
-	CHECK_EQ(get_msr(G_MSR_EFER), efer);
+	CHECK_EQ(step_get_msr(&s, G_MSR_EFER), efer);
 	CHECK_EQ(r->sregs.efer, efer);
 	CHECK_EQ(vcpu_get_msr(&v, G_MSR_EFER), efer);
 	vcpu_get(&v, HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS);
@@ -176,7 +160,7 @@ static void protected_to_long(void)
 {
 	STEP_SET(&s, set_cr4, CR4_PAE);
 	STEP_SET(&s, set_cr3, GUEST_PML4);
-	CHECK_EQ(set_msr(G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
 	check_efer(EFER_LME);
 	STEP_SET(&s, set_cr0, STEP_GET(&s, get_cr0) | CR0_PG);
 	/* Compatibility mode. */
@@ -212,7 +196,7 @@ static void long_to_protected(void)
 	/* 64-bit code may not leave, nor take what long mode stands on. */
 	CHECK_EQ(STEP_TRY(&s, set_cr0, CR0_PE | CR0_ET), GP);
 	CHECK_EQ(STEP_TRY(&s, set_cr4, 0), GP);
-	CHECK_EQ(set_msr(G_MSR_EFER, 0), GP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, 0), GP);
 	check_efer(EFER_LME | EFER_LMA);
 	JUMP(far64, 8, SEL_CODE32, 0);
 	CHECK_EQ(STEP_TRY(&s, set_cr4, 0), GP);
@@ -220,7 +204,7 @@ static void long_to_protected(void)
 	check_efer(EFER_LME);
 	LOAD_TABLE(load_idt32, POINTER, STEP_IDT32, 2047);
 	check_events();
-	CHECK_EQ(set_msr(G_MSR_EFER, 0), GUEST_NO_TRAP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, 0), GUEST_NO_TRAP);
 	check_efer(0);
 	STEP_SET(&s, set_cr4, 0);
 	check_events();
@@ -293,7 +277,7 @@ static void paging_on_and_off(void)
 	real_to_protected();
 	protected_to_long();
 	JUMP(far64, 8, SEL_CODE32, 0);
-	CHECK_EQ(set_msr(G_MSR_EFER, EFER_LME | extra), GUEST_NO_TRAP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, EFER_LME | extra), GUEST_NO_TRAP);
 	for (unsigned int i = 0; i < 5; i++) {
 		check_efer(EFER_LME | EFER_LMA | extra);
 		STEP_SET(&s, set_cr0, STEP_GET(&s, get_cr0) & ~CR0_PG);
@@ -322,7 +306,7 @@ static void efer_orders(void)
 	 */
 	STEP_SET(&s, set_cr3, GUEST_PML4);
 	if (!host_is_tcg()) {
-		CHECK_EQ(set_msr(G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
+		CHECK_EQ(step_set_msr(&s, G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
 		check_efer(EFER_LME);
 		CHECK_EQ(STEP_TRY(&s, set_cr0, cr0 | CR0_PG), GP);
 		CHECK_EQ(STEP_GET(&s, get_cr0), cr0);
@@ -330,14 +314,14 @@ static void efer_orders(void)
 	}
 	/* From a 64-bit code segment, which is none yet: it runs as a 16-bit one. */
 	STEP_SET(&s, set_cr4, CR4_PAE);
-	CHECK_EQ(set_msr(G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
 	JUMP(far32, 4, SEL_CODE64, 0);
 	CHECK_EQ(STEP_TRY(&s, set_cr0, cr0 | CR0_PG), GP);
 	CHECK_EQ(STEP_GET(&s, get_cr0), cr0);
 	check_efer(EFER_LME);
 	JUMP(far16_32, 4, SEL_CODE32, 0);
 	/* LME goes as it came. */
-	CHECK_EQ(set_msr(G_MSR_EFER, 0), GUEST_NO_TRAP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, 0), GUEST_NO_TRAP);
 	check_efer(0);
 	/* PAE paging without long mode: it cannot be turned on now. */
 	for (unsigned int i = 0; i < 4; i++)
@@ -345,15 +329,15 @@ static void efer_orders(void)
 	STEP_SET(&s, set_cr3, STEP_FREE + 0x2000);
 	STEP_SET(&s, set_cr0, cr0 | CR0_PG);
 	check_efer(0);
-	CHECK_EQ(set_msr(G_MSR_EFER, EFER_LME), GP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, EFER_LME), GP);
 	check_efer(0);
-	CHECK_EQ(set_msr(G_MSR_EFER, EFER_NXE), GUEST_NO_TRAP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, EFER_NXE), GUEST_NO_TRAP);
 	check_efer(EFER_NXE);
 	check_events();
 	STEP_SET(&s, set_cr0, cr0);
 	check_efer(EFER_NXE);
 	/* The right one. */
-	CHECK_EQ(set_msr(G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
 	STEP_SET(&s, set_cr3, GUEST_PML4);
 	STEP_SET(&s, set_cr0, cr0 | CR0_PG);
 	check_efer(EFER_LME | EFER_LMA);
@@ -371,7 +355,7 @@ static void efer_tss16(void)
 	CHECK_EQ(r->sregs.tr.ar & HV_AR_TYPE, 3);
 	STEP_SET(&s, set_cr4, CR4_PAE);
 	STEP_SET(&s, set_cr3, GUEST_PML4);
-	CHECK_EQ(set_msr(G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
+	CHECK_EQ(step_set_msr(&s, G_MSR_EFER, EFER_LME), GUEST_NO_TRAP);
 	CHECK_EQ(STEP_TRY(&s, set_cr0, STEP_GET(&s, get_cr0) | CR0_PG), GP);
 	check_efer(EFER_LME);
 }

@@ -100,6 +100,24 @@ flat_prot_int:
 	iret
 
 /*
+ * From protected mode to 64-bit mode, with the page tables of tests/lib/vm.h; leaves
+ * EFER's number in ECX, 0 in EDX.
+ */
+	.macro	TO_LONG cr4, efer, cr0, to:vararg
+	movl	$\cr4, %eax
+	movl	%eax, %cr4
+	movl	$0x1000, %eax
+	movl	%eax, %cr3
+	movl	$0xc0000080, %ecx
+	movl	$\efer, %eax
+	xorl	%edx, %edx
+	wrmsr
+	movl	$\cr0, %eax
+	movl	%eax, %cr0
+	ljmpl	$0x08, $(\to)
+	.endm
+
+/*
  * The way of a processor that starts in real mode: protected mode, then long
  * mode, then guest_start16_main(vCPU id). CS = DS's segment, offset 0; used as a
  * SIPI's target too. CR3, GDT and IDT are those of tests/lib/vm.h.
@@ -128,17 +146,8 @@ start32:
 	movw	%ax, %ss
 	movw	%ax, %fs
 	movw	%ax, %gs
-	movl	$0x620, %eax		/* PAE, OSFXSR, OSXMMEXCPT */
-	movl	%eax, %cr4
-	movl	$0x1000, %eax
-	movl	%eax, %cr3
-	movl	$0xc0000080, %ecx
-	movl	$0x901, %eax		/* SCE, LME, NXE */
-	xorl	%edx, %edx
-	wrmsr
-	movl	$0x80010033, %eax
-	movl	%eax, %cr0
-	ljmpl	$0x08, $start64
+	/* PAE, OSFXSR, OSXMMEXCPT; SCE, LME, NXE; PG, WP, NE, ET, MP, PE */
+	TO_LONG	0x620, 0x901, 0x80010033, start64
 
 	.code64
 start64:
@@ -194,18 +203,8 @@ flat_trip:
 	movl	%eax, %ds
 	movl	%eax, %ss
 	movl	$0x17000, %esp
-	movl	$0x20, %eax		/* PAE */
-	movl	%eax, %cr4
-	movl	$0x1000, %eax
-	movl	%eax, %cr3
-	movl	$0xc0000080, %ecx
-	movl	$0x100, %eax		/* LME */
-	xorl	%edx, %edx
-	wrmsr
-	movl	%cr0, %eax
-	orl	$0x80000000, %eax
-	movl	%eax, %cr0
-	ljmp	$0x08, $(0x10000 + 3f - flat_trip)
+	/* PAE; LME; PG, ET, PE */
+	TO_LONG	0x20, 0x100, 0x80000011, 0x10000 + 3f - flat_trip
 	.code64
 3:	movq	$0x100000001, %r8
 	addl	%r8d, %edi

@@ -214,6 +214,23 @@ unsigned int step_with(struct step *s, uint64_t rax, const void *code, size_t le
 	return step(s, code, len);
 }
 
+CODE(32, read_msr, "rdmsr");
+CODE(32, write_msr, "wrmsr");
+
+uint64_t step_get_msr(struct step *s, uint32_t index)
+{
+	vcpu_reg(s->v, RCX) = index;
+	STEP_DO(s, read_msr);
+	return vcpu_reg(s->v, RDX) << 32 | vcpu_reg(s->v, RAX);
+}
+
+unsigned int step_set_msr(struct step *s, uint32_t index, uint64_t value)
+{
+	vcpu_reg(s->v, RCX) = index;
+	vcpu_reg(s->v, RDX) = value >> 32;
+	return STEP_TRY(s, write_msr, (uint32_t)value);
+}
+
 void step_drop(struct vm *vm, uint64_t gpa, uint64_t len)
 {
 	CHECK_OK(madvise(vm->ram + gpa, len, MADV_DONTNEED));

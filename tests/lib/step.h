@@ -83,6 +83,10 @@ uint64_t step_quiet(struct step *s, const char *name, const void *code, size_t l
 #define STEP_TRY(s, name, value) step_with(s, value, name, (size_t)(name##_end - (name)))
 unsigned int step_with(struct step *s, uint64_t rax, const void *code, size_t len);
 
+/* RDMSR, and WRMSR, which may fail, of the guest. */
+uint64_t step_get_msr(struct step *s, uint32_t index);
+unsigned int step_set_msr(struct step *s, uint32_t index, uint64_t value);
+
 /* Forget pages of a VM made with vm_init_shared() in the host: stage 2 loses them, their
  * contents stay. */
 void step_drop(struct vm *vm, uint64_t gpa, uint64_t len);

@@ -37,6 +37,11 @@ struct hv_caps hv_caps(void)
 	return caps;
 }
 
+bool host_is_vmx(void)
+{
+	return hv_caps().backend == HV_BACKEND_VMX;
+}
+
 bool host_is_tcg(void)
 {
 	unsigned int eax, ebx, ecx, edx;

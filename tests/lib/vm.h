@@ -109,6 +109,7 @@ struct vcpu {
 /* /dev/hv, and what it can do. */
 int hv_open(void);
 struct hv_caps hv_caps(void);
+bool host_is_vmx(void);
 
 /*
  * Is the host QEMU's emulation of a processor? It leaves out some checks that a
