@@ -28,6 +28,11 @@
 #include <asm/cpuid/api.h>
 #endif
 
+/* Asked for in the header that all files include, so that this is the first that a build says. */
+#ifndef CONFIG_MMU_NOTIFIER
+#error "hv needs a kernel with CONFIG_MMU_NOTIFIER, which CONFIG_KVM or CONFIG_X86_SGX brings"
+#endif
+
 /* Renamed in 6.16. */
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 16, 0)
 #ifndef rdmsrl

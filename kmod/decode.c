@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Plain MOV-class instructions that access memory-mapped I/O, and the lengths
- * of instructions that always exit. Called by the exit handlers, with bytes that
- * the processor reported or that were copied from guest memory once: they are
- * the guest's, so each is bounded where it is taken.
+ * Plain MOV-class instructions that access memory-mapped I/O, accesses to control
+ * registers, and the lengths of instructions that always exit. Called by the exit
+ * handlers, with bytes that were copied from guest memory once: they are the
+ * guest's, so each is bounded where it is taken.
  *
  * The processor reports the address that faulted; decode_offset() tells whether
- * the access began before it. Anything but these forms goes to user space, which has a whole decoder.
+ * the access began before it. Anything but these forms goes to user space, which
+ * has a whole decoder.
  *
  * Encodings: Intel SDM Vol. 2, chapter "Instruction Format" and appendix
  * "Opcode Map"; AMD APM Vol. 3, chapter 1.
@@ -283,6 +284,42 @@ bool decode_mov(const u8 *bytes, unsigned int avail, enum decode_mode mode,
 		insn->high_byte = insn->size == 1 && !insn->immediate && !p.rex && insn->reg >= 4;
 	}
 	insn->len = c.pos;
+	return !c.short_of;
+}
+
+bool decode_cr(const u8 *bytes, unsigned int avail, enum decode_mode mode, struct decode_cr *cr)
+{
+	struct cursor c = cursor_begin(bytes, avail);
+	struct prefixes p = take_prefixes(&c, mode);
+	u8 modrm = 0;
+
+	memset(cr, 0, sizeof(*cr));
+	if (next(&c) != 0x0f)
+		return false;
+	switch (next(&c)) {
+	case 0x06: /* CLTS */
+		cr->op = DECODE_CLTS;
+		break;
+	case 0x20: /* MOV r, CR */
+	case 0x22: /* MOV CR, r */
+		/* The mode bits are ignored: the operand is a register. */
+		modrm = next(&c);
+		cr->op = DECODE_MOV_CR;
+		cr->size = mode == DECODE_64 ? 8 : 4;
+		break;
+	case 0x01: /* SMSW r/m, LMSW r/m */
+		modrm = next(&c);
+		if ((modrm >> 3 & 5) != 4)
+			return false;
+		cr->op = DECODE_MSW;
+		cr->size = operand_size(&p, mode);
+		cr->memory = modrm >> 6 != 3;
+		break;
+	default:
+		return false;
+	}
+	cr->gpr = (modrm & 7) | (p.rex & REX_B ? 8 : 0);
+	cr->len = c.pos;
 	return !c.short_of;
 }
 

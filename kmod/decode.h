@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Plain MOV-class instructions that access memory-mapped I/O, and the lengths
- * of instructions that always exit. Pure; built for unit tests and fuzzing too.
+ * Plain MOV-class instructions that access memory-mapped I/O, accesses to control
+ * registers, and the lengths of instructions that always exit. Pure; built for unit tests and fuzzing too.
  */
 #ifndef HV_DECODE_H
 #define HV_DECODE_H
@@ -44,6 +44,24 @@ struct decode_insn {
  */
 bool decode_mov(const u8 *bytes, unsigned int avail, enum decode_mode mode,
 		struct decode_insn *insn);
+
+/* An access to a control register, or to a part of CR0. */
+enum decode_cr_op {
+	DECODE_MOV_CR, /* MOV to or from */
+	DECODE_MSW,    /* LMSW, SMSW */
+	DECODE_CLTS
+};
+
+struct decode_cr {
+	u8 op;	     /* enum decode_cr_op */
+	u8 len;	     /* with an operand in memory only to its ModRM */
+	u8 gpr;	     /* number of the register operand */
+	u8 size;     /* of the operand, in bytes */
+	bool memory; /* MSW: the operand is in memory */
+};
+
+/* Decode such an instruction; as decode_mov(). Which register and which way is the caller's to know. */
+bool decode_cr(const u8 *bytes, unsigned int avail, enum decode_mode mode, struct decode_cr *cr);
 
 /*
  * The length of an instruction with this opcode (one or two bytes, or three for

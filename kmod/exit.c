@@ -31,9 +31,9 @@ void exit_skip(struct hv_vcpu *v)
 	v->gprs.rflags &= ~X86_EFLAGS_RF;
 	if (unlikely(v->gprs.rflags & X86_EFLAGS_TF)) {
 		hv_op(sync_dr)(v);
-		v->dr6 |= BIT_ULL(14); /* BS */
+		v->dr6 |= DR_STEP;
 		hv_op(update_dr)(v);
-		event_exception(v, 1, false, 0);
+		event_exception(v, X86_TRAP_DB, false, 0);
 	}
 }
 
@@ -87,8 +87,8 @@ int exit_wrmsr(struct hv_vcpu *v)
 	u32 index = r[HV_RCX];
 	u64 value = (u32)r[HV_RAX] | r[HV_RDX] << 32;
 
-	if (index - 0x800 < 0x100 && lapic_x2apic(&v->lapic)) {
-		int done = irq_apic_write(v, (index - 0x800) * 16, value);
+	if (index >= LAPIC_MSR_FIRST && index <= LAPIC_MSR_LAST && lapic_x2apic(&v->lapic)) {
+		int done = irq_apic_write(v, lapic_msr_offset(index), value);
 
 		if (done >= 0) {
 			exit_skip(v);
@@ -123,6 +123,24 @@ int exit_hypercall(struct hv_vcpu *v)
 	return EXIT_AGAIN;
 }
 
+int exit_nothing(struct hv_vcpu *v)
+{
+	exit_skip(v);
+	return EXIT_AGAIN;
+}
+
+int exit_undefined(struct hv_vcpu *v)
+{
+	event_ud(v);
+	return EXIT_AGAIN;
+}
+
+int exit_forbidden(struct hv_vcpu *v)
+{
+	event_gp(v);
+	return EXIT_AGAIN;
+}
+
 int exit_hlt(struct hv_vcpu *v)
 {
 	exit_skip(v);
@@ -145,7 +163,7 @@ int exit_hlt(struct hv_vcpu *v)
  */
 int exit_pause(struct hv_vcpu *v)
 {
-	v->yield_to = vcpu_waiting_peer(v);
+	v->yield_to = run_waiting_peer(v);
 	return v->yield_to ? EXIT_SLEEP : EXIT_AGAIN;
 }
 
@@ -169,10 +187,10 @@ static int to_user(struct hv_vcpu *v, bool pio, u64 addr, unsigned int len, u64 
 {
 	if (!IS_ENABLED(CONFIG_PREEMPT_RT))
 		return EXIT_USER;
-	v->bell.pio = pio;
-	v->bell.addr = addr;
-	v->bell.len = len;
-	v->bell.value = value;
+	v->doorbell.pio = pio;
+	v->doorbell.addr = addr;
+	v->doorbell.len = len;
+	v->doorbell.value = value;
 	return EXIT_SLEEP;
 }
 
@@ -182,9 +200,10 @@ int exit_ring(struct hv_vcpu *v)
 	bool rang;
 
 	rcu_read_lock();
-	rang = iobus_write(v->vm, v->bell.pio, v->bell.addr, v->bell.len, v->bell.value);
+	rang = iobus_write(v->vm, v->doorbell.pio, v->doorbell.addr, v->doorbell.len,
+			   v->doorbell.value);
 	rcu_read_unlock();
-	v->bell.len = 0;
+	v->doorbell.len = 0;
 	if (!rang)
 		return EXIT_USER;
 	exit_complete(v);
@@ -210,20 +229,33 @@ int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
 	return in ? EXIT_USER : to_user(v, true, port, len, data);
 }
 
+unsigned int exit_fetch(struct hv_vcpu *v, u8 *bytes, unsigned int flags, u64 gpa, int *answer)
+{
+	int n = guest_fetch(v, bytes);
+
+	if (likely(n > 0))
+		return n;
+	if (n == -EFAULT)
+		*answer = EXIT_SLEEP;
+	else if (n == GUEST_NO_PAGE)
+		*answer = EXIT_AGAIN;
+	else
+		*answer = exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
+	return 0;
+}
+
 /* User space carries the instruction out: give it the bytes and the registers. */
 int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write)
 {
 	struct hv_run *run = v->run;
 	u8 bytes[16] __aligned(8) = {0};
-	int n = guest_fetch(v, bytes);
+	unsigned int n;
+	int r;
 
 	v->stat[STAT_EMULATE]++;
-	if (n == -EFAULT)
-		return EXIT_SLEEP;
-	if (n == GUEST_NO_PAGE)
-		return EXIT_AGAIN;
-	if (n < 0)
-		return exit_error(v, HV_ERROR_FETCH, 0, gpa, v->gprs.rip);
+	n = exit_fetch(v, bytes, 0, gpa, &r);
+	if (!n)
+		return r;
 	run->exit.emulate.gpa = gpa;
 	run->exit.emulate.port = port;
 	run->exit.emulate.insn_len = n;
@@ -236,7 +268,7 @@ int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write)
 
 int exit_pio_string(struct hv_vcpu *v, u16 port, bool in)
 {
-	return exit_emulate(v, ~0ULL, port, !in);
+	return exit_emulate(v, NO_GPA, port, !in);
 }
 
 int exit_shutdown(struct hv_vcpu *v)
@@ -343,19 +375,16 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 	u8 bytes[16] __aligned(8);
 	bool write = flags & HV_FAULT_WRITE;
 	u64 value = 0;
-	int n;
+	unsigned int n;
+	int r;
 
 	v->stat[STAT_MMIO]++;
 	/* Code, page tables, stacks of handlers: nothing that could be emulated. */
 	if (flags & (HV_FAULT_FETCH | HV_FAULT_WALK | HV_FAULT_EVENT))
 		return exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
-	n = guest_fetch(v, bytes);
-	if (n == -EFAULT)
-		return EXIT_SLEEP;
-	if (n == GUEST_NO_PAGE)
-		return EXIT_AGAIN;
-	if (n < 0)
-		return exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
+	n = exit_fetch(v, bytes, flags, gpa, &r);
+	if (!n)
+		return r;
 	/*
 	 * An access that crosses into another page needs both addresses, which
 	 * only the full emulation in user space has.
@@ -363,7 +392,7 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 	if (!decode_mov(bytes, n, hv_op(code_mode)(v), i) || i->write != write ||
 	    crosses_page(v, gpa))
 		return exit_emulate(v, gpa, 0, write);
-	v->next_rip = v->gprs.rip + i->len;
+	exit_length(v, i->len);
 	if (is_apic_page(v, gpa))
 		return apic_access(v, gpa & ~PAGE_MASK);
 	if (write) {

@@ -37,6 +37,9 @@
 struct hv_vm;
 struct hv_vcpu;
 
+/* Where a gpa may be missing. */
+#define NO_GPA (~0ULL)
+
 /* ------------------------------------------------------------------------- */
 /* Events                                                                     */
 
@@ -168,7 +171,7 @@ struct hv_vcpu {
 	struct xregs_state *xstate; /* (v) guest xstate while outside the loop */
 	struct hv_pgcache pgcache;  /* (v) */
 	unsigned int slot_hint;	    /* (v) index of the last slot found */
-	u64 slow_gpa;		    /* (v) EXIT_SLEEP: bring this in; ~0: nothing */
+	u64 slow_gpa;		    /* (v) EXIT_SLEEP: bring this in; NO_GPA: nothing */
 	bool slow_write;	    /* (v) ...for writing */
 	struct hv_vcpu *yield_to;   /* (v) EXIT_SLEEP: let this one run first */
 	u32 last_peer;		    /* (v) who was looked at last for that */
@@ -176,7 +179,7 @@ struct hv_vcpu {
 		u64 addr, value;
 		u8 len; /* 0: none */
 		bool pio;
-	} bell; /* (v) EXIT_SLEEP: a write that may ring a doorbell */
+	} doorbell; /* (v) EXIT_SLEEP: a write that may ring a doorbell */
 
 	u64 stat[STAT_COUNT]; /* (v) exits; read by anybody */
 	void *arch;	      /* (c) the backend's part */
@@ -288,17 +291,15 @@ struct hv_ops {
 	/* cr0, cr4, efer, dr, shadow of struct hv_vcpu changed: follow. */
 	void (*update_cr)(struct hv_vcpu *v);
 	void (*update_dr)(struct hv_vcpu *v);
-	/* DR6 and DR7 as they are now into struct hv_vcpu. */
+	/* What changes without an exit, into struct hv_vcpu: bits of CR0; DR6 and DR7. */
+	void (*sync_cr0)(struct hv_vcpu *v);
 	void (*sync_dr)(struct hv_vcpu *v);
 	/* These four from load to put only. */
 	u64 (*read_cr3)(struct hv_vcpu *v);
 	int (*cpl)(struct hv_vcpu *v);
 	enum decode_mode (*code_mode)(struct hv_vcpu *v);
 	u64 (*seg_base)(struct hv_vcpu *v, unsigned int seg);
-	/*
-	 * Segments, tables, CR3 (the rest of hv_sregs is the core's). get_sregs also
-	 * brings bits of hv_vcpu.cr0 up to date that change without an exit.
-	 */
+	/* Segments, tables, CR3: the rest of hv_sregs is the core's. */
 	void (*get_sregs)(struct hv_vcpu *v, struct hv_sregs *s);
 	void (*set_sregs)(struct hv_vcpu *v, const struct hv_sregs *s);
 	/* MSRs of class RULE_BACKEND: always succeed, value checked before. */
@@ -325,7 +326,7 @@ enum hv_seg {
 #define HV_OPS_LIST(OP) \
 	OP(vcpu_create) OP(vcpu_free) OP(vcpu_reset) OP(move) OP(load) OP(put) OP(enter) \
 	OP(handle_exit) OP(inject) OP(interrupt_window) OP(nmi_window) OP(nmi_masked) \
-	OP(set_nmi_masked) OP(update_cr) OP(update_dr) OP(sync_dr) OP(read_cr3) OP(cpl) \
+	OP(set_nmi_masked) OP(update_cr) OP(update_dr) OP(sync_cr0) OP(sync_dr) OP(read_cr3) OP(cpl) \
 	OP(code_mode) OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr) \
 	OP(update_tsc_offset) OP(flush_tlb) OP(tpr_threshold)
 /* clang-format on */
@@ -363,31 +364,35 @@ extern struct hv_host {
 } hv_host;
 
 /* ------------------------------------------------------------------------- */
-/* main.c */
-int hv_hardware_get(void);
+/* hardware.c */
+int hardware_setup(void);
+void hardware_unsetup(void);
+/* Take the processors' virtualisation for one more VM: 0, -ESHUTDOWN, or the backend's errno. */
+int hardware_get(void);
+void hardware_put(void);
+/* The host goes down: no vCPU enters any more. */
+bool hardware_stopping(void);
 /* May a vCPU enter on this CPU? Interrupts are off, so the answer holds. */
-static __always_inline bool hv_cpu_usable(void)
+static __always_inline bool hardware_usable(void)
 {
 	return __this_cpu_read(hv_cpu.enabled);
 }
 /* A vCPU stays on this CPU from here on, which is not disabled under it. False: it may not. */
-static __always_inline bool hv_stay_begin(void)
+static __always_inline bool hardware_stay_begin(void)
 {
-	if (unlikely(!hv_cpu_usable()))
+	if (unlikely(!hardware_usable()))
 		return false;
 	__this_cpu_write(hv_cpu.stay, true);
 	return true;
 }
 /* The CPU was to be disabled meanwhile. */
-void hv_stay_disable(void);
-static __always_inline void hv_stay_end(void)
+void hardware_disable_late(void);
+static __always_inline void hardware_stay_end(void)
 {
 	__this_cpu_write(hv_cpu.stay, false);
 	if (unlikely(__this_cpu_read(hv_cpu.disable_later)))
-		hv_stay_disable();
+		hardware_disable_late();
 }
-bool hv_host_stopping(void);
-void hv_hardware_put(void);
 
 /*
  * An exit of VT-x loses LDTR; VMLOAD restores it as it was, while another thread
@@ -416,8 +421,6 @@ void vcpu_destroy(struct hv_vcpu *v);
 void vcpu_request(struct hv_vcpu *v, enum hv_request req);
 /* Make the vCPU notice its requests: wake it, or force it out of the guest. */
 void vcpu_kick(struct hv_vcpu *v);
-/* One that could run but has no CPU; NULL: none. Each call begins behind the last one's. */
-struct hv_vcpu *vcpu_waiting_peer(struct hv_vcpu *v);
 
 static inline bool vcpu_test_request(struct hv_vcpu *v, enum hv_request req)
 {
@@ -428,6 +431,11 @@ static inline bool vcpu_test_request(struct hv_vcpu *v, enum hv_request req)
 	smp_mb__after_atomic();
 	return true;
 }
+
+/* run.c: HV_RUN */
+long run_vcpu(struct hv_vcpu *v);
+/* One that could run but has no CPU; NULL: none. Each call begins behind the last one's. */
+struct hv_vcpu *run_waiting_peer(struct hv_vcpu *v);
 
 /* state.c: the rules of the architecture, once for both backends */
 /* An address the processor would not fault on: AMD APM Vol. 2, 5.3.1 (48 bits). */
@@ -441,8 +449,8 @@ static inline bool state_canonical(u64 va)
 bool state_write_efer(struct hv_vcpu *v, u64 efer);
 bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0);
 /* What CLTS and LMSW make of CR0. */
-u64 state_clts(const struct hv_vcpu *v);
-u64 state_lmsw(const struct hv_vcpu *v, u64 msw);
+u64 state_clts(struct hv_vcpu *v);
+u64 state_lmsw(struct hv_vcpu *v, u64 msw);
 /* CR0, CR4 or CR8 by its number. */
 bool state_write_cr(struct hv_vcpu *v, unsigned int cr, u64 value);
 /* Write groups to the run page, if there are any, and say that they are valid. */
@@ -468,11 +476,11 @@ void state_cpuid_changed(struct hv_vcpu *v);
 void event_exception(struct hv_vcpu *v, u8 vector, bool has_error, u32 error);
 static inline void event_gp(struct hv_vcpu *v)
 {
-	event_exception(v, 13, true, 0);
+	event_exception(v, X86_TRAP_GP, true, 0);
 }
 static inline void event_ud(struct hv_vcpu *v)
 {
-	event_exception(v, 6, false, 0);
+	event_exception(v, X86_TRAP_UD, false, 0);
 }
 /* Choose and inject what the next entry delivers; interrupts off. */
 void event_prepare(struct hv_vcpu *v);
@@ -504,11 +512,29 @@ int exit_error(struct hv_vcpu *v, u32 code, u64 reason, u64 info0, u64 info1);
 /* flags: HV_FAULT_* */
 int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags);
 int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write);
+/*
+ * The bytes of the instruction that exited, into 16 aligned to 8: how many. 0: there
+ * are none, and *answer is what the exit's handler returns; flags and gpa are for the
+ * error, if it is one.
+ */
+unsigned int exit_fetch(struct hv_vcpu *v, u8 *bytes, unsigned int flags, u64 gpa, int *answer);
 int exit_eoi(struct hv_vcpu *v);
 void exit_complete(struct hv_vcpu *v);
 int exit_ring(struct hv_vcpu *v);
 int exit_hypercall(struct hv_vcpu *v);
-/* Past the instruction at next_rip; the shadow and RF end with it. */
+/* Instructions of which nothing is to be done, or that no guest has. */
+int exit_nothing(struct hv_vcpu *v);
+int exit_undefined(struct hv_vcpu *v);
+int exit_forbidden(struct hv_vcpu *v);
+/* The instruction that exited has this length. */
+static inline void exit_length(struct hv_vcpu *v, unsigned int len)
+{
+	v->next_rip = v->gprs.rip + len;
+	/* Outside 64-bit mode RIP has 32 bits. */
+	if (unlikely((v->next_rip ^ v->gprs.rip) >> 32) && hv_op(code_mode)(v) != DECODE_64)
+		v->next_rip = (u32)v->next_rip;
+}
+/* Past the instruction, to next_rip; the shadow and RF end with it. */
 void exit_skip(struct hv_vcpu *v);
 void exit_set_reason(struct hv_vcpu *v, u32 reason);
 

@@ -12,7 +12,16 @@
 #include <linux/atomic.h>
 #include <linux/bitops.h>
 
-/* Register offsets in the xAPIC page; x2APIC MSR = 0x800 + offset / 16 */
+/* The MSRs of x2APIC mode, in the order of the registers: Intel SDM Vol. 3, 11.12.1.2 */
+#define LAPIC_MSR_FIRST 0x800u
+#define LAPIC_MSR_LAST	0x8ffu
+
+/* Register offsets in the xAPIC page */
+static inline u32 lapic_msr_offset(u32 index)
+{
+	return (index - LAPIC_MSR_FIRST) * 16;
+}
+
 enum lapic_reg {
 	APIC_REG_ID = 0x020,
 	APIC_REG_VERSION = 0x030,

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/*
- * The module itself: choice of the backend, /dev/hv, and the processor's
- * virtualisation, which is on only while at least one VM exists: per CPU, over
- * hotplug, suspend and reboot.
- */
+/* The module itself: choice of the backend, and /dev/hv with the calls on it. */
 #define pr_fmt(fmt) "hv: " fmt
 
-#include <linux/cpu.h>
-#include <linux/cpuhotplug.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
-#include <linux/panic_notifier.h>
-#include <linux/reboot.h>
-#include <linux/syscore_ops.h>
 #include <linux/uaccess.h>
 #include <asm/cpufeature.h>
-#include <asm/msr.h>
 #include <asm/processor.h>
 #include <asm/tsc.h>
 
@@ -30,173 +20,6 @@ struct hv_host hv_host __ro_after_init;
 
 #define HV_DEFINE_OP(name) DEFINE_STATIC_CALL_NULL(hv_##name, *(((struct hv_ops *)0)->name));
 HV_OPS_LIST(HV_DEFINE_OP)
-
-/*
- * Protects hw_users, hw_stopping and the CPUs' state against creation, hotplug and
- * reboot. Suspend and resume run alone, with interrupts off.
- */
-static DEFINE_MUTEX(hw_lock);
-static unsigned int hw_users;
-static bool hw_stopping; /* set once: the host goes down; read without the lock by vCPUs */
-static enum cpuhp_state hw_hotplug __ro_after_init;
-DEFINE_PER_CPU(struct hv_cpu, hv_cpu);
-
-bool hv_host_stopping(void)
-{
-	return READ_ONCE(hw_stopping);
-}
-
-static void cpu_enable(void *errp)
-{
-	int r;
-
-	if (__this_cpu_read(hv_cpu.enabled))
-		return;
-	if (hv_host.has_tsc_aux)
-		rdmsrl(MSR_TSC_AUX, *this_cpu_ptr(&hv_cpu.tsc_aux));
-	r = hv_host.ops->cpu_enable();
-	if (!r)
-		__this_cpu_write(hv_cpu.enabled, true);
-	else if (errp)
-		atomic_cmpxchg((atomic_t *)errp, 0, r);
-}
-
-static void cpu_disable(void *unused)
-{
-	if (!__this_cpu_read(hv_cpu.enabled))
-		return;
-	__this_cpu_write(hv_cpu.enabled, false);
-	if (__this_cpu_read(hv_cpu.stay))
-		__this_cpu_write(hv_cpu.disable_later, true);
-	else
-		hv_host.ops->cpu_disable();
-}
-
-void hv_stay_disable(void)
-{
-	__this_cpu_write(hv_cpu.disable_later, false);
-	hv_host.ops->cpu_disable();
-}
-
-/* Take the processor's virtualisation for one more VM. */
-int hv_hardware_get(void)
-{
-	atomic_t err = ATOMIC_INIT(0);
-
-	cpus_read_lock();
-	mutex_lock(&hw_lock);
-	if (hw_stopping) {
-		atomic_set(&err, -ESHUTDOWN);
-	} else if (hw_users == 0) {
-		on_each_cpu(cpu_enable, &err, 1);
-		if (atomic_read(&err))
-			on_each_cpu(cpu_disable, NULL, 1);
-	}
-	if (!atomic_read(&err))
-		hw_users++;
-	mutex_unlock(&hw_lock);
-	cpus_read_unlock();
-	return atomic_read(&err);
-}
-
-void hv_hardware_put(void)
-{
-	cpus_read_lock();
-	mutex_lock(&hw_lock);
-	if (--hw_users == 0)
-		on_each_cpu(cpu_disable, NULL, 1);
-	mutex_unlock(&hw_lock);
-	cpus_read_unlock();
-}
-
-/* A CPU came online: it must be able to run the VMs there are, or stay away. */
-static int hotplug_online(unsigned int cpu)
-{
-	atomic_t err = ATOMIC_INIT(0);
-	unsigned long flags;
-
-	mutex_lock(&hw_lock);
-	if (hw_users && !hw_stopping) {
-		local_irq_save(flags);
-		cpu_enable(&err);
-		local_irq_restore(flags);
-	}
-	mutex_unlock(&hw_lock);
-	return atomic_read(&err);
-}
-
-static int hotplug_offline(unsigned int cpu)
-{
-	unsigned long flags;
-
-	mutex_lock(&hw_lock);
-	local_irq_save(flags);
-	cpu_disable(NULL);
-	local_irq_restore(flags);
-	mutex_unlock(&hw_lock);
-	return 0;
-}
-
-/* Suspend: the last CPU, with interrupts off; the others went by hotplug. */
-static int hv_suspend(void)
-{
-	cpu_disable(NULL);
-	return 0;
-}
-
-static void hv_resume(void)
-{
-	if (hw_users && !hw_stopping)
-		cpu_enable(NULL);
-}
-
-COMPAT_SYSCORE(hv_syscore, hv_suspend, hv_resume);
-
-/*
- * Firmware and a next kernel expect virtualisation off. User space may still run,
- * after "reboot -f": vCPUs must not enter any more.
- */
-static int reboot_notify(struct notifier_block *nb, unsigned long action, void *data)
-{
-	int cpu;
-
-	cpus_read_lock();
-	mutex_lock(&hw_lock);
-	WRITE_ONCE(hw_stopping, true);
-	on_each_cpu(cpu_disable, NULL, 1);
-	/* A stay that was under way has left the guest, and ends before long. */
-	for_each_online_cpu(cpu)
-	{
-		while (READ_ONCE(per_cpu(hv_cpu.disable_later, cpu)))
-			cpu_relax();
-	}
-	mutex_unlock(&hw_lock);
-	cpus_read_unlock();
-	return NOTIFY_OK;
-}
-
-static struct notifier_block hv_reboot = {
-	.notifier_call = reboot_notify,
-};
-
-/*
- * A crash kernel, too, expects it off: in VMX operation its first write to CR4
- * would fault. Kernels before 6.6 and from 7.0 on see to that themselves; those
- * between do for KVM only, and call this before the crash kernel if they are told
- * to (crash_kexec_post_notifiers). Even a stay that is under way here has ended.
- */
-static int panic_notify(struct notifier_block *nb, unsigned long action, void *data)
-{
-	if (__this_cpu_read(hv_cpu.enabled)) {
-		__this_cpu_write(hv_cpu.enabled, false);
-		hv_host.ops->cpu_disable();
-	}
-	return NOTIFY_OK;
-}
-
-static struct notifier_block hv_panic = {
-	.notifier_call = panic_notify,
-};
 
 static long system_get_caps(void __user *arg)
 {
@@ -326,26 +149,18 @@ static int __init hv_init(void)
 	cpuid_supported(&host, &hv_host.cpuid);
 	bind_ops(hv_host.ops);
 
-	r = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "virt/hv:online", hotplug_online,
-			      hotplug_offline);
-	if (r < 0)
+	r = hardware_setup();
+	if (r)
 		goto err_setup;
-	hw_hotplug = r;
-	compat_register_syscore(&hv_syscore);
-	register_reboot_notifier(&hv_reboot);
-	atomic_notifier_chain_register(&panic_notifier_list, &hv_panic);
 	r = misc_register(&hv_device);
 	if (r)
-		goto err_register;
+		goto err_hardware;
 	stats_setup();
 	pr_info("ready: %s\n", host.svm ? "AMD-V with nested paging" : "VT-x with EPT");
 	return 0;
 
-err_register:
-	atomic_notifier_chain_unregister(&panic_notifier_list, &hv_panic);
-	unregister_reboot_notifier(&hv_reboot);
-	compat_unregister_syscore(&hv_syscore);
-	cpuhp_remove_state(hw_hotplug);
+err_hardware:
+	hardware_unsetup();
 err_setup:
 	hv_host.ops->unsetup();
 	return r;
@@ -355,10 +170,7 @@ static void __exit hv_exit(void)
 {
 	misc_deregister(&hv_device);
 	stats_unsetup();
-	atomic_notifier_chain_unregister(&panic_notifier_list, &hv_panic);
-	unregister_reboot_notifier(&hv_reboot);
-	compat_unregister_syscore(&hv_syscore);
-	cpuhp_remove_state(hw_hotplug);
+	hardware_unsetup();
 	hv_host.ops->unsetup();
 	/* Callbacks of call_rcu() are code of this module. */
 	rcu_barrier();

@@ -67,7 +67,7 @@ static const struct msr_rule rules[] = {
 	{MSR_IA32_CR_PAT, MSR_IA32_CR_PAT, RULE_PAT, 0},
 	{MSR_MTRRdefType, MSR_MTRRdefType, RULE_MTRR, 0},
 	{MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, RULE_TSC_DEADLINE, 0},
-	{0x00000800, 0x000008ff, RULE_X2APIC, 0},
+	{LAPIC_MSR_FIRST, LAPIC_MSR_LAST, RULE_X2APIC, 0},
 	{MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK, RULE_PV_WALL, 0},
 	{MSR_KVM_SYSTEM_TIME, MSR_KVM_SYSTEM_TIME, RULE_PV_SYSTEM, 0},
 	{MSR_EFER, MSR_EFER, RULE_EFER, 0},
@@ -204,7 +204,7 @@ enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value)
 	case RULE_X2APIC:
 		if (!lapic_x2apic(&v->lapic))
 			return MSR_GP;
-		return irq_apic_read(v, (index - 0x800) * 16, value) ? MSR_OK : MSR_GP;
+		return irq_apic_read(v, lapic_msr_offset(index), value) ? MSR_OK : MSR_GP;
 	case RULE_MISC_ENABLE:
 		*value = v->misc_enable;
 		return MSR_OK;
@@ -279,7 +279,7 @@ enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 		/* EOI of a level interrupt is the caller's: see exit_wrmsr(). */
 		if (!lapic_x2apic(&v->lapic))
 			return MSR_GP;
-		return irq_apic_write(v, (index - 0x800) * 16, value) < 0 ? MSR_GP : MSR_OK;
+		return irq_apic_write(v, lapic_msr_offset(index), value) < 0 ? MSR_GP : MSR_OK;
 	case RULE_MISC_ENABLE:
 		/* Only fast strings (bit 0) mean something here. */
 		if (value & ~BIT_ULL(0))

@@ -16,10 +16,6 @@
 
 #include "hv_internal.h"
 
-#ifndef CONFIG_MMU_NOTIFIER
-#error "hv needs a kernel with CONFIG_MMU_NOTIFIER: Debian's have it, and any with CONFIG_KVM"
-#endif
-
 #define S2_LEVELS      4
 #define S2_INDEX_BITS  9
 #define S2_ENTRIES     (1U << S2_INDEX_BITS)

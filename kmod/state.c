@@ -114,6 +114,7 @@ static bool state_write_cr4(struct hv_vcpu *v, u64 cr4)
 		return false;
 	if (changed & cr4 & X86_CR4_PCIDE && (!(v->efer & EFER_LMA) || hv_op(read_cr3)(v) & 0xfff))
 		return false;
+	hv_op(sync_cr0)(v);
 	v->cr4 = cr4;
 	hv_op(update_cr)(v);
 	if (changed &
@@ -125,7 +126,6 @@ static bool state_write_cr4(struct hv_vcpu *v, u64 cr4)
 /* LMA is the processor's; LME cannot change while paging is on. */
 bool state_write_efer(struct hv_vcpu *v, u64 efer)
 {
-	struct hv_sregs unused;
 	u64 changed;
 
 	if (!efer_ok(v, efer))
@@ -134,8 +134,7 @@ bool state_write_efer(struct hv_vcpu *v, u64 efer)
 	changed = efer ^ v->efer;
 	if (changed & EFER_LME && v->cr0 & X86_CR0_PG)
 		return false;
-	/* Brings bits of CR0 that change without an exit up to date. */
-	hv_op(get_sregs)(v, &unused);
+	hv_op(sync_cr0)(v);
 	v->efer = efer;
 	hv_op(update_cr)(v);
 	if (changed & EFER_NX)
@@ -153,14 +152,16 @@ bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0)
 	return true;
 }
 
-u64 state_clts(const struct hv_vcpu *v)
+u64 state_clts(struct hv_vcpu *v)
 {
+	hv_op(sync_cr0)(v);
 	return v->cr0 & ~(u64)X86_CR0_TS;
 }
 
 /* The low four bits; PE can be set, not cleared. */
-u64 state_lmsw(const struct hv_vcpu *v, u64 msw)
+u64 state_lmsw(struct hv_vcpu *v, u64 msw)
 {
+	hv_op(sync_cr0)(v);
 	return (v->cr0 & ~0xeULL) | (msw & 0xf);
 }
 
@@ -268,6 +269,7 @@ void state_reset(struct hv_vcpu *v, bool init)
 static void store_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 {
 	hv_op(get_sregs)(v, s);
+	hv_op(sync_cr0)(v);
 	s->cr0 = v->cr0;
 	s->cr2 = v->cr2;
 	s->cr4 = v->cr4;

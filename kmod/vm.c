@@ -58,7 +58,7 @@ static void vm_release(struct kref *ref)
 	stage2_destroy(vm);
 	mmdrop(vm->mm);
 	kfree(vm);
-	hv_hardware_put();
+	hardware_put();
 }
 
 void vm_put(struct hv_vm *vm)
@@ -155,12 +155,12 @@ int vm_create_fd(void)
 	struct hv_vm *vm;
 	int r;
 
-	r = hv_hardware_get();
+	r = hardware_get();
 	if (r)
 		return r;
 	vm = kzalloc(sizeof(*vm), GFP_KERNEL_ACCOUNT);
 	if (!vm) {
-		hv_hardware_put();
+		hardware_put();
 		return -ENOMEM;
 	}
 	kref_init(&vm->ref);

@@ -124,7 +124,7 @@ void svm_requeue(struct hv_vcpu *v)
 		e.type = EVENT_NMI;
 		break;
 	case EVT_TYPE_EXCEPTION:
-		if (e.vector == 3 || e.vector == 4)
+		if (e.vector == X86_TRAP_BP || e.vector == X86_TRAP_OF)
 			return;
 		/* QEMU calls an interrupt whose delivery was cut short an exception. */
 		e.type = e.vector > 31 ? EVENT_INTERRUPT : EVENT_EXCEPTION;
@@ -253,9 +253,10 @@ bool svm_step_fault(struct hv_vcpu *v, u64 code)
 		s->nmi_masked = false;
 	}
 	svm_step_off(v);
-	if (vector == 14)
+	if (vector == X86_TRAP_PF)
 		v->cr2 = s->vmcb->c.exit_info_2;
-	event_exception(v, vector, vector >= 10 && vector <= 14, s->vmcb->c.exit_info_1);
+	event_exception(v, vector, vector >= X86_TRAP_TS && vector <= X86_TRAP_PF,
+			s->vmcb->c.exit_info_1);
 	return true;
 }
 

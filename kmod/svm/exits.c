@@ -11,51 +11,40 @@
 
 /*
  * Where the instruction that exited ends: from the processor, or by matching its
- * opcode, behind any prefixes. EXIT_AGAIN with *ok set; otherwise what the exit
- * handler must return.
+ * opcode, behind any prefixes. False: *answer is what the exit's handler returns.
  */
-static __always_inline int next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_len,
-				    bool *ok)
+static __always_inline bool next_rip(struct hv_vcpu *v, const char *opcode, unsigned int opcode_len,
+				     int *answer)
 {
-	struct vmcb *b = to_svm(v)->vmcb;
 	u8 bytes[16] __aligned(8);
-	unsigned int len;
-	int n;
+	unsigned int n, len;
 
-	*ok = true;
 	if (svm_features.nrips) {
-		v->next_rip = b->c.next_rip;
-		return EXIT_AGAIN;
+		v->next_rip = to_svm(v)->vmcb->c.next_rip;
+		return true;
 	}
-	*ok = false;
-	n = guest_fetch(v, bytes);
-	if (n == -EFAULT)
-		return EXIT_SLEEP;
-	/* The guest unmapped the page meanwhile: let it meet its own page fault. */
-	if (n == GUEST_NO_PAGE)
-		return EXIT_AGAIN;
+	n = exit_fetch(v, bytes, 0, NO_GPA, answer);
+	if (!n)
+		return false;
 	if (likely(n == HV_INSN_MAX && !memcmp(bytes, opcode, opcode_len)))
 		len = opcode_len;
 	else
-		len = n < 0 ? 0
-			    : decode_length(bytes, n, code_mode(v), (const u8 *)opcode, opcode_len);
-	if (!len)
-		return exit_error(v, HV_ERROR_FETCH, 0, v->gprs.rip, 0);
-	v->next_rip = v->gprs.rip + len;
-	if (code_mode(v) != DECODE_64)
-		v->next_rip = (u32)v->next_rip;
-	*ok = true;
-	return EXIT_AGAIN;
+		len = decode_length(bytes, n, code_mode(v), (const u8 *)opcode, opcode_len);
+	if (!len) {
+		*answer = exit_error(v, HV_ERROR_FETCH, 0, NO_GPA, v->gprs.rip);
+		return false;
+	}
+	exit_length(v, len);
+	return true;
 }
 
 /* Run fn once the end of the instruction is known. Inline, so that the opcode is a constant. */
 static __always_inline int with_next_rip(struct hv_vcpu *v, const char *opcode,
 					 unsigned int opcode_len, int (*fn)(struct hv_vcpu *v))
 {
-	bool ok;
-	int r = next_rip(v, opcode, opcode_len, &ok);
+	int answer;
 
-	return ok ? fn(v) : r;
+	return next_rip(v, opcode, opcode_len, &answer) ? fn(v) : answer;
 }
 
 static int svm_exit_cpuid(struct hv_vcpu *v)
@@ -68,12 +57,6 @@ static int svm_exit_msr(struct hv_vcpu *v)
 	if (to_svm(v)->vmcb->c.exit_info_1)
 		return with_next_rip(v, "\x0f\x30", 2, exit_wrmsr);
 	return with_next_rip(v, "\x0f\x32", 2, exit_rdmsr);
-}
-
-static int skip(struct hv_vcpu *v)
-{
-	exit_skip(v);
-	return EXIT_AGAIN;
 }
 
 static int svm_exit_ioio(struct hv_vcpu *v)
@@ -115,119 +98,78 @@ static int svm_exit_dr(struct hv_vcpu *v)
 static int svm_exit_db(struct hv_vcpu *v)
 {
 	if (!svm_step_done(v))
-		event_exception(v, 1, false, 0);
+		event_exception(v, X86_TRAP_DB, false, 0);
 	return EXIT_AGAIN;
 }
 
 static int svm_exit_ac(struct hv_vcpu *v)
 {
-	event_exception(v, 17, true, 0);
+	event_exception(v, X86_TRAP_AC, true, 0);
 	return EXIT_AGAIN;
 }
 
-/* A control register instruction: which register, and from or to where. */
-struct cr_access {
-	unsigned int cr, gpr;
-	bool msw;    /* LMSW or SMSW */
-	bool memory; /* with an operand in memory */
-	bool clts;
-};
-
-/*
- * Decode MOV to or from a control register (mov is its opcode), LMSW, SMSW or
- * CLTS. As next_rip(): *ok, or what the exit handler must return.
- */
-static int decode_cr(struct hv_vcpu *v, const char *mov, struct cr_access *a, bool *ok)
+/* Decode an access to a control register. As next_rip(). */
+static bool fetch_cr(struct hv_vcpu *v, struct decode_cr *i, int *answer)
 {
-	u64 code = to_svm(v)->vmcb->c.exit_code;
-	enum decode_mode mode = code_mode(v);
-	u8 bytes[16] __aligned(8), modrm, rex = 0;
-	unsigned int len = 0;
-	int n;
+	u8 bytes[16] __aligned(8);
+	unsigned int n = exit_fetch(v, bytes, 0, NO_GPA, answer);
 
-	*ok = false;
-	*a = (struct cr_access){0};
-	n = guest_fetch(v, bytes);
-	if (n == -EFAULT)
-		return EXIT_SLEEP;
-	if (n == GUEST_NO_PAGE)
-		return EXIT_AGAIN;
-	if (n > 0) {
-		len = decode_length(bytes, n, mode, (const u8 *)mov, 2);
-		if (!len) {
-			len = decode_length(bytes, n, mode, (const u8 *)"\x0f\x01", 2);
-			a->msw = true;
-		}
+	if (!n)
+		return false;
+	if (!decode_cr(bytes, n, code_mode(v), i)) {
+		*answer = exit_error(v, HV_ERROR_FETCH, 0, NO_GPA, v->gprs.rip);
+		return false;
 	}
-	if (!len && n > 0) {
-		len = decode_length(bytes, n, mode, (const u8 *)"\x0f\x06", 2);
-		a->clts = len;
-		v->next_rip = v->gprs.rip + len;
-		*ok = len;
-		if (len)
-			return EXIT_AGAIN;
-	}
-	if (!len || len >= (unsigned int)n)
-		return exit_error(v, HV_ERROR_FETCH, 0, v->gprs.rip, 0);
-	modrm = bytes[len];
-	if (mode == DECODE_64 && len > 2 && (bytes[len - 3] & 0xf0) == 0x40)
-		rex = bytes[len - 3];
-	/* The processor says which register it is; LOCK MOV CR0, for one, is MOV CR8. */
-	if (!a->msw && code != SVM_EXIT_CR0_SEL)
-		a->cr = code & 0xf;
-	a->gpr = (modrm & 7) | (rex & 1 ? 8 : 0);
-	/* MOV ignores the mode bits: its operand is always a register. */
-	a->memory = a->msw && modrm < 0xc0;
-	v->next_rip = v->gprs.rip + len + 1;
-	*ok = true;
-	return EXIT_AGAIN;
+	exit_length(v, i->len);
+	return true;
+}
+
+/* The processor says which register it is; LOCK MOV CR0, for one, is MOV CR8. */
+static unsigned int cr_number(u64 code)
+{
+	return code == SVM_EXIT_CR0_SEL ? 0 : code & 0xf;
 }
 
 /* LMSW with an operand in memory is left to user space. */
 static int svm_exit_cr_write(struct hv_vcpu *v)
 {
-	struct cr_access a;
+	unsigned int cr = cr_number(to_svm(v)->vmcb->c.exit_code);
+	struct decode_cr i;
+	int answer;
 	u64 value;
-	bool ok;
-	int r = decode_cr(v, "\x0f\x22", &a, &ok);
 
-	if (!ok)
-		return r;
-	if (a.memory)
-		return exit_emulate(v, ~0ULL, 0, false);
-	value = v->gprs.r[a.gpr];
-	if (code_mode(v) != DECODE_64)
-		value = (u32)value;
-	svm_sync_cr0(v);
-	if (a.clts)
+	if (!fetch_cr(v, &i, &answer))
+		return answer;
+	if (i.memory)
+		return exit_emulate(v, NO_GPA, 0, false);
+	value = v->gprs.r[i.gpr];
+	if (i.op == DECODE_CLTS)
 		value = state_clts(v);
-	else if (a.msw)
+	else if (i.op == DECODE_MSW)
 		value = state_lmsw(v, value);
-	if (state_write_cr(v, a.cr, value))
-		exit_skip(v);
-	else
-		event_gp(v);
+	else if (i.size == 4)
+		value = (u32)value;
 	v->scan = true;
-	return EXIT_AGAIN;
+	if (!state_write_cr(v, cr, value))
+		return exit_forbidden(v);
+	return exit_nothing(v);
 }
 
 /* Only CR0 is intercepted, and only while it has bits that the processor does not see. */
 static int svm_exit_cr0_read(struct hv_vcpu *v)
 {
-	struct cr_access a;
+	struct decode_cr i;
+	int answer;
 	u64 *reg;
-	bool ok;
-	int r = decode_cr(v, "\x0f\x20", &a, &ok);
 
-	if (!ok)
-		return r;
-	if (a.memory)
-		return exit_emulate(v, ~0ULL, 0, true);
+	if (!fetch_cr(v, &i, &answer))
+		return answer;
+	if (i.memory)
+		return exit_emulate(v, NO_GPA, 0, true);
 	svm_sync_cr0(v);
-	reg = &v->gprs.r[a.gpr];
-	*reg = code_mode(v) == DECODE_64 ? v->cr0 : (*reg & ~0xffffffffULL) | v->cr0;
-	exit_skip(v);
-	return EXIT_AGAIN;
+	reg = &v->gprs.r[i.gpr];
+	*reg = i.size == 2 ? (*reg & ~0xffffULL) | (u16)v->cr0 : v->cr0;
+	return exit_nothing(v);
 }
 
 static int svm_exit_vmmcall(struct hv_vcpu *v)
@@ -328,14 +270,13 @@ int svm_handle_exit(struct hv_vcpu *v)
 	case SVM_EXIT_INVD:
 		v->stat[STAT_OTHER]++;
 		/* No device bypasses the caches: nothing to do. */
-		return with_next_rip(v, "\x0f\x08", 2, skip);
+		return with_next_rip(v, "\x0f\x08", 2, exit_nothing);
 	case SVM_EXIT_WBINVD:
 		v->stat[STAT_OTHER]++;
-		return with_next_rip(v, "\x0f\x09", 2, skip);
+		return with_next_rip(v, "\x0f\x09", 2, exit_nothing);
 	case SVM_EXIT_RDPMC:
 		v->stat[STAT_OTHER]++;
-		event_gp(v);
-		return EXIT_AGAIN;
+		return exit_forbidden(v);
 	case SVM_EXIT_VMRUN:
 	case SVM_EXIT_VMMCALL + 1 ... SVM_EXIT_SKINIT:
 	case SVM_EXIT_INVLPGA:
@@ -344,8 +285,7 @@ int svm_handle_exit(struct hv_vcpu *v)
 	case SVM_EXIT_MWAIT_ARMED:
 	case SVM_EXIT_RDPRU:
 		v->stat[STAT_OTHER]++;
-		event_ud(v);
-		return EXIT_AGAIN;
+		return exit_undefined(v);
 	case SVM_EXIT_SHUTDOWN:
 		v->stat[STAT_OTHER]++;
 		return exit_shutdown(v);

@@ -133,7 +133,6 @@ void svm_get_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 
-	svm_sync_cr0(v);
 	s->cs = get_seg(&b->s.cs);
 	s->ds = get_seg(&b->s.ds);
 	s->es = get_seg(&b->s.es);

@@ -415,6 +415,7 @@ const struct hv_ops svm_ops = {
 	.set_nmi_masked = svm_set_nmi_masked,
 	.update_cr = svm_update_cr,
 	.update_dr = svm_update_dr,
+	.sync_cr0 = svm_sync_cr0,
 	.sync_dr = svm_sync_dr,
 	.read_cr3 = svm_read_cr3,
 	.cpl = svm_cpl,

@@ -229,7 +229,7 @@ bool vmx_borrow(struct hv_vcpu *v)
 	if (READ_ONCE(x->active_cpu) != smp_processor_id())
 		vmx_deactivate(v);
 	local_irq_disable();
-	if (likely(hv_cpu_usable() && vmx_acquire(v)))
+	if (likely(hardware_usable() && vmx_acquire(v)))
 		return true;
 	/* What is read now is zero, and what is written is lost. */
 	x->lost = true;

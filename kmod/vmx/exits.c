@@ -9,23 +9,8 @@
 /* Run fn once it is known where the instruction ends. */
 static int with_next_rip(struct hv_vcpu *v, int (*fn)(struct hv_vcpu *v))
 {
-	v->next_rip = v->gprs.rip + vmcs_read(VMCS_EXIT_INSN_LEN);
-	/* Outside 64-bit mode RIP has 32 bits. */
-	if (unlikely((v->next_rip ^ v->gprs.rip) >> 32) && vmx_code_mode(v) != DECODE_64)
-		v->next_rip = (u32)v->next_rip;
+	exit_length(v, vmcs_read(VMCS_EXIT_INSN_LEN));
 	return fn(v);
-}
-
-static int skip(struct hv_vcpu *v)
-{
-	exit_skip(v);
-	return EXIT_AGAIN;
-}
-
-static int undefined(struct hv_vcpu *v)
-{
-	event_ud(v);
-	return EXIT_AGAIN;
 }
 
 /* ------------------------------------------------------------------------- */
@@ -166,8 +151,7 @@ static int exit_cr(struct hv_vcpu *v)
 	cr4 = v->cr4;
 	v->scan = true;
 	if (!state_write_cr(v, CR_QUAL_NUMBER(why), cr_operand(v, why))) {
-		event_gp(v);
-		return EXIT_AGAIN;
+		return exit_forbidden(v);
 	}
 	if ((cr0 ^ v->cr0) & PDPTE_CR0 || (cr4 ^ v->cr4) & PDPTE_CR4)
 		r = vmx_load_pdptes(v, false);
@@ -177,8 +161,7 @@ static int exit_cr(struct hv_vcpu *v)
 		vmx_update_cr(v);
 		if (r == -EFAULT)
 			return EXIT_SLEEP;
-		event_gp(v);
-		return EXIT_AGAIN;
+		return exit_forbidden(v);
 	}
 	exit_skip(v);
 	return EXIT_AGAIN;
@@ -300,11 +283,10 @@ int vmx_handle_exit(struct hv_vcpu *v)
 		/* No device bypasses the caches: nothing to do. */
 	case VMX_EXIT_WBINVD:
 		v->stat[STAT_OTHER]++;
-		return with_next_rip(v, skip);
+		return with_next_rip(v, exit_nothing);
 	case VMX_EXIT_RDPMC:
 		v->stat[STAT_OTHER]++;
-		event_gp(v);
-		return EXIT_AGAIN;
+		return exit_forbidden(v);
 	case VMX_EXIT_GETSEC:
 	case VMX_EXIT_VMCLEAR ... VMX_EXIT_VMXON:
 	case VMX_EXIT_INVEPT:
@@ -315,7 +297,7 @@ int vmx_handle_exit(struct hv_vcpu *v)
 	case VMX_EXIT_SEAMCALL:
 	case VMX_EXIT_TDCALL:
 		v->stat[STAT_OTHER]++;
-		return undefined(v);
+		return exit_undefined(v);
 	case VMX_EXIT_TRIPLE_FAULT:
 		v->stat[STAT_OTHER]++;
 		return exit_shutdown(v);

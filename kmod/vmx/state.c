@@ -96,10 +96,11 @@ void vmx_write_dirty(struct hv_vcpu *v)
 void vmx_sync_cr0(struct hv_vcpu *v)
 {
 	/* What is to be written is newer. */
-	if (to_vmx(v)->dirty & DIRTY_CR)
+	if (to_vmx(v)->dirty & DIRTY_CR || !vmx_borrow(v))
 		return;
 	v->cr0 = (v->cr0 & ~(u64)VMX_CR0_GUEST_OWNED) |
 		 (vmcs_read(VMCS_GUEST_CR0) & VMX_CR0_GUEST_OWNED);
+	vmx_return(v);
 }
 
 /* They change without an exit only while they are the guest's own. */
@@ -184,7 +185,6 @@ void vmx_get_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 		memset(s, 0, sizeof(*s));
 		return;
 	}
-	vmx_sync_cr0(v);
 	get_seg(&s->es, SEG_ES);
 	get_seg(&s->cs, SEG_CS);
 	get_seg(&s->ss, SEG_SS);

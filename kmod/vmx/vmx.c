@@ -519,6 +519,7 @@ const struct hv_ops vmx_ops = {
 	.set_nmi_masked = vmx_set_nmi_masked,
 	.update_cr = vmx_update_cr,
 	.update_dr = vmx_update_dr,
+	.sync_cr0 = vmx_sync_cr0,
 	.sync_dr = vmx_sync_dr,
 	.read_cr3 = vmx_read_cr3,
 	.cpl = vmx_cpl,

@@ -253,6 +253,60 @@ START_TEST(test_length)
 }
 END_TEST
 
+static const struct {
+	const char *bytes;
+	unsigned int avail;
+	enum decode_mode mode;
+	struct decode_cr cr; /* len 0: refused */
+} control[] = {
+	{"\x0f\x22\xc0", 3, DECODE_32, {DECODE_MOV_CR, 3, 0, 4, false}},
+	{"\x0f\x20\xe3", 3, DECODE_64, {DECODE_MOV_CR, 3, 3, 8, false}},
+	/* REX.B; REX is a DEC elsewhere. The mode bits of ModRM mean nothing. */
+	{"\x41\x0f\x22\xc0", 4, DECODE_64, {DECODE_MOV_CR, 4, 8, 8, false}},
+	{"\x41\x0f\x22\xc0", 4, DECODE_32, {0}},
+	{"\x0f\x22\x07", 3, DECODE_16, {DECODE_MOV_CR, 3, 7, 4, false}},
+	/* LOCK, operand size: MOV does not care here */
+	{"\xf0\x66\x0f\x22\xc1", 5, DECODE_32, {DECODE_MOV_CR, 5, 1, 4, false}},
+	{"\x0f\x06", 2, DECODE_16, {DECODE_CLTS, 2, 0, 0, false}},
+	/* LMSW and SMSW, whose operand has a size, and may be in memory */
+	{"\x0f\x01\xf2", 3, DECODE_16, {DECODE_MSW, 3, 2, 2, false}},
+	{"\x66\x0f\x01\xe2", 4, DECODE_16, {DECODE_MSW, 4, 2, 4, false}},
+	{"\x0f\x01\xe2", 3, DECODE_64, {DECODE_MSW, 3, 2, 4, false}},
+	{"\x49\x0f\x01\xe7", 4, DECODE_64, {DECODE_MSW, 4, 15, 8, false}},
+	{"\x0f\x01\x23", 3, DECODE_64, {DECODE_MSW, 3, 3, 4, true}},
+	/* Their neighbours: SGDT, INVLPG, VMCALL, MOV from DR */
+	{"\x0f\x01\x03", 3, DECODE_64, {0}},
+	{"\x0f\x01\x3b", 3, DECODE_64, {0}},
+	{"\x0f\x01\xc1", 3, DECODE_64, {0}},
+	{"\x0f\x21\xc0", 3, DECODE_64, {0}},
+};
+
+START_TEST(test_control)
+{
+	const struct decode_cr *want = &control[_i].cr;
+	const u8 *bytes = (const u8 *)control[_i].bytes;
+	struct decode_cr got;
+	bool ok = decode_cr(bytes, control[_i].avail, control[_i].mode, &got);
+
+	ck_assert_int_eq(ok, want->len != 0);
+	if (!ok)
+		return;
+	ck_assert_uint_eq(got.op, want->op);
+	ck_assert_uint_eq(got.len, want->len);
+	ck_assert_uint_eq(got.gpr, want->gpr);
+	ck_assert_uint_eq(got.size, want->size);
+	ck_assert_int_eq(got.memory, want->memory);
+	for (unsigned int n = 0; n < want->len; n++) {
+		/* A copy that ends there, so that a byte too many is noticed. */
+		u8 *cut = malloc(n ? n : 1);
+
+		memcpy(cut, bytes, n);
+		ck_assert(!decode_cr(cut, n, control[_i].mode, &got));
+		free(cut);
+	}
+}
+END_TEST
+
 START_TEST(test_merge)
 {
 	const u64 old = 0x1122334455667788, data = 0xfedcba9876543281;
@@ -479,6 +533,7 @@ int main(void)
 	tcase_add_loop_test(tc, test_cut_short, 0, ARRAY_SIZE(known));
 	tcase_add_test(tc, test_longest);
 	tcase_add_test(tc, test_length);
+	tcase_add_loop_test(tc, test_control, 0, ARRAY_SIZE(control));
 	tcase_add_test(tc, test_merge);
 	suite_add_tcase(s, tc);
 
