@@ -113,9 +113,39 @@ static struct miscdevice hv_device = {
 	.fops = &system_fops,
 };
 
+/* Where the kernel keeps what it makes of the registers with feature bits. */
+static const struct {
+	u32 function, index;
+	u8 reg; /* 0 EAX to 3 EDX */
+	u8 word;
+} kernel_features[] __initconst = {
+	{0x1, 0, 2, CPUID_1_ECX},
+	{0x1, 0, 3, CPUID_1_EDX},
+	{0x7, 0, 1, CPUID_7_0_EBX},
+	{0x7, 0, 2, CPUID_7_ECX},
+	{0x7, 0, 3, CPUID_7_EDX},
+	{0x7, 1, 0, CPUID_7_1_EAX},
+	{0xd, 1, 0, CPUID_D_1_EAX},
+	{0x80000001, 0, 2, CPUID_8000_0001_ECX},
+	{0x80000001, 0, 3, CPUID_8000_0001_EDX},
+	{0x80000008, 0, 1, CPUID_8000_0008_EBX},
+};
+
+/*
+ * A feature that the kernel has taken away, for an erratum or because its command line
+ * says so (clearcpuid), is not good enough for guests either.
+ */
 static void __init read_host_cpuid(u32 function, u32 index, struct cpuid_leaf *out)
 {
-	cpuid_count(function, index, &out->eax, &out->ebx, &out->ecx, &out->edx);
+	u32 r[4];
+	unsigned int i;
+
+	cpuid_count(function, index, &r[0], &r[1], &r[2], &r[3]);
+	for (i = 0; i < ARRAY_SIZE(kernel_features); i++)
+		if (kernel_features[i].function == function && kernel_features[i].index == index)
+			r[kernel_features[i].reg] &=
+				boot_cpu_data.x86_capability[kernel_features[i].word];
+	*out = (struct cpuid_leaf){r[0], r[1], r[2], r[3]};
 }
 
 static void __init bind_ops(const struct hv_ops *ops)

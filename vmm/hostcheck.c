@@ -80,10 +80,25 @@ static bool firmware_forbids(const struct hostcheck_facts *f)
 	return (f->cpuid_svm && !f->flag_svm) || (f->cpuid_vmx && !f->flag_vmx);
 }
 
+/* What hv needs and this processor lacks, in the order of the module's own look; or NULL. */
+static const char *feature_missing(const struct hostcheck_facts *f)
+{
+	if (f->cpuid_svm)
+		return f->flag_npt ? NULL : "nested paging";
+	if (!f->flag_ept)
+		return "extended page tables (EPT)";
+	if (!f->flag_unrestricted)
+		return "unrestricted guest mode";
+	if (!f->flag_vpid)
+		return "virtual processor identifiers (VPID)";
+	return NULL;
+}
+
 static void check_processor(struct report *r)
 {
 	const struct hostcheck_facts *f = r->facts;
 	const char *name = f->cpuid_svm ? "AMD-V" : "VT-x";
+	const char *lack = feature_missing(f);
 	struct hostcheck_finding *m;
 
 	if (!f->cpuid_svm && !f->cpuid_vmx && f->hypervisor) {
@@ -98,9 +113,15 @@ static void check_processor(struct report *r)
 		m = missing(r, "processor: %s is switched off by the firmware", name);
 		fix(m, "%ssystemctl reboot --firmware-setup   (then enable '%s')", sudo(r),
 		    f->cpuid_svm ? "SVM Mode" : "Intel Virtualization Technology");
-	} else if (!f->nested_paging) {
+	} else if (lack && f->hypervisor) {
+		m = missing(r,
+			    "processor: %s without %s, which hv needs; this host is itself a "
+			    "virtual machine",
+			    name, lack);
+		fix(m, "on the host below: CPU type 'host' for this machine");
+	} else if (lack) {
 		missing(r, "processor: %s without %s, which hv needs; no setting can change that",
-			name, f->cpuid_svm ? "nested paging" : "EPT and unrestricted guest");
+			name, lack);
 	} else {
 		good(r, "processor: %s with %s", name, f->cpuid_svm ? "nested paging" : "EPT");
 	}

@@ -30,9 +30,11 @@ struct hostcheck_facts {
 	char kernel[65]; /* release of the running kernel */
 
 	/* processor */
-	bool cpuid_svm, cpuid_vmx;	  /* by the CPUID instruction */
-	bool flag_svm, flag_vmx;	  /* in /proc/cpuinfo: what the kernel lets through */
-	bool nested_paging;		  /* NPT, or EPT with unrestricted guest */
+	bool cpuid_svm, cpuid_vmx; /* by the CPUID instruction */
+	bool flag_svm, flag_vmx;   /* in /proc/cpuinfo: what the kernel lets through */
+	/* there, too: what hv needs of AMD-V, and of VT-x */
+	bool flag_npt;
+	bool flag_ept, flag_unrestricted, flag_vpid;
 	bool hypervisor;		  /* this host is itself a guest */
 	enum hostcheck_firmware firmware; /* by the MSR that locks virtualisation */
 

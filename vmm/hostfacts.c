@@ -66,7 +66,7 @@ static bool has_word(const char *line, const char *word)
 static void read_cpuinfo(const char *root, struct hostcheck_facts *f)
 {
 	FILE *file = open_below(root, "proc/cpuinfo");
-	bool ept = false, done = false;
+	bool done = false;
 	char *line = NULL;
 	size_t room = 0;
 
@@ -77,13 +77,14 @@ static void read_cpuinfo(const char *root, struct hostcheck_facts *f)
 		if (!strncmp(line, "flags", 5)) {
 			f->flag_svm = has_word(line, "svm");
 			f->flag_vmx = has_word(line, "vmx");
-			f->nested_paging = has_word(line, "npt");
+			f->flag_npt = has_word(line, "npt");
 		} else if (!strncmp(line, "vmx flags", 9)) {
-			ept = has_word(line, "ept") && has_word(line, "unrestricted_guest");
+			f->flag_ept = has_word(line, "ept");
+			f->flag_unrestricted = has_word(line, "unrestricted_guest");
+			f->flag_vpid = has_word(line, "vpid");
 		}
 		done = line[0] == '\n';
 	}
-	f->nested_paging |= ept;
 	free(line);
 	fclose(file);
 }

@@ -272,13 +272,71 @@ static uint32_t get_table(int fd)
 	return c.count;
 }
 
-static struct hv_cpuid_entry *leaf(uint32_t function, uint32_t count)
+static struct hv_cpuid_entry *leaf_at(uint32_t function, uint32_t index, uint32_t count)
 {
 	for (uint32_t i = 0; i < count; i++) {
-		if (table[i].function == function)
+		if (table[i].function == function && table[i].index == index)
 			return &table[i];
 	}
-	test_fail("no CPUID leaf %#x", function);
+	test_fail("no CPUID leaf %#x, %u", function, index);
+}
+
+static struct hv_cpuid_entry *leaf(uint32_t function, uint32_t count)
+{
+	return leaf_at(function, 0, count);
+}
+
+/* Does the host's kernel use, and show, a feature? */
+static bool kernel_has(const char *flag)
+{
+	static char line[8192];
+	FILE *f = fopen("/proc/cpuinfo", "r");
+	char word[32];
+	bool has = false;
+
+	CHECK(f != NULL);
+	snprintf(word, sizeof(word), " %s ", flag);
+	while (!has && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = ' ';
+		has = strncmp(line, "flags", 5) == 0 && strstr(line, word);
+	}
+	fclose(f);
+	return has;
+}
+
+/* What the kernel has taken away, as by an erratum, no guest is offered. */
+static void cpuid_as_kernel(void)
+{
+	struct fds f = open_all();
+	uint32_t count = get_table(f.system);
+	const struct hv_cpuid_entry *l1 = leaf(1, count), *l7 = leaf(7, count);
+	const struct {
+		const char *flag;
+		uint32_t value;
+		unsigned int bit;
+	} features[] = {
+		{"sse4_2", l1->ecx, 20},
+		{"aes", l1->ecx, 25},
+		{"xsave", l1->ecx, 26},
+		{"avx", l1->ecx, 28},
+		{"rdrand", l1->ecx, 30},
+		{"fsgsbase", l7->ebx, 0},
+		{"avx2", l7->ebx, 5},
+		{"smep", l7->ebx, 7},
+		{"invpcid", l7->ebx, 10},
+		{"avx512f", l7->ebx, 16},
+		{"xsaveopt", l1->ecx >> 26 & 1 ? leaf_at(0xd, 1, count)->eax : 0, 0},
+		{"xsavec", l1->ecx >> 26 & 1 ? leaf_at(0xd, 1, count)->eax : 0, 1},
+		{"rdtscp", leaf(0x80000001, count)->edx, 27},
+		{"lm", leaf(0x80000001, count)->edx, 29},
+	};
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(features); i++) {
+		if (features[i].value >> features[i].bit & 1 && !kernel_has(features[i].flag))
+			test_fail("%s is offered, which the host's kernel does not use",
+				  features[i].flag);
+	}
+	CHECK(kernel_has("lm") && features[ARRAY_SIZE(features) - 1].value >> 29 & 1);
 }
 
 static void cpuid_tables(void)
@@ -854,6 +912,7 @@ static const struct test tests[] = {
 	{"flags_and_padding", flags_and_padding, 0},
 	{"vcpu_ids", vcpu_ids, 0},
 	{"cpuid_tables", cpuid_tables, 0},
+	{"cpuid_as_kernel", cpuid_as_kernel, 0},
 	{"eventfds", eventfds, 0},
 	{"many_doorbells", many_doorbells, 0},
 	{"messages", messages, 0},

@@ -28,7 +28,7 @@ static void setup(void)
 		.kernel = "6.1.0",
 		.cpuid_svm = true,
 		.flag_svm = true,
-		.nested_paging = true,
+		.flag_npt = true,
 		.module_loaded = true,
 		.module_installed = true,
 		.user = "eva",
@@ -101,8 +101,30 @@ END_TEST
 START_TEST(test_no_nested_paging)
 {
 	facts.module_loaded = false;
-	facts.nested_paging = false;
-	lacks("without nested paging", "");
+	facts.flag_npt = false;
+	lacks("AMD-V without nested paging", "");
+	lacks("no setting can change that", "");
+	facts.hypervisor = true;
+	lacks("itself a virtual machine", "CPU type 'host'");
+}
+END_TEST
+
+/* Each lack of VT-x by its name, the gravest first. */
+START_TEST(test_vtx)
+{
+	facts.cpuid_svm = facts.flag_svm = facts.flag_npt = false;
+	facts.cpuid_vmx = facts.flag_vmx = true;
+	facts.module_loaded = false;
+	lacks("VT-x without extended page tables (EPT)", "");
+	facts.flag_ept = true;
+	lacks("VT-x without unrestricted guest mode", "");
+	facts.flag_unrestricted = true;
+	lacks("VT-x without virtual processor identifiers (VPID)", "");
+	facts.flag_vpid = true;
+	decide();
+	ck_assert(finding[0].good);
+	facts.flag_vmx = false;
+	lacks("firmware", "Intel Virtualization Technology");
 }
 END_TEST
 
@@ -251,7 +273,9 @@ static void put_text(const char *name, const char *text)
 START_TEST(test_files_that_are_not_there)
 {
 	hostcheck_read_files(root, &facts);
-	ck_assert(!facts.flag_svm && !facts.flag_vmx && !facts.nested_paging);
+	ck_assert(!facts.flag_svm && !facts.flag_vmx);
+	ck_assert(!facts.flag_npt && !facts.flag_ept && !facts.flag_unrestricted &&
+		  !facts.flag_vpid);
 	ck_assert(!facts.module_loaded && !facts.module_installed && !facts.module_unsigned);
 	ck_assert(!facts.secure_boot && !facts.signature_enforced && !facts.kvm_holds);
 }
@@ -263,20 +287,24 @@ START_TEST(test_cpuinfo)
 	put_text("proc/cpuinfo", "processor\t: 0\nflags\t\t: fpu svm_lock npt2 vmxx\n\n"
 				 "flags\t\t: svm npt vmx\n");
 	hostcheck_read_files(root, &facts);
-	ck_assert(!facts.flag_svm && !facts.flag_vmx && !facts.nested_paging);
+	ck_assert(!facts.flag_svm && !facts.flag_vmx && !facts.flag_npt);
 
 	put_text("proc/cpuinfo", "flags\t\t: fpu svm xsvm npt\n\n");
 	hostcheck_read_files(root, &facts);
-	ck_assert(facts.flag_svm && facts.nested_paging && !facts.flag_vmx);
+	ck_assert(facts.flag_svm && facts.flag_npt && !facts.flag_vmx);
 
-	facts.nested_paging = false;
-	put_text("proc/cpuinfo", "flags\t\t: fpu vmx\nvmx flags\t: vnmi ept\n\n");
+	put_text("proc/cpuinfo",
+		 "flags\t\t: fpu vmx ept vpid\nvmx flags\t: vnmi ept_ad invvpid\n\n");
 	hostcheck_read_files(root, &facts);
-	ck_assert(facts.flag_vmx && !facts.nested_paging);
+	ck_assert(facts.flag_vmx && !facts.flag_svm && !facts.flag_npt);
+	ck_assert(!facts.flag_ept && !facts.flag_unrestricted && !facts.flag_vpid);
 	put_text("proc/cpuinfo",
 		 "flags\t\t: fpu vmx\nvmx flags\t: vnmi ept unrestricted_guest\n\n");
 	hostcheck_read_files(root, &facts);
-	ck_assert(facts.nested_paging);
+	ck_assert(facts.flag_ept && facts.flag_unrestricted && !facts.flag_vpid);
+	put_text("proc/cpuinfo", "flags\t\t: fpu vmx\nvmx flags\t: vnmi vpid\n\n");
+	hostcheck_read_files(root, &facts);
+	ck_assert(!facts.flag_ept && !facts.flag_unrestricted && facts.flag_vpid);
 }
 END_TEST
 
@@ -348,6 +376,7 @@ int main(void)
 	tcase_add_test(rules, test_no_virtualisation);
 	tcase_add_test(rules, test_firmware_lock);
 	tcase_add_test(rules, test_no_nested_paging);
+	tcase_add_test(rules, test_vtx);
 	tcase_add_test(rules, test_module_not_loaded);
 	tcase_add_test(rules, test_unsigned_module);
 	tcase_add_test(rules, test_permission);
