@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Time for guests: the TSC by an offset, the LAPIC timer on an hrtimer, or its
+ * Time for guests: the TSC by a ratio and an offset, the LAPIC timer on an hrtimer, or its
  * deadline on a timer of the backend's that ends a stay in the guest, and
  * kvm-clock (Documentation/virt/kvm/x86/msr.rst describes that interface).
  */
@@ -16,17 +16,33 @@
 /* Bit 0 of the system time MSR */
 #define SYSTEM_TIME_ENABLE 1
 
-void clock_vm_init(struct hv_vm *vm)
+/* A TSC of the host's at the guest's rate: the guest sees it with its offset added. */
+static u64 scale_tsc(const struct hv_vm *vm, u64 tsc)
 {
+	return vm->tsc_ratio ? mul_u64_u64_shr(tsc, vm->tsc_ratio, HV_TSC_FRACTION) : tsc;
+}
+
+int clock_vm_init(struct hv_vm *vm, u32 khz)
+{
+	vm->tsc_khz = tsc_khz;
+	if (khz && khz != tsc_khz) {
+		if (khz < HV_TSC_KHZ_MIN || khz > HV_TSC_KHZ_MAX)
+			return -EINVAL;
+		if (!hv_host.scales_tsc)
+			return -EOPNOTSUPP;
+		vm->tsc_khz = khz;
+		vm->tsc_ratio = mul_u64_u64_div_u64(BIT_ULL(HV_TSC_FRACTION), khz, tsc_khz);
+	}
 	/* Guests start counting at zero; one base for all vCPUs keeps them in step. */
-	vm->clock_tsc = rdtsc();
+	vm->clock_tsc = scale_tsc(vm, rdtsc());
 	vm->clock_ns = ktime_get_ns();
 	vm->tsc_offset = -vm->clock_tsc;
+	return 0;
 }
 
 u64 clock_guest_tsc(const struct hv_vcpu *v)
 {
-	return rdtsc() + v->tsc_offset;
+	return scale_tsc(v->vm, rdtsc()) + v->tsc_offset;
 }
 
 /*
@@ -36,11 +52,11 @@ u64 clock_guest_tsc(const struct hv_vcpu *v)
  */
 void clock_write_tsc(struct hv_vcpu *v, u64 value)
 {
-	u64 offset = value - rdtsc();
+	u64 offset = value - scale_tsc(v->vm, rdtsc());
 	u64 vm_offset = READ_ONCE(v->vm->tsc_offset);
 	s64 delta = offset - vm_offset;
 
-	if (abs(delta) < (s64)tsc_khz * 1000)
+	if (abs(delta) < (s64)v->vm->tsc_khz * 1000)
 		offset = vm_offset;
 	else
 		WRITE_ONCE(v->vm->tsc_offset, offset);
@@ -108,12 +124,23 @@ void clock_timer_cancel(struct hv_vcpu *v)
 	hrtimer_cancel(&v->timer);
 }
 
+/* Bounded, so that neither divisions nor the timer overflow: four years. */
+static u64 bounded_ticks(const struct hv_vm *vm, u64 ticks)
+{
+	return min_t(u64, ticks, (u64)vm->tsc_khz * (KTIME_MAX / 64 / USEC_PER_SEC));
+}
+
+u64 clock_host_ticks(const struct hv_vm *vm, u64 ticks)
+{
+	if (likely(!vm->tsc_ratio))
+		return ticks;
+	return mul_u64_u64_div_u64(bounded_ticks(vm, ticks), tsc_khz, vm->tsc_khz);
+}
+
 static void start_deadline(struct hv_vcpu *v)
 {
-	/* Bounded, so that neither the division nor the timer overflows: some 73 years. */
-	u64 ticks =
-		min_t(u64, clock_until_deadline(v), (u64)tsc_khz * (KTIME_MAX / 4 / USEC_PER_SEC));
-	u64 ns = mul_u64_u64_div_u64(ticks, USEC_PER_SEC, tsc_khz);
+	u64 ticks = bounded_ticks(v->vm, clock_until_deadline(v));
+	u64 ns = mul_u64_u64_div_u64(ticks, USEC_PER_SEC, v->vm->tsc_khz);
 
 	hrtimer_start(&v->timer, ktime_add_ns(ktime_get(), ns), HRTIMER_MODE_ABS_PINNED_HARD);
 }
@@ -222,7 +249,7 @@ static void write_system_time(struct hv_vcpu *v)
 		t.tsc_timestamp = clock_guest_tsc(v);
 		t.system_time = vm_clock_ns(v->vm);
 	}
-	scale(tsc_khz, &t.tsc_to_system_mul, &t.tsc_shift);
+	scale(v->vm->tsc_khz, &t.tsc_to_system_mul, &t.tsc_shift);
 	/* An odd version says "being written"; the reader then waits. */
 	v->pv_version += 2;
 	t.version = v->pv_version - 1;

@@ -799,6 +799,8 @@ static noinline void query_slow(const struct hv_cpuid_table *t, const struct cpu
 		out->ebx = xsave_size(t, dyn->xcr0, false);
 	else if (function == 0xd && index == 1)
 		out->ebx = out->eax & BIT(1) ? xsave_size(t, dyn->xcr0, true) : 0;
+	else if (function == 0x40000010)
+		out->eax = dyn->tsc_khz;
 }
 
 void cpuid_query(const struct hv_cpuid_table *t, const struct cpuid_dynamic *dyn, u32 function,

@@ -48,6 +48,7 @@ int exit_cpuid(struct hv_vcpu *v)
 	dyn = (struct cpuid_dynamic){
 		.cr4 = v->cr4,
 		.xcr0 = v->xcr0,
+		.tsc_khz = v->vm->tsc_khz,
 		.apic_enabled = lapic_enabled(&v->lapic),
 	};
 	cpuid_query(&v->cpuid, &dyn, r[HV_RAX], r[HV_RCX], &out);

@@ -227,7 +227,9 @@ struct hv_vm {
 	struct mmu_notifier notifier;
 
 	/* Clock */
-	u64 clock_tsc;	/* (c) host TSC at creation... */
+	u32 tsc_khz;	/* (c) of the guest's TSC */
+	u64 tsc_ratio;	/* (c) of that to the host's, HV_TSC_FRACTION bits of fraction; 0: equal */
+	u64 clock_tsc;	/* (c) host TSC at creation, scaled... */
 	u64 clock_ns;	/* (c) ...and CLOCK_BOOTTIME then */
 	u64 tsc_offset; /* (a) that new vCPUs start with */
 	u64 lowest_rr;	/* (a) round robin of lowest-priority messages */
@@ -359,6 +361,7 @@ extern struct hv_host {
 	bool has_tsc_aux;	     /* RDTSCP or RDPID */
 	bool closed_stays;	     /* interrupts stay off from load to put */
 	bool small_pages;	     /* stage-2 pages of 4 KiB only */
+	bool scales_tsc;	     /* the backend heeds hv_vm.tsc_ratio */
 	bool stay_timer;	     /* the backend ends a stay at hv_vcpu.deadline */
 	struct hv_cpuid_table cpuid; /* what guests may have */
 } hv_host;
@@ -405,7 +408,7 @@ static inline void host_ldt_restore(u16 selector)
 }
 
 /* vm.c */
-int vm_create_fd(void);
+int vm_create_fd(u32 tsc_khz);
 void vm_get(struct hv_vm *vm);
 void vm_put(struct hv_vm *vm);
 /* Is the caller the process (memory map) this VM belongs to? */
@@ -622,7 +625,10 @@ void iobus_free(struct hv_vm *vm);
 bool iobus_write(struct hv_vm *vm, bool pio, u64 addr, unsigned int len, u64 value);
 
 /* clock.c */
-void clock_vm_init(struct hv_vm *vm);
+/* Fraction bits of hv_vm.tsc_ratio, as VT-x wants them: Intel SDM Vol. 3, 25.3 */
+#define HV_TSC_FRACTION 48
+/* tsc_khz as in struct hv_create_vm: 0, -EINVAL, -EOPNOTSUPP. */
+int clock_vm_init(struct hv_vm *vm, u32 tsc_khz);
 u64 clock_guest_tsc(const struct hv_vcpu *v);
 /* Of this vCPU alone, as by TSC_ADJUST. */
 void clock_move_tsc(struct hv_vcpu *v, u64 difference);
@@ -639,6 +645,8 @@ static inline u64 clock_until_deadline(const struct hv_vcpu *v)
 
 	return v->deadline > now ? v->deadline - now : 0;
 }
+/* That many ticks of the guest's in ticks of the host's; no more than can be watched for. */
+u64 clock_host_ticks(const struct hv_vm *vm, u64 ticks);
 /* With hv_host.stay_timer: it may have passed now... */
 void clock_check_deadline(struct hv_vcpu *v);
 /* ...and while the vCPU is in no stay, but waits for it, somebody else must look after it. */

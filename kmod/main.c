@@ -33,7 +33,8 @@ static long system_get_caps(void __user *arg)
 		.tsc_khz = tsc_khz,
 		.gpa_bits = hv_host.gpa_bits,
 		.xsave_size = hv_host.xsave_size,
-		.features = HV_FEATURE_TSC_DEADLINE | HV_FEATURE_X2APIC | HV_FEATURE_PVCLOCK,
+		.features = HV_FEATURE_TSC_DEADLINE | HV_FEATURE_X2APIC | HV_FEATURE_PVCLOCK |
+			    (hv_host.scales_tsc ? HV_FEATURE_TSC_SCALING : 0),
 		.xcr0 = hv_host.guest_xcr0,
 	};
 	u32 size;
@@ -79,9 +80,9 @@ static long system_create_vm(void __user *arg)
 
 	if (r)
 		return r;
-	if (c.flags)
+	if (c.flags || c.pad)
 		return -EINVAL;
-	return vm_create_fd();
+	return vm_create_fd(c.tsc_khz);
 }
 
 static long system_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -149,8 +149,8 @@ static const struct file_operations vm_fops = {
 	.llseek = noop_llseek,
 };
 
-/* Returns a descriptor, -EBUSY when another hypervisor runs, -ENOMEM, -EMFILE. */
-int vm_create_fd(void)
+/* HV_CREATE_VM: a descriptor, or its errors; -ENOMEM, -EMFILE. */
+int vm_create_fd(u32 tsc_khz)
 {
 	struct hv_vm *vm;
 	int r;
@@ -170,8 +170,9 @@ int vm_create_fd(void)
 	mmgrab(vm->mm);
 	vm->creator = current->tgid;
 	stats_add_vm(vm);
-	clock_vm_init(vm);
-	r = stage2_init(vm);
+	r = clock_vm_init(vm, tsc_khz);
+	if (!r)
+		r = stage2_init(vm);
 	if (!r)
 		r = anon_inode_getfd("hv-vm", &vm_fops, vm, O_RDWR | O_CLOEXEC);
 	if (r < 0)

@@ -189,6 +189,8 @@ static void print_help(void)
 	      "  --memory SIZE         memory, with suffix K, M or G (default: 512M, least: 16M)\n"
 	      "  --disk FILE[,readonly=on][,serial=S][,format=raw]\n"
 	      "                        raw disk image or block device; repeatable: vda, vdb...\n"
+	      "  --tsc-khz N           frequency of the guest's TSC, where the processor can scale\n"
+	      "                        it (default: the host's)\n"
 	      "  --fw-cfg NAME=FILE    file the guest can read by QEMU's fw_cfg; repeatable\n"
 	      "  --debug-exit PORT     a value V written to this port ends the machine with\n"
 	      "                        status (V << 1) | 1\n"

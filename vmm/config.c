@@ -34,6 +34,7 @@ enum option_id {
 	OPT_NAME,
 	OPT_NO_REBOOT,
 	OPT_TIME_LIMIT,
+	OPT_TSC_KHZ,
 	OPT_VERBOSE,
 };
 
@@ -53,6 +54,7 @@ static const struct option options[] = {
 	{"name", required_argument, NULL, OPT_NAME},
 	{"no-reboot", no_argument, NULL, OPT_NO_REBOOT},
 	{"time-limit", required_argument, NULL, OPT_TIME_LIMIT},
+	{"tsc-khz", required_argument, NULL, OPT_TSC_KHZ},
 	{"verbose", no_argument, NULL, OPT_VERBOSE},
 	{0},
 };
@@ -318,6 +320,11 @@ static int apply(struct config *c, enum option_id id, const char *arg, struct er
 		ret = parse_number("--time-limit", arg, 1, INT_MAX, &n, e);
 		if (!ret)
 			c->time_limit = n;
+		return ret;
+	case OPT_TSC_KHZ:
+		ret = parse_number("--tsc-khz", arg, HV_TSC_KHZ_MIN, HV_TSC_KHZ_MAX, &n, e);
+		if (!ret)
+			c->tsc_khz = n;
 		return ret;
 	case OPT_VERBOSE:
 		c->verbose = true;

@@ -99,9 +99,8 @@ bool crash_explain(const union hv_exit *exit, char *what, size_t size)
 				 access_name(reason), info0);
 		else
 			snprintf(what, size,
-				 "an instruction that needs emulation is not in memory (hardware "
-				 "exit %#llx, %#llx)",
-				 reason, info0);
+				 "the instruction at %#llx needs emulation, and is not in memory",
+				 info1);
 		return false;
 	case HV_ERROR_MEMORY:
 		snprintf(what, size,

@@ -274,7 +274,7 @@ static void try_module(int fd, struct hostcheck_facts *f)
 	f->max_vcpus = caps.max_vcpus;
 	if (caps.abi_version != HV_ABI_VERSION)
 		return;
-	vm = hv_create_vm(fd, &ignored);
+	vm = hv_create_vm(fd, 0, &ignored);
 	f->create_error = vm < 0 ? -vm : 0;
 	if (vm >= 0)
 		close(vm);

@@ -84,9 +84,9 @@ int hv_get_cpuid(int hv_fd, struct hv_cpuid_entry *entries, struct error *e)
 	return table.count;
 }
 
-int hv_create_vm(int hv_fd, struct error *e)
+int hv_create_vm(int hv_fd, uint32_t tsc_khz, struct error *e)
 {
-	struct hv_create_vm args = {.size = sizeof(args)};
+	struct hv_create_vm args = {.size = sizeof(args), .tsc_khz = tsc_khz};
 	int ret;
 
 	/* Also what io_uring left to do for this thread, after a reboot, interrupts it. */
@@ -102,6 +102,12 @@ int hv_create_vm(int hv_fd, struct error *e)
 			"which)");
 	if (ret == -ENOMEM)
 		return error_set(e, ENOMEM, "the host has no memory left for another VM");
+	if (ret == -EOPNOTSUPP)
+		return error_set(
+			e, EOPNOTSUPP,
+			"a guest's TSC cannot run at %u kHz here: hv scales it on VT-x only, "
+			"where the processor can (tsc_scaling in /proc/cpuinfo)",
+			tsc_khz);
 	if (ret < 0)
 		return error_set(e, -ret, "cannot create a VM: %s; look at 'dmesg'",
 				 strerror(-ret));

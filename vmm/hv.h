@@ -22,7 +22,8 @@ int hv_get_caps(int hv_fd, struct hv_caps *caps);
 int hv_open(struct hv_caps *caps, struct error *e);
 /* Fill entries (room for HV_MAX_CPUID); returns how many there are. */
 int hv_get_cpuid(int hv_fd, struct hv_cpuid_entry *entries, struct error *e);
-int hv_create_vm(int hv_fd, struct error *e);
+/* tsc_khz: frequency of the guest's TSC; 0: the host's. */
+int hv_create_vm(int hv_fd, uint32_t tsc_khz, struct error *e);
 
 int hv_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, uint64_t len, void *hva, struct error *e);
 int hv_create_vcpu(int vm_fd, uint32_t id, struct error *e);

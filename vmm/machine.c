@@ -176,7 +176,7 @@ static int create_vm(struct machine *m, struct error *e)
 				 "--memory: %llu MiB do not fit the %u address bits of this "
 				 "processor's guests",
 				 (unsigned long long)(memory >> 20), m->caps.gpa_bits);
-	m->vm_fd = hv_create_vm(m->hv_fd, e);
+	m->vm_fd = hv_create_vm(m->hv_fd, m->config->tsc_khz, e);
 	return m->vm_fd < 0 ? m->vm_fd : 0;
 }
 

@@ -40,6 +40,7 @@ enum hv_backend {
 #define HV_FEATURE_TSC_DEADLINE (1ULL << 0) /* LAPIC timer: TSC-deadline mode */
 #define HV_FEATURE_X2APIC	(1ULL << 1)
 #define HV_FEATURE_PVCLOCK	(1ULL << 2) /* kvm-clock for the guest */
+#define HV_FEATURE_TSC_SCALING	(1ULL << 3) /* hv_create_vm.tsc_khz */
 
 struct hv_caps {
 	__u32 size;
@@ -48,7 +49,7 @@ struct hv_caps {
 	__u32 max_vcpus;
 	__u32 max_slots;
 	__u32 run_size;	  /* bytes to mmap() from a vCPU descriptor */
-	__u32 tsc_khz;	  /* frequency of the guest's TSC */
+	__u32 tsc_khz;	  /* frequency of the TSC here */
 	__u32 gpa_bits;	  /* width of a guest-physical address */
 	__u32 xsave_size; /* bytes of an HV_GET_XSAVE image */
 	__u32 pad;
@@ -72,9 +73,14 @@ struct hv_cpuid {
 	__u64 entries; /* user pointer to struct hv_cpuid_entry[] */
 };
 
+#define HV_TSC_KHZ_MIN 1000
+#define HV_TSC_KHZ_MAX 100000000
+
 struct hv_create_vm {
 	__u32 size;
-	__u32 flags; /* none defined */
+	__u32 flags;   /* none defined */
+	__u32 tsc_khz; /* frequency of the guest's TSC; 0: as hv_caps has it */
+	__u32 pad;
 };
 
 /*
@@ -90,7 +96,8 @@ struct hv_create_vm {
 /*
  * Create a VM: returns its descriptor. EBUSY: another hypervisor holds the
  * processor's virtualisation (see hv(4)). EINTR: a signal came first. ESHUTDOWN:
- * the host is going down.
+ * the host is going down. EOPNOTSUPP: a TSC frequency that is not the host's,
+ * without HV_FEATURE_TSC_SCALING. EINVAL: one outside HV_TSC_KHZ_MIN to _MAX.
  */
 #define HV_CREATE_VM _IO(HV_IOC, 0x02)
 
@@ -443,7 +450,7 @@ struct hv_lapic {
 HV_ASSERT(sizeof(struct hv_caps) == 56, "hv_caps");
 HV_ASSERT(sizeof(struct hv_cpuid_entry) == 32, "hv_cpuid_entry");
 HV_ASSERT(sizeof(struct hv_cpuid) == 16, "hv_cpuid");
-HV_ASSERT(sizeof(struct hv_create_vm) == 8, "hv_create_vm");
+HV_ASSERT(sizeof(struct hv_create_vm) == 16, "hv_create_vm");
 HV_ASSERT(sizeof(struct hv_create_vcpu) == 16, "hv_create_vcpu");
 HV_ASSERT(sizeof(struct hv_slot) == 40, "hv_slot");
 HV_ASSERT(sizeof(struct hv_irqfd) == 24, "hv_irqfd");

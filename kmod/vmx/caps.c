@@ -86,7 +86,10 @@ static int refuse(const char *why)
 	return -EOPNOTSUPP;
 }
 
-/* Intel SDM Vol. 3, 23.7: firmware decides, and locks its decision. */
+/*
+ * Intel SDM Vol. 3, 23.7: firmware decides, and locks its decision. What it leaves open
+ * the kernel locks at its start: one that has no KVM, with VT-x off.
+ */
 static bool disabled_by_firmware(void)
 {
 	u64 control;
@@ -100,7 +103,9 @@ static bool disabled_by_firmware(void)
 static int choose_secondary(void)
 {
 	struct vmx_caps *c = &vmx_caps;
-	u32 useful = SEC_ENCLS_EXIT | SEC_RDTSCP | SEC_INVPCID | SEC_PAUSE_LOOP_EXIT, may;
+	u32 useful = SEC_ENCLS_EXIT | SEC_RDTSCP | SEC_INVPCID | SEC_PAUSE_LOOP_EXIT |
+		     SEC_TSC_SCALING,
+	    may;
 
 	may = read_cap(MSR_IA32_VMX_PROCBASED_CTLS2) >> 32;
 	if (!(may & SEC_EPT))
@@ -126,7 +131,11 @@ int vmx_read_caps(void)
 	if (!(cpuid_ecx(1) & CPUID1_ECX_VMX))
 		return refuse("this CPU has no VT-x (no \"vmx\" in /proc/cpuinfo)");
 	if (disabled_by_firmware())
-		return refuse("VT-x is disabled by the firmware: enable it in its set-up");
+		return refuse(
+			IS_ENABLED(CONFIG_KVM_INTEL)
+				? "VT-x is disabled by the firmware: enable it in its set-up"
+				: "VT-x is disabled by the firmware, or by this kernel: enable it in "
+				  "the firmware's set-up, or boot a kernel with CONFIG_KVM_INTEL");
 	basic = read_cap(MSR_IA32_VMX_BASIC);
 	c->revision = BASIC_REVISION(basic);
 	/* Primary controls without a secondary field: a CPU from before EPT. */
@@ -144,6 +153,8 @@ int vmx_read_caps(void)
 	if ((ept & VPID_NEEDED) != VPID_NEEDED)
 		return refuse("this CPU's VPID lacks single-context INVVPID");
 	c->ept_ad = eptad && ept & EPT_CAP_ACCESSED_DIRTY;
+
+	hv_host.scales_tsc = c->secondary & SEC_TSC_SCALING;
 
 	c->slice = slice;
 	/* Before Haswell, which has INVPCID, several models count wrongly (their errata say so). */

@@ -30,6 +30,7 @@ enum vmcs_field {
 	VMCS_VIRTUAL_APIC_PAGE = 0x2012,
 	VMCS_EPT_POINTER = 0x201a,
 	VMCS_ENCLS_BITMAP = 0x202e,
+	VMCS_TSC_MULTIPLIER = 0x2032,
 	VMCS_GUEST_PHYSICAL = 0x2400,
 	VMCS_LINK_POINTER = 0x2800,
 	VMCS_GUEST_DEBUGCTL = 0x2802,
@@ -140,6 +141,7 @@ enum vmcs_field {
 #define SEC_PAUSE_LOOP_EXIT    BIT(10)
 #define SEC_INVPCID	       BIT(12)
 #define SEC_ENCLS_EXIT	       BIT(15)
+#define SEC_TSC_SCALING	       BIT(25)
 
 /* Exit and entry controls */
 #define EXIT_SAVE_DEBUG	 BIT(2)

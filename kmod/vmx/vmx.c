@@ -101,6 +101,8 @@ static void write_constants(struct hv_vcpu *v)
 		vmcs_write(VMCS_PLE_GAP, PLE_GAP);
 		vmcs_write(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
+	if (vmx_caps.secondary & SEC_TSC_SCALING)
+		vmcs_write(VMCS_TSC_MULTIPLIER, v->vm->tsc_ratio ?: BIT_ULL(HV_TSC_FRACTION));
 	/* SGX is not offered. */
 	if (vmx_caps.secondary & SEC_ENCLS_EXIT)
 		vmcs_write(VMCS_ENCLS_BITMAP, ~0ULL);
@@ -379,7 +381,7 @@ static void write_timer(struct hv_vcpu *v)
 	u64 ticks = vmx_caps.slice ? vmx_caps.slice : U32_MAX, left;
 
 	if (v->deadline && hv_host.stay_timer) {
-		left = clock_until_deadline(v);
+		left = clock_host_ticks(v->vm, clock_until_deadline(v));
 		ticks = min(ticks, left ? (left >> vmx_caps.timer_shift) + 1 : 0);
 	}
 	if (x->timer != ticks) {

@@ -256,6 +256,25 @@ static void timer_deadline(void)
 	vcpu_done(&v);
 }
 
+/* The deadline is the guest's own time, whatever that is to the host. */
+static void timer_deadline_scaled(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	if (!(hv_caps().features & HV_FEATURE_TSC_SCALING))
+		test_skip("the TSC cannot be scaled here");
+	for (unsigned int i = 0; i < 2; i++) {
+		tsc_khz = hv_caps().tsc_khz / 4 * (i ? 1 : 7);
+		vm_init_tsc(&vm, (uint32_t)tsc_khz);
+		vcpu_init(&v, &vm, 0);
+		vcpu_long(&v, g_timer_deadline, true);
+		vcpu_done(&v);
+		vcpu_close(&v);
+		vm_close(&vm);
+	}
+}
+
 /* ---- MSIs and irqfds ---- */
 
 static GUEST void g_wait_for(uint64_t vectors)
@@ -967,6 +986,7 @@ static const struct test tests[] = {
 	{"timer_periodic", timer_periodic, 0},
 	{"timer_deadline", timer_deadline, 0},
 	{"timer_deadline_running", timer_deadline_running, 0},
+	{"timer_deadline_scaled", timer_deadline_scaled, 0},
 	{"hlt_msi", hlt_msi, 0},
 	{"hlt_msi_asleep", hlt_msi_asleep, 0},
 	{"hlt_irqfd", hlt_irqfd, 0},

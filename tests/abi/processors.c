@@ -294,13 +294,10 @@ static void spin_yields(void)
 	struct vm vm;
 	struct vcpu v[2];
 	pthread_t thread[2];
-	cpu_set_t one;
 	int cpu = sched_getcpu();
 
 	CHECK(cpu >= 0);
-	CPU_ZERO(&one);
-	CPU_SET(cpu, &one);
-	CHECK_OK(sched_setaffinity(0, sizeof(one), &one));
+	bind_to_cpu(cpu);
 	vm_init(&vm);
 	for (unsigned int i = 0; i < 2; i++) {
 		vcpu_init(&v[i], &vm, i);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A vCPU's state across exits and calls: the run page and its register groups,
- * vector registers, MSRs, the clock, signals. Run by "make check" in the test host.
+ * vector registers, MSRs, signals. Run by "make check" in the test host.
  */
 #define _GNU_SOURCE
 #include <asm/ldt.h>
@@ -431,15 +431,6 @@ static void vectors_sse(void)
 	vcpu_done(&v);
 }
 
-static void bind_to_cpu(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
-}
-
 static void *vector_vcpu(void *arg)
 {
 	struct vcpu *v = arg;
@@ -645,184 +636,6 @@ static void ldt_segment(void)
 	vcpu_done(&v);
 }
 
-/* ---- Time ---- */
-
-static volatile uint64_t shared_tsc;
-static volatile uint32_t tsc_turns;
-
-static GUEST void g_tsc_exits(uint64_t arg)
-{
-	uint64_t last = guest_rdtsc();
-
-	(void)arg;
-	for (unsigned int i = 0; i < 200; i++) {
-		uint64_t now;
-
-		if (i % 2)
-			guest_cpuid(0, 0);
-		else
-			guest_sync(i);
-		now = guest_rdtsc();
-		G_CHECK(now > last);
-		last = now;
-	}
-	/* The MSR and the instruction agree, and ADJUST follows what is written. */
-	G_CHECK(rdmsr(G_MSR_TSC) >= last);
-	wrmsr(G_MSR_TSC_ADJUST, 0);
-	last = guest_rdtsc();
-	wrmsr(G_MSR_TSC, last + (1ull << 40));
-	G_CHECK(guest_rdtsc() - last >= 1ull << 40);
-	G_CHECK(guest_rdtsc() - last < 3ull << 39);
-	G_CHECK(rdmsr(G_MSR_TSC_ADJUST) - (1ull << 39) < 1ull << 40);
-	wrmsr(G_MSR_TSC_ADJUST, 0);
-	G_CHECK(guest_rdtsc() - last < 1ull << 39);
-}
-
-static void tsc_exits(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	vm_long(&vm, &v, g_tsc_exits, 0);
-	for (unsigned int i = 0; i < 200; i += 2) {
-		vcpu_sync(&v, i);
-		if (i % 50 == 0)
-			sleep_ns(10 * MSEC);
-		/* A host thread that moves to another CPU. */
-		bind_to_cpu((int)(i / 2 % (unsigned int)sysconf(_SC_NPROCESSORS_ONLN)));
-	}
-	vcpu_done(&v);
-}
-
-/* Two vCPUs take turns; time never goes back from one to the other. */
-static GUEST void g_tsc_turns(uint64_t id)
-{
-	for (uint32_t i = 0; i < 500; i++) {
-		uint64_t now;
-
-		while ((tsc_turns & 1) != id)
-			guest_pause();
-		now = guest_rdtsc();
-		G_CHECK(now >= shared_tsc);
-		shared_tsc = now;
-		__atomic_fetch_add(&tsc_turns, 1, __ATOMIC_SEQ_CST);
-	}
-}
-
-static void tsc_vcpus(void)
-{
-	struct vm vm;
-	struct vcpu v[2];
-	pthread_t thread[2];
-
-	vm_init(&vm);
-	for (unsigned int i = 0; i < 2; i++) {
-		vcpu_init(&v[i], &vm, i);
-		vcpu_long(&v[i], g_tsc_turns, i);
-	}
-	for (unsigned int i = 0; i < 2; i++)
-		thread[i] = vcpu_start(&v[i]);
-	for (unsigned int i = 0; i < 2; i++)
-		vcpu_join(thread[i]);
-}
-
-/* The host sets the TSC: the guest goes on from there. */
-static GUEST void g_tsc_set(uint64_t arg)
-{
-	(void)arg;
-	guest_sync(1);
-	G_CHECK(guest_rdtsc() >= 1ull << 50);
-	G_CHECK(guest_rdtsc() < 3ull << 49);
-}
-
-static void tsc_set(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	vm_long(&vm, &v, g_tsc_set, 0);
-	vcpu_sync(&v, 1);
-	vcpu_set_msr(&v, G_MSR_TSC, 1ull << 50);
-	vcpu_done(&v);
-}
-
-/* kvm-clock: struct pvclock_vcpu_time_info and pvclock_wall_clock (Documentation/virt/kvm/x86/msr). */
-struct pv_time {
-	uint32_t version, pad0;
-	uint64_t tsc_timestamp, system_time;
-	uint32_t tsc_to_system_mul;
-	int8_t tsc_shift;
-	uint8_t flags, pad[2];
-} __attribute__((packed));
-
-struct pv_wall {
-	uint32_t version, sec, nsec;
-} __attribute__((packed));
-
-static volatile uint8_t pv_page[4096] __attribute__((aligned(4096)));
-static volatile uint64_t tsc_khz;
-
-static GUEST uint64_t pv_now(const volatile struct pv_time *t)
-{
-	uint64_t delta = guest_rdtsc() - t->tsc_timestamp;
-
-	if (t->tsc_shift >= 0)
-		delta <<= t->tsc_shift;
-	else
-		delta >>= -t->tsc_shift;
-	return t->system_time + (uint64_t)((unsigned __int128)delta * t->tsc_to_system_mul >> 32);
-}
-
-static GUEST void g_pvclock(uint64_t arg)
-{
-	volatile struct pv_time *t = (volatile struct pv_time *)(uintptr_t)pv_page;
-	volatile struct pv_wall *w = (volatile struct pv_wall *)(uintptr_t)(pv_page + 256);
-	uint64_t start, end, tsc, before;
-
-	(void)arg;
-	G_CHECK_EQ(guest_cpuid(0x40000001, 0).eax >> 3 & 1, 1);
-	wrmsr(0x4b564d01, (uintptr_t)t | 1);
-	wrmsr(0x4b564d00, (uintptr_t)w);
-	G_CHECK_EQ(t->version & 1, 0);
-	G_CHECK(t->version > 0);
-	G_CHECK(w->version > 0 && !(w->version & 1));
-	before = guest_rdtsc();
-	start = pv_now(t);
-	tsc = guest_rdtsc();
-	while (guest_rdtsc() - tsc < tsc_khz * 20)
-		guest_pause();
-	end = pv_now(t);
-	G_CHECK(end - start >= 19000000);
-	/* No more than the TSC says, but for its frequency's last digits. */
-	G_CHECK(end - start <= (guest_rdtsc() - before) * 1001000 / tsc_khz);
-	guest_sync(w->sec);
-	end = pv_now(t);
-	guest_sync((uint32_t)(end - start >= 200000000));
-	/* Turned off. */
-	wrmsr(0x4b564d01, 0);
-	G_CHECK_EQ(rdmsr(0x4b564d01), 0);
-}
-
-static void pvclock(void)
-{
-	struct vm vm;
-	struct vcpu v;
-	time_t now;
-
-	if (!(hv_caps().features & HV_FEATURE_PVCLOCK))
-		test_skip("no kvm-clock");
-	tsc_khz = hv_caps().tsc_khz;
-	vm_long(&vm, &v, g_pvclock, 0);
-	vcpu_out(&v, PORT_SYNC);
-	/* The wall clock is that of the boot: system time is to be added. */
-	now = time(NULL);
-	CHECK((time_t)v.run->exit.pio.data <= now + 1 &&
-	      (time_t)v.run->exit.pio.data > now - 86400);
-	sleep_ns(200 * MSEC);
-	vcpu_sync(&v, 1);
-	vcpu_done(&v);
-}
-
 static const struct test tests[] = {
 	{"wanted_valid_dirty", wanted_valid_dirty, 0},
 	{"impossible_state", impossible_state, 0},
@@ -838,10 +651,6 @@ static const struct test tests[] = {
 	{"xsave_image", xsave_image, 0},
 	{"msr_access", msr_access, 0},
 	{"ldt_segment", ldt_segment, 0},
-	{"tsc_exits", tsc_exits, 0},
-	{"tsc_vcpus", tsc_vcpus, 60},
-	{"tsc_set", tsc_set, 0},
-	{"pvclock", pvclock, 0},
 };
 
 int main(int argc, char **argv)

@@ -79,9 +79,9 @@ void skip_on_bochs_amd(const char *why)
 		test_skip("Bochs's AMD-V %s", why);
 }
 
-void vm_bare(struct vm *vm)
+static void create_vm(struct vm *vm, uint32_t tsc_khz)
 {
-	struct hv_create_vm create = {.size = sizeof(create)};
+	struct hv_create_vm create = {.size = sizeof(create), .tsc_khz = tsc_khz};
 	int fd = hv_open();
 
 	/* A signal may interrupt it. */
@@ -91,6 +91,11 @@ void vm_bare(struct vm *vm)
 	CHECK_OK(vm->fd);
 	vm->ram = NULL;
 	close(fd);
+}
+
+void vm_bare(struct vm *vm)
+{
+	create_vm(vm, 0);
 }
 
 int vm_set_slot(struct vm *vm, uint32_t slot, uint64_t flags, uint64_t gpa, uint64_t len,
@@ -193,11 +198,16 @@ static void fill_ram(struct vm *vm)
 	make_idt(vm->ram);
 }
 
-void vm_init(struct vm *vm)
+void vm_init_tsc(struct vm *vm, uint32_t tsc_khz)
 {
-	vm_bare(vm);
+	create_vm(vm, tsc_khz);
 	vm->ram = vm_add_slot(vm, 0, 0, 0, GUEST_RAM);
 	fill_ram(vm);
+}
+
+void vm_init(struct vm *vm)
+{
+	vm_init_tsc(vm, 0);
 }
 
 void vm_init_shared(struct vm *vm)

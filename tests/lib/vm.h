@@ -124,6 +124,8 @@ void skip_on_bochs_amd(const char *why);
 /* A VM without memory; and one with the RAM above, this program copied into it. */
 void vm_bare(struct vm *vm);
 void vm_init(struct vm *vm);
+/* The latter with a TSC of another frequency than the host's. */
+void vm_init_tsc(struct vm *vm, uint32_t tsc_khz);
 /* The same, whose memory keeps its contents when the host is told to forget its pages. */
 void vm_init_shared(struct vm *vm);
 void vm_close(struct vm *vm);

@@ -68,7 +68,8 @@ START_TEST(test_every_flag)
 	ck_assert_int_eq(parse("--initrd", "i", "--cmdline", "root=/dev/vda", "--cpus", "4",
 			       "--memory=2G", "--name", "web-1.a_b", "--console", "file=/tmp/x",
 			       "--debug-exit", "0xf4", "--time-limit", "30", "--no-reboot",
-			       "--json", "--verbose", "--fw-cfg", "opt/a=dir/f=g", NULL),
+			       "--tsc-khz", "2100000", "--json", "--verbose", "--fw-cfg",
+			       "opt/a=dir/f=g", NULL),
 			 0);
 	ck_assert_str_eq(config.initrd, "i");
 	ck_assert_str_eq(config.cmdline, "root=/dev/vda");
@@ -79,6 +80,7 @@ START_TEST(test_every_flag)
 	ck_assert(config.debug_exit);
 	ck_assert_uint_eq(config.debug_exit_port, 0xf4);
 	ck_assert_uint_eq(config.time_limit, 30);
+	ck_assert_uint_eq(config.tsc_khz, 2100000);
 	ck_assert(config.no_reboot && config.json && config.verbose);
 	/* The name ends at the first '=', the file may have more. */
 	ck_assert_str_eq(config.fw_cfg[0].name, "opt/a");
@@ -180,6 +182,8 @@ START_TEST(test_numbers_have_bounds)
 	ck_assert(config.debug_exit);
 	refused("--time-limit", "0", "--time-limit");
 	refused("--time-limit", "99999999999", "--time-limit");
+	refused("--tsc-khz", "999", "--tsc-khz");
+	refused("--tsc-khz", "100000001", "--tsc-khz");
 }
 END_TEST
 

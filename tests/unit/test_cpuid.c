@@ -23,7 +23,7 @@ enum {
 #define XCR0_AVX512 0xe7ULL
 #define XCR0_ALL    0x2e7ULL
 
-static const struct cpuid_dynamic plain = {.xcr0 = 1, .apic_enabled = true};
+static const struct cpuid_dynamic plain = {.xcr0 = 1, .tsc_khz = 2500000, .apic_enabled = true};
 
 /* ------------------------------------------------------------------------- */
 /* Hosts                                                                      */

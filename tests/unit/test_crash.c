@@ -67,7 +67,7 @@ START_TEST(no_memory_there)
 	says("page tables were looked for at address 0xd0001000");
 	ck_assert(!explain(HV_ERROR_FETCH, HV_FAULT_EVENT | HV_FAULT_WRITE, 0xfffffff0, 0));
 	says("delivered through address 0xfffffff0");
-	ck_assert(!explain(HV_ERROR_FETCH, 0, 0x1234, 0));
+	ck_assert(!explain(HV_ERROR_FETCH, 0, ~0ULL, 0x1234));
 	says("not in memory");
 	says("0x1234");
 }
