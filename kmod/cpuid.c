@@ -43,7 +43,6 @@ enum rule_kind {
 #define X87    0x01
 #define AVX    0x04
 #define AVX512 0xe6 /* with SSE and AVX, which it extends */
-#define PKRU   0x200
 
 struct rule {
 	u32 function;
@@ -153,14 +152,13 @@ static const struct rule rules[] = {
 	/* PREFETCHWT1, GFNI, CLDEMOTE, MOVDIRI, MOVDIR64B: no new state */
 	{0x7, 0, ECX, PASS, 0, BIT(0) | BIT(8) | BIT(25) | BIT(27) | BIT(28)},
 	{0x7, 0, ECX, PASS, 0, BIT(2)},		    /* UMIP: a bit of CR4 */
-	{0x7, 0, ECX, PASS, PKRU, BIT(3)},	    /* PKU: OSPKE follows CR4 */
 	{0x7, 0, ECX, PASS, AVX, BIT(9) | BIT(10)}, /* VAES, VPCLMULQDQ */
 	/* AVX-512 VBMI, VBMI2, VNNI, BITALG, VPOPCNTDQ */
 	{0x7, 0, ECX, PASS, AVX512, BIT(1) | BIT(6) | BIT(11) | BIT(12) | BIT(14)},
 	{0x7, 0, ECX, PASS, 0, BIT(22)}, /* RDPID: reads the guest's TSC_AUX */
 	/*
-	 * Hidden: WAITPKG, CET, ENQCMD, PKS, bus lock detection, SGX_LC, TME
-	 * (MSRs); LA57 (canonical addresses have 48 bits throughout the module).
+	 * Hidden: PKU (its state is not switched); WAITPKG, CET, ENQCMD, PKS, bus lock
+	 * detection, SGX_LC, TME (MSRs); LA57 (canonical addresses have 48 bits throughout the module).
 	 */
 
 	/* FSRM, SERIALIZE: no state; MD_CLEAR: what VERW does, with no MSR */
@@ -793,9 +791,7 @@ static noinline void query_slow(const struct hv_cpuid_table *t, const struct cpu
 		return;
 	}
 	answer(e, out);
-	if (function == 0x7 && index == 0)
-		out->ecx = (out->ecx & ~BIT(4)) | (dyn->cr4 >> 22 & 1) << 4; /* OSPKE */
-	else if (function == 0xd && index == 0)
+	if (function == 0xd && index == 0)
 		out->ebx = xsave_size(t, dyn->xcr0, false);
 	else if (function == 0xd && index == 1)
 		out->ebx = out->eax & BIT(1) ? xsave_size(t, dyn->xcr0, true) : 0;

@@ -52,7 +52,7 @@ void cpuid_set_apic_id(struct hv_cpuid_table *t, u32 apic_id);
 
 /* State of the vCPU that CPUID mirrors. */
 struct cpuid_dynamic {
-	u64 cr4;	   /* OSXSAVE, OSPKE */
+	u64 cr4;	   /* OSXSAVE */
 	u64 xcr0;	   /* leaf 0xd sub-leaf 0: size of the enabled features */
 	u32 tsc_khz;	   /* leaf 0x40000010 */
 	bool apic_enabled; /* leaf 1 EDX.APIC */

@@ -27,7 +27,7 @@ static bool cleanbits = true;
 module_param(cleanbits, bool, 0444);
 MODULE_PARM_DESC(cleanbits, "use VMCB clean bits (default: where the processor has them)");
 
-struct svm_features svm_features;
+struct svm_features svm_features __ro_after_init;
 
 DEFINE_PER_CPU(struct svm_cpu, svm_cpu);
 

@@ -13,7 +13,7 @@
 
 #include "vmx.h"
 
-struct vmx_caps vmx_caps;
+struct vmx_caps vmx_caps __ro_after_init;
 
 /* Forced off to test, on a CPU that has them, what CPUs without them do. */
 static bool eptad = true;

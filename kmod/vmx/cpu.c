@@ -22,7 +22,7 @@
 
 #include "vmx.h"
 
-bool vmx_per_stay = !COMPAT_CR4_SHADOW;
+bool vmx_per_stay __ro_after_init = !COMPAT_CR4_SHADOW;
 
 DEFINE_PER_CPU(struct vmx_cpu, vmx_cpu);
 

@@ -816,16 +816,6 @@ static void delete_running(void)
 
 /* ---- Random calls ---- */
 
-static uint64_t random_state = 0x9e3779b97f4a7c15;
-
-static uint64_t random64(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
 /* Values on and around borders as often as any others. */
 static uint64_t random_value(void)
 {

@@ -649,16 +649,6 @@ static void control_registers(void)
 
 /* ---- Random code ---- */
 
-static uint64_t random_state = 0x2545f4914f6cdd1d;
-
-static uint64_t random64(void)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state;
-}
-
 /* Bytes that make the interesting instructions likelier than chance would. */
 static void random_code(uint8_t *p, size_t len)
 {

@@ -196,3 +196,13 @@ void bind_to_cpu(int cpu)
 	CPU_SET(cpu, &set);
 	CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
 }
+
+uint64_t random64(void)
+{
+	static uint64_t state = 0x2545f4914f6cdd1d;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return state;
+}

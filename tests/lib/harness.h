@@ -77,6 +77,9 @@ void test_skip(const char *format, ...) __attribute__((noreturn, format(printf, 
 uint64_t now_ns(void);
 void sleep_ns(uint64_t ns);
 
+/* Random numbers, the same in each run (xorshift64; Marsaglia, "Xorshift RNGs"). */
+uint64_t random64(void);
+
 /* From here on the thread runs on this CPU only. */
 void bind_to_cpu(int cpu);
 
