@@ -270,9 +270,10 @@ static struct hv_vcpu *vcpu_create(struct hv_vm *vm, u32 id)
 {
 	static atomic64_t serials;
 	struct hv_vcpu *v = kzalloc(sizeof(*v), GFP_KERNEL_ACCOUNT);
+	int r;
 
 	if (!v)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	v->vm = vm;
 	v->id = id;
 	v->serial = atomic64_inc_return(&serials);
@@ -282,9 +283,12 @@ static struct hv_vcpu *vcpu_create(struct hv_vm *vm, u32 id)
 	rcuwait_init(&v->wait);
 	clock_timer_init(v);
 	v->run = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	if (!v->run || fpu_create(v) || hv_op(vcpu_create)(v)) {
+	r = v->run ? fpu_create(v) : -ENOMEM;
+	if (!r)
+		r = hv_op(vcpu_create)(v);
+	if (r) {
 		vcpu_destroy(v);
-		return NULL;
+		return ERR_PTR(r);
 	}
 	v->cpuid = hv_host.cpuid;
 	cpuid_set_apic_id(&v->cpuid, id);
@@ -307,9 +311,9 @@ int vcpu_create_fd(struct hv_vm *vm, u32 id)
 	r = -EEXIST;
 	if (vm->vcpus[id])
 		goto out;
-	r = -ENOMEM;
 	v = vcpu_create(vm, id);
-	if (!v)
+	r = PTR_ERR_OR_ZERO(v);
+	if (r)
 		goto out;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	file = fd < 0 ? ERR_PTR(fd) : anon_inode_getfile("hv-vcpu", &vcpu_fops, v, O_RDWR);
