@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Plain MOV-class instructions that access memory-mapped I/O, accesses to control
- * registers, and the lengths of instructions that always exit. Pure; built for unit tests and fuzzing too.
+ * registers, and the lengths of instructions that always exit. Pure; built for unit
+ * tests and fuzzing too.
  */
 #ifndef HV_DECODE_H
 #define HV_DECODE_H
@@ -60,7 +61,7 @@ struct decode_cr {
 	bool memory; /* MSW: the operand is in memory */
 };
 
-/* Decode such an instruction; as decode_mov(). Which register and which way is the caller's to know. */
+/* Decode such an instruction, as decode_mov(). Which register and which way the caller knows. */
 bool decode_cr(const u8 *bytes, unsigned int avail, enum decode_mode mode, struct decode_cr *cr);
 
 /*

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exits: completed here, or handed to user space through the run page, which
- * only this file (and state.c, for the register groups) writes. Called by the
- * backend's exit handlers, with preemption off.
+ * Exits: completed here, or handed to user space through the run page, where only
+ * this file writes them. Called by the backend's exit handlers, with preemption off,
+ * and by run.c for what is to be done outside.
  */
 #include <asm/msr-index.h>
 #include <asm/processor-flags.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The processors' virtualisation, which is on only while at least one VM exists: per
- * CPU, over hotplug, suspend, reboot and a crash. Called by vm.c, and by run.c around
- * each stay in a guest.
+ * CPU, over hotplug, suspend, reboot and a crash. Called by main.c at load, by vm.c, and
+ * around each stay in a guest by run.c.
  */
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>

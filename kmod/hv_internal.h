@@ -59,7 +59,7 @@ struct hv_event {
 
 /* Work for a vCPU: a bit here, a barrier, a kick. */
 enum hv_request {
-	REQ_EVENT,     /* look for interrupts, NMIs, INIT, SIPI */
+	REQ_EVENT,     /* look for interrupts */
 	REQ_TLB_FLUSH, /* the stage-2 tables lost a mapping */
 	REQ_CLOCK,     /* refresh the paravirtual clock */
 	REQ_NMI,       /* an NMI arrived */
@@ -112,7 +112,7 @@ struct hv_vcpu {
 	struct hv_vm *vm;   /* (c) */
 	u32 id;		    /* (c) vCPU id and APIC id */
 	u64 serial;	    /* (c) no other vCPU of this host has or had it; not 0 */
-	int cpu;	    /* (v) CPU of the last entry; -1: none yet */
+	int cpu;	    /* (v) CPU of the last entry; -1: none yet; read by others */
 	struct mutex lock;  /* held by HV_RUN and every register access */
 	struct hv_run *run; /* (c) shared with user space: hostile */
 
@@ -138,7 +138,7 @@ struct hv_vcpu {
 	bool scan;		   /* look for deliverable interrupts at the next entry */
 	bool nmi_pending;
 	bool intr_exit; /* the last exit was a host interrupt */
-	u8 mp_state;	/* enum hv_mp_state */
+	u8 mp_state;	/* enum hv_mp_state; read by others */
 
 	struct lapic lapic;   /* see lapic.h */
 	struct hrtimer timer; /* (v) arms; the callback posts, and clears what is over */
@@ -290,7 +290,7 @@ struct hv_ops {
 	bool (*nmi_masked)(struct hv_vcpu *v);
 	void (*set_nmi_masked)(struct hv_vcpu *v, bool masked);
 
-	/* cr0, cr4, efer, dr, shadow of struct hv_vcpu changed: follow. */
+	/* cr0, cr4, efer, dr of struct hv_vcpu changed: follow. */
 	void (*update_cr)(struct hv_vcpu *v);
 	void (*update_dr)(struct hv_vcpu *v);
 	/* What changes without an exit, into struct hv_vcpu: bits of CR0; DR6 and DR7. */
@@ -304,7 +304,7 @@ struct hv_ops {
 	/* Segments, tables, CR3: the rest of hv_sregs is the core's. */
 	void (*get_sregs)(struct hv_vcpu *v, struct hv_sregs *s);
 	void (*set_sregs)(struct hv_vcpu *v, const struct hv_sregs *s);
-	/* MSRs of class RULE_BACKEND: always succeed, value checked before. */
+	/* MSRs that the backend switches: always succeed, value checked before. */
 	u64 (*get_msr)(struct hv_vcpu *v, u32 index);
 	void (*set_msr)(struct hv_vcpu *v, u32 index, u64 value);
 	void (*update_tsc_offset)(struct hv_vcpu *v);

@@ -16,7 +16,7 @@
 #define LAPIC_MSR_FIRST 0x800u
 #define LAPIC_MSR_LAST	0x8ffu
 
-/* Register offsets in the xAPIC page */
+/* The offset in the xAPIC page of such a register. */
 static inline u32 lapic_msr_offset(u32 index)
 {
 	return (index - LAPIC_MSR_FIRST) * 16;
@@ -106,7 +106,7 @@ struct lapic {
 	 * of a LAPIC_DO_TIMER (0 if lapic_timer_period_ns() is), then, at each
 	 * expiry, one period more in periodic mode and 0 in one-shot mode.
 	 */
-	u64 timer_start_ns; /* (v), but the timer's callback may clear it; when the count began; 0: stopped */
+	u64 timer_start_ns; /* (v), cleared by the timer's callback; start of the count; 0: stopped */
 };
 
 /* Power-up or INIT state; the latter keeps id and base. */

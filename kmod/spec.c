@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Against what a guest may teach the processor, or read from it, by speculation: what this host
- * needs, and the rare part of what is done once a stay in the inner loop, for both backends. What is
- * done at the entry and the exit themselves is in spec.h. docs/speculation.md has the reason of each.
+ * Against what a guest may teach the processor, or read from it, by speculation: what
+ * this host needs, and the rare part of what is done once a stay in the inner loop, for
+ * both backends. What is done at the entry and the exit themselves is in spec.h.
+ * docs/speculation.md has the reason of each.
  */
 #include <linux/cpu.h>
 #include <linux/percpu.h>

@@ -186,7 +186,7 @@ static bool zap_pieces(struct hv_vm *vm, u64 gfn, u64 end)
 	return false;
 }
 
-/* Faults must not map what is about to go, from here to invalidate_end(). */
+/* Faults must not map what is about to go, from here to stage2_unmap_end(). */
 static void invalidate_begin(struct hv_vm *vm)
 {
 	raw_spin_lock(&vm->s2_lock);

@@ -3,8 +3,6 @@
  * The vCPU: its life, its file descriptor and the calls on it, and the requests by
  * which others reach it. The loop that runs it is in run.c.
  */
-#define pr_fmt(fmt) "hv: " fmt
-
 #include <linux/anon_inodes.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -300,7 +298,7 @@ static struct hv_vcpu *vcpu_create(struct hv_vm *vm, u32 id)
 	return v;
 }
 
-/* HV_CREATE_VCPU: a descriptor, -EEXIST, -ENOMEM, -EMFILE. */
+/* HV_CREATE_VCPU: a descriptor, -EEXIST, -ENOMEM, -EMFILE, -ESHUTDOWN. */
 int vcpu_create_fd(struct hv_vm *vm, u32 id)
 {
 	struct hv_vcpu *v;

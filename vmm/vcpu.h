@@ -20,7 +20,7 @@ enum vcpu_end {
 	VCPU_FAILED,  /* the host or the module failed */
 };
 
-/* What all vCPUs of a machine share; constant while they exist. Callbacks run on any vCPU's thread. */
+/* What all vCPUs of a machine share, constant. Callbacks run on any vCPU's thread. */
 struct vcpu_env {
 	struct bus *pio;
 	struct bus *mmio;

@@ -9,7 +9,7 @@
 #include "vmcb.h"
 
 struct svm_vcpu {
-	struct vmcb *vmcb; /* first: the vCPU's own control block */
+	struct vmcb *vmcb;
 	u64 vmcb_pa;
 	u64 asid_generation; /* ASID is valid on vcpu->cpu in this generation */
 	bool flush;	     /* translations must go before the next entry runs */
@@ -92,7 +92,6 @@ bool svm_step_fault(struct hv_vcpu *v, u64 code);
 void svm_close_interrupt_window(struct hv_vcpu *v);
 
 /* state.c */
-extern const struct hv_ops svm_ops;
 void svm_vcpu_reset(struct hv_vcpu *v);
 void svm_update_cr(struct hv_vcpu *v);
 void svm_sync_cr0(struct hv_vcpu *v);

@@ -134,8 +134,9 @@ int vmx_cpu_enable(void)
 	rdmsrl(MSR_CSTAR, c->host_syscall[SYSCALL_CSTAR]);
 	rdmsrl(MSR_SYSCALL_MASK, c->host_syscall[SYSCALL_MASK]);
 
+	/* Somebody holds it without having said so in CR4. */
 	if (!enter_operation(c))
-		return -EIO;
+		return -EBUSY;
 	/* Translations of an earlier user may remain. */
 	flush_all();
 	if (vmx_per_stay)

@@ -109,7 +109,7 @@ static void tsc_set(void)
 	vcpu_done(&v);
 }
 
-/* kvm-clock: struct pvclock_vcpu_time_info and pvclock_wall_clock (Documentation/virt/kvm/x86/msr). */
+/* kvm-clock: pvclock_vcpu_time_info and pvclock_wall_clock (Documentation/virt/kvm/x86/msr). */
 struct pv_time {
 	uint32_t version, pad0;
 	uint64_t tsc_timestamp, system_time;

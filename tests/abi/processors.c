@@ -288,7 +288,7 @@ static GUEST void g_baton(uint64_t arg)
 	}
 }
 
-/* Two that wait for each other on one CPU: each must let the other go, not use up its time slice. */
+/* Two that wait for each other on one CPU: each must let the other go, not spend its time slice. */
 static void spin_yields(void)
 {
 	struct vm vm;

@@ -302,7 +302,7 @@ static void ports_write(void *arg, uint64_t offset, unsigned int size, uint64_t 
 	pthread_mutex_unlock(&h->lock);
 }
 
-/* Called with (h): ECAM address bits are bus 27:20 (one bus: none), device 19:15, function 14:12. */
+/* Called with (h): ECAM address bits are bus 27:20 (none here), device 19:15, function 14:12. */
 static struct pci_dev *ecam_target(const struct pci_host *h, uint64_t offset, unsigned int size)
 {
 	unsigned int slot = offset / ECAM_FN_SIZE;
