@@ -16,11 +16,11 @@
 #include <linux/string.h>
 #include "cpuid.h"
 
-enum reg {
-	EAX,
-	EBX,
-	ECX,
-	EDX,
+enum {
+	EAX = LEAF_EAX,
+	EBX = LEAF_EBX,
+	ECX = LEAF_ECX,
+	EDX = LEAF_EDX,
 	NR_REGS
 };
 
@@ -47,7 +47,7 @@ enum rule_kind {
 struct rule {
 	u32 function;
 	u8 index;
-	u8 reg;	  /* enum reg */
+	u8 reg;	  /* enum cpuid_reg */
 	u8 kind;  /* enum rule_kind */
 	u16 xcr0; /* no such rule unless guests may use all of these */
 	u32 bits;
@@ -813,6 +813,11 @@ void cpuid_query(const struct hv_cpuid_table *t, const struct cpuid_dynamic *dyn
 		out->ecx = (out->ecx & ~BIT(27)) | (dyn->cr4 >> 18 & 1) << 27; /* OSXSAVE */
 	if ((function == 0x1 || function == 0x80000001) && !dyn->apic_enabled)
 		out->edx &= ~BIT(9);
+}
+
+u32 cpuid_xsave_size(const struct hv_cpuid_table *t, u64 xcr0)
+{
+	return xsave_size(t, xcr0, false);
 }
 
 bool cpuid_has(const struct hv_cpuid_table *t, u32 function, u32 index, unsigned int reg,

@@ -9,6 +9,13 @@
 #include <linux/types.h>
 #include "../include/uapi/hv.h"
 
+enum cpuid_reg {
+	LEAF_EAX,
+	LEAF_EBX,
+	LEAF_ECX,
+	LEAF_EDX
+};
+
 struct cpuid_leaf {
 	u32 eax, ebx, ecx, edx;
 };
@@ -18,7 +25,6 @@ struct cpuid_host {
 	void (*read)(u32 function, u32 index, struct cpuid_leaf *out);
 	u64 xcr0; /* XCR0 bits guests may use */
 	u32 tsc_khz;
-	bool svm; /* AMD-V backend: guest sees an AMD or Hygon CPU */
 };
 
 /* Functions below this, and from 0x80000000 on as many, are found without a search. */
@@ -65,7 +71,10 @@ struct cpuid_dynamic {
 void cpuid_query(const struct hv_cpuid_table *t, const struct cpuid_dynamic *dyn, u32 function,
 		 u32 index, struct cpuid_leaf *out);
 
-/* Is a feature bit set in the guest's table? reg: 0 eax, 1 ebx, 2 ecx, 3 edx. */
+/* Bytes that XSAVE in the standard format takes for these components. */
+u32 cpuid_xsave_size(const struct hv_cpuid_table *t, u64 xcr0);
+
+/* Is a feature bit set in the guest's table? reg: enum cpuid_reg. */
 bool cpuid_has(const struct hv_cpuid_table *t, u32 function, u32 index, unsigned int reg,
 	       unsigned int bit);
 

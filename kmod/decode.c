@@ -15,11 +15,8 @@
 #include <linux/string.h>
 #include "decode.h"
 
-#define INSN_MAX   15 /* a longer instruction is a #GP */
-
 #define REX_W	   8
 #define REX_R	   4
-
 #define REX_X	   2
 #define REX_B	   1
 
@@ -64,14 +61,13 @@ static struct cursor cursor_begin(const u8 *bytes, unsigned int avail)
 {
 	return (struct cursor){
 		.bytes = bytes,
-		.avail = avail < INSN_MAX ? avail : INSN_MAX,
+		.avail = avail < HV_INSN_MAX ? avail : HV_INSN_MAX,
 	};
 }
 
 /*
- * Take the prefixes; the cursor then stands at the opcode. REP and REPNE
- * change nothing here. A REX that is not next to the opcode is
- * void.
+ * Take the prefixes; the cursor then stands at the opcode. REP and REPNE change
+ * nothing here. A REX that is not next to the opcode is void.
  */
 static struct prefixes take_prefixes(struct cursor *c, enum decode_mode mode)
 {
@@ -128,11 +124,6 @@ static unsigned int address_size(const struct prefixes *p, enum decode_mode mode
 	return (mode == DECODE_16) != p->address_size ? 2 : 4;
 }
 
-enum {
-	SEG_NR_SS = 2,
-	SEG_NR_DS = 3
-};
-
 /* SDM Vol. 2, table "16-Bit Addressing Forms": base and index by r/m. */
 static void take_mem16(struct cursor *c, u8 modrm, struct decode_mem *m)
 {
@@ -147,7 +138,7 @@ static void take_mem16(struct cursor *c, u8 modrm, struct decode_mem *m)
 		mod = 2;
 	}
 	if (m->base == 5)
-		m->seg = SEG_NR_SS;
+		m->seg = SEG_SS;
 	if (mod)
 		m->disp = next_signed(c, mod);
 }
@@ -178,7 +169,7 @@ static void take_mem32(struct cursor *c, u8 modrm, const struct prefixes *p, enu
 	/* The low bits decide about the segment and the displacement; REX.B does not. */
 	m->base = rm | (p->rex & REX_B ? 8 : 0);
 	if (m->base == 4 || m->base == 5)
-		m->seg = SEG_NR_SS;
+		m->seg = SEG_SS;
 	if (mod)
 		m->disp = next_signed(c, mod == 1 ? 1 : 4);
 }
@@ -214,7 +205,7 @@ bool decode_mov(const u8 *bytes, unsigned int avail, enum decode_mode mode,
 	memset(insn, 0, sizeof(*insn));
 	insn->mem.base = -1;
 	insn->mem.index = -1;
-	insn->mem.seg = SEG_NR_DS;
+	insn->mem.seg = SEG_DS;
 	insn->mem.address_size = address_size(&p, mode);
 
 	switch (opcode) {

@@ -8,6 +8,17 @@
 #define HV_DECODE_H
 
 #include <linux/types.h>
+#include "../include/uapi/hv.h"
+
+/* Segment registers by their encoding. */
+enum hv_seg {
+	SEG_ES,
+	SEG_CS,
+	SEG_SS,
+	SEG_DS,
+	SEG_FS,
+	SEG_GS
+};
 
 enum decode_mode {
 	DECODE_16,
@@ -19,7 +30,7 @@ enum decode_mode {
 struct decode_mem {
 	s8 base, index;
 	u8 scale;	 /* shift of index: 0..3 */
-	u8 seg;		 /* number of the segment register (ES, CS, SS, DS, FS, GS) */
+	u8 seg;		 /* enum hv_seg */
 	u8 address_size; /* 2, 4 or 8 */
 	bool rip_relative;
 	u64 disp; /* sign-extended; the whole offset of A0..A3 */

@@ -77,7 +77,7 @@ int exit_rdmsr(struct hv_vcpu *v)
 /* Trap-like: the EOI is done and the instruction complete. */
 int exit_eoi(struct hv_vcpu *v)
 {
-	WRITE_ONCE(v->run->exit.eoi.vector, v->lapic.eoi_vector);
+	v->run->exit.eoi.vector = v->lapic.eoi_vector;
 	exit_set_reason(v, HV_EXIT_EOI);
 	return EXIT_USER;
 }
@@ -220,10 +220,10 @@ int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
 		exit_skip(v);
 		return EXIT_AGAIN;
 	}
-	WRITE_ONCE(run->exit.pio.port, port);
-	WRITE_ONCE(run->exit.pio.len, len);
-	WRITE_ONCE(run->exit.pio.flags, in ? 0 : HV_IO_WRITE);
-	WRITE_ONCE(run->exit.pio.data, data);
+	run->exit.pio.port = port;
+	run->exit.pio.len = len;
+	run->exit.pio.flags = in ? 0 : HV_IO_WRITE;
+	run->exit.pio.data = data;
 	complete_later(v, in ? COMPLETE_IN : COMPLETE_SKIP);
 	v->io_len = len;
 	exit_set_reason(v, HV_EXIT_PIO);
@@ -363,7 +363,7 @@ static bool crosses_page(struct hv_vcpu *v, u64 gpa)
 	u64 gva = decode_offset(i, v->gprs.r, v->gprs.rip);
 
 	/* In 64-bit mode only FS and GS have a base. */
-	if (hv_op(code_mode)(v) != DECODE_64 || i->mem.seg >= SEG_FS)
+	if (code_mode(v) != DECODE_64 || i->mem.seg >= SEG_FS)
 		gva += hv_op(seg_base)(v, i->mem.seg);
 	return (gva ^ gpa) & ~PAGE_MASK || (gva & ~PAGE_MASK) + i->size > PAGE_SIZE;
 }
@@ -390,8 +390,7 @@ static int exit_mmio(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 	 * An access that crosses into another page needs both addresses, which
 	 * only the full emulation in user space has.
 	 */
-	if (!decode_mov(bytes, n, hv_op(code_mode)(v), i) || i->write != write ||
-	    crosses_page(v, gpa))
+	if (!decode_mov(bytes, n, code_mode(v), i) || i->write != write || crosses_page(v, gpa))
 		return exit_emulate(v, gpa, 0, write);
 	exit_length(v, i->len);
 	if (is_apic_page(v, gpa))

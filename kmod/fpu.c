@@ -25,12 +25,10 @@
 
 static u32 mxcsr_mask;
 
-/* The standard-format size of the features guests may use; one line on failure. */
+/* The features guests may use; one line on failure. */
 int fpu_setup(void)
 {
-	u32 eax, ebx, ecx, edx;
 	struct fxregs_state *fx;
-	unsigned int i;
 
 	if (!boot_cpu_has(X86_FEATURE_XSAVE)) {
 		pr_err("this CPU has no XSAVE\n");
@@ -38,13 +36,6 @@ int fpu_setup(void)
 	}
 	hv_host.xcr0 = xgetbv(XCR_XFEATURE_ENABLED_MASK);
 	hv_host.guest_xcr0 = hv_host.xcr0 & GUEST_XCR0;
-	hv_host.xsave_size = sizeof(struct fxregs_state) + sizeof(struct xstate_header);
-	for (i = 2; i < 63; i++) {
-		if (!(hv_host.guest_xcr0 & BIT_ULL(i)))
-			continue;
-		cpuid_count(0xd, i, &eax, &ebx, &ecx, &edx);
-		hv_host.xsave_size = max(hv_host.xsave_size, ebx + eax);
-	}
 	if (boot_cpu_has(X86_FEATURE_XSAVES))
 		rdmsrl(MSR_IA32_XSS, hv_host.xss);
 

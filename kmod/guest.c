@@ -115,7 +115,7 @@ static int translate(struct hv_vcpu *v, u64 gva, u64 *gpa)
 	if (!lma)
 		gva &= 0xffffffff;
 	table = hv_op(read_cr3)(v);
-	table &= lma || !pae ? PTE_ADDR : 0xffffffe0;
+	table &= lma || !pae ? PTE_ADDR : PAE_CR3_ADDR;
 	while (levels--) {
 		unsigned int shift = PAGE_SHIFT + bits * levels;
 		u64 index = (gva >> shift) & ((1U << bits) - 1);
@@ -151,7 +151,7 @@ static int fetch(struct hv_vcpu *v, u8 *buf)
 	unsigned int first;
 	int r;
 
-	if (hv_op(code_mode)(v) != DECODE_64)
+	if (code_mode(v) != DECODE_64)
 		gva = (u32)(gva + hv_op(seg_base)(v, SEG_CS));
 	r = translate(v, gva, &gpa);
 	if (r)

@@ -132,7 +132,7 @@ static void resume(void)
 		cpu_enable(NULL);
 }
 
-COMPAT_SYSCORE(syscore, suspend, resume);
+COMPAT_SYSCORE(hv_syscore, suspend, resume);
 
 /*
  * Firmware and a next kernel expect virtualisation off. User space may still run,
@@ -188,7 +188,7 @@ int __init hardware_setup(void)
 	if (r < 0)
 		return r;
 	hotplug_state = r;
-	compat_register_syscore(&syscore);
+	compat_register_syscore(&hv_syscore);
 	register_reboot_notifier(&reboot_block);
 	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
 	return 0;
@@ -198,6 +198,6 @@ void hardware_unsetup(void)
 {
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
 	unregister_reboot_notifier(&reboot_block);
-	compat_unregister_syscore(&syscore);
+	compat_unregister_syscore(&hv_syscore);
 	cpuhp_remove_state(hotplug_state);
 }

@@ -25,7 +25,9 @@
 #include <linux/kref.h>
 #include <asm/debugreg.h>
 #include <asm/msr.h>
+#include <asm/msr-index.h>
 #include <asm/nospec-branch.h>
+#include <asm/processor-flags.h>
 #include <asm/trapnr.h>
 
 #include "../include/uapi/hv.h"
@@ -125,6 +127,8 @@ struct hv_vcpu {
 	bool dr_live;		  /* (v) the guest's DR0-3 are in the CPU in the loop... */
 	unsigned long host_dr[4]; /* (v) ...and the host's here */
 	u8 shadow;		  /* (v) interrupt shadow */
+	bool flush;		  /* (v) translations must go before the next entry runs */
+	u16 host_ldt;		  /* (v) the host's LDT at the beginning of a stay */
 
 	unsigned long requests;	  /* (a) bits of enum hv_request */
 	int mode;		  /* (a) enum hv_vcpu_mode */
@@ -299,8 +303,8 @@ struct hv_ops {
 	/* These four from load to put only. */
 	u64 (*read_cr3)(struct hv_vcpu *v);
 	int (*cpl)(struct hv_vcpu *v);
-	enum decode_mode (*code_mode)(struct hv_vcpu *v);
-	u64 (*seg_base)(struct hv_vcpu *v, unsigned int seg);
+	u32 (*cs_ar)(struct hv_vcpu *v);		      /* access rights of CS: HV_AR_* */
+	u64 (*seg_base)(struct hv_vcpu *v, unsigned int seg); /* enum hv_seg */
 	/* Segments, tables, CR3: the rest of hv_sregs is the core's. */
 	void (*get_sregs)(struct hv_vcpu *v, struct hv_sregs *s);
 	void (*set_sregs)(struct hv_vcpu *v, const struct hv_sregs *s);
@@ -308,20 +312,8 @@ struct hv_ops {
 	u64 (*get_msr)(struct hv_vcpu *v, u32 index);
 	void (*set_msr)(struct hv_vcpu *v, u32 index, u64 value);
 	void (*update_tsc_offset)(struct hv_vcpu *v);
-	/* Stage-2 entries were removed: no stale translation on the next entry. */
-	void (*flush_tlb)(struct hv_vcpu *v);
 	/* Does TPR block a pending interrupt? Then an exit when it falls. */
 	void (*tpr_threshold)(struct hv_vcpu *v, bool exit_on_lower);
-};
-
-/* Order of seg in seg_base(): the encoding of segment registers. */
-enum hv_seg {
-	SEG_ES,
-	SEG_CS,
-	SEG_SS,
-	SEG_DS,
-	SEG_FS,
-	SEG_GS
 };
 
 /* clang-format off */
@@ -329,8 +321,8 @@ enum hv_seg {
 	OP(vcpu_create) OP(vcpu_free) OP(vcpu_reset) OP(move) OP(load) OP(put) OP(enter) \
 	OP(handle_exit) OP(inject) OP(interrupt_window) OP(nmi_window) OP(nmi_masked) \
 	OP(set_nmi_masked) OP(update_cr) OP(update_dr) OP(sync_cr0) OP(sync_dr) OP(read_cr3) OP(cpl) \
-	OP(code_mode) OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr) \
-	OP(update_tsc_offset) OP(flush_tlb) OP(tpr_threshold)
+	OP(cs_ar) OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr) \
+	OP(update_tsc_offset) OP(tpr_threshold)
 /* clang-format on */
 
 #define HV_DECLARE_OP(name) DECLARE_STATIC_CALL(hv_##name, *(((struct hv_ops *)0)->name));
@@ -401,10 +393,10 @@ static __always_inline void hardware_stay_end(void)
  * An exit of VT-x loses LDTR; VMLOAD restores it as it was, while another thread
  * may have replaced the table meanwhile (modify_ldt), and freed the old one.
  */
-static inline void host_ldt_restore(u16 selector)
+static inline void host_ldt_restore(const struct hv_vcpu *v)
 {
-	if (unlikely(selector))
-		asm volatile("lldt %0" : : "r"(selector));
+	if (unlikely(v->host_ldt))
+		asm volatile("lldt %0" : : "r"(v->host_ldt));
 }
 
 /* vm.c */
@@ -445,6 +437,31 @@ struct hv_vcpu *run_waiting_peer(struct hv_vcpu *v);
 static inline bool state_canonical(u64 va)
 {
 	return (u64)((s64)(va << 16) >> 16) == va;
+}
+/* CR0 for the processor. The host decides how memory is cached: it does not see CD and NW. */
+static inline u64 state_hw_cr0(const struct hv_vcpu *v)
+{
+	return v->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
+}
+/* Paging by four entries that are loaded with CR3, whose address is in these bits of it. */
+#define PAE_CR3_ADDR 0xffffffe0ULL
+static inline bool state_pae_paging(const struct hv_vcpu *v)
+{
+	return v->cr0 & X86_CR0_PG && v->cr4 & X86_CR4_PAE && !(v->efer & EFER_LMA);
+}
+#define SEGMENT_DPL_SHIFT 5
+static inline unsigned int segment_dpl(u32 ar)
+{
+	return (ar & HV_AR_DPL) >> SEGMENT_DPL_SHIFT;
+}
+/* How instructions are decoded; from load to put only. */
+static inline enum decode_mode code_mode(struct hv_vcpu *v)
+{
+	u32 ar = hv_op(cs_ar)(v);
+
+	if (v->efer & EFER_LMA && ar & HV_AR_L)
+		return DECODE_64;
+	return ar & HV_AR_DB ? DECODE_32 : DECODE_16;
 }
 /* Bits 63:22, 15, 5 and 3 are always zero, bit 1 is always one: X86_EFLAGS_FIXED. */
 #define RFLAGS_RESERVED (~0x3f7fd7ULL)
@@ -534,7 +551,7 @@ static inline void exit_length(struct hv_vcpu *v, unsigned int len)
 {
 	v->next_rip = v->gprs.rip + len;
 	/* Outside 64-bit mode RIP has 32 bits. */
-	if (unlikely((v->next_rip ^ v->gprs.rip) >> 32) && hv_op(code_mode)(v) != DECODE_64)
+	if (unlikely((v->next_rip ^ v->gprs.rip) >> 32) && code_mode(v) != DECODE_64)
 		v->next_rip = (u32)v->next_rip;
 }
 /* Past the instruction, to next_rip; the shadow and RF end with it. */
@@ -665,6 +682,11 @@ void stats_remove_vm(struct hv_vm *vm);
 
 /* debugreg.c: the guest's DR0-3 in the processor, from the first use in a stay to its end */
 void dr_load(struct hv_vcpu *v);
+/* Breakpoints that are armed work without an access, which would exit first. */
+static inline bool dr_armed(u64 dr7)
+{
+	return dr7 & (DR_LOCAL_ENABLE_MASK | DR_GLOBAL_ENABLE_MASK);
+}
 void dr_restore(struct hv_vcpu *v);
 /* At the end of every stay: an exit leaves all breakpoints of the host disabled. */
 static __always_inline void dr_put(struct hv_vcpu *v)

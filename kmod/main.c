@@ -117,19 +117,19 @@ static struct miscdevice hv_device = {
 /* Where the kernel keeps what it makes of the registers with feature bits. */
 static const struct {
 	u32 function, index;
-	u8 reg; /* 0 EAX to 3 EDX */
+	u8 reg; /* enum cpuid_reg */
 	u8 word;
 } kernel_features[] __initconst = {
-	{0x1, 0, 2, CPUID_1_ECX},
-	{0x1, 0, 3, CPUID_1_EDX},
-	{0x7, 0, 1, CPUID_7_0_EBX},
-	{0x7, 0, 2, CPUID_7_ECX},
-	{0x7, 0, 3, CPUID_7_EDX},
-	{0x7, 1, 0, CPUID_7_1_EAX},
-	{0xd, 1, 0, CPUID_D_1_EAX},
-	{0x80000001, 0, 2, CPUID_8000_0001_ECX},
-	{0x80000001, 0, 3, CPUID_8000_0001_EDX},
-	{0x80000008, 0, 1, CPUID_8000_0008_EBX},
+	{0x1, 0, LEAF_ECX, CPUID_1_ECX},
+	{0x1, 0, LEAF_EDX, CPUID_1_EDX},
+	{0x7, 0, LEAF_EBX, CPUID_7_0_EBX},
+	{0x7, 0, LEAF_ECX, CPUID_7_ECX},
+	{0x7, 0, LEAF_EDX, CPUID_7_EDX},
+	{0x7, 1, LEAF_EAX, CPUID_7_1_EAX},
+	{0xd, 1, LEAF_EAX, CPUID_D_1_EAX},
+	{0x80000001, 0, LEAF_ECX, CPUID_8000_0001_ECX},
+	{0x80000001, 0, LEAF_EDX, CPUID_8000_0001_EDX},
+	{0x80000008, 0, LEAF_EBX, CPUID_8000_0008_EBX},
 };
 
 /*
@@ -176,8 +176,8 @@ static int __init hv_init(void)
 	hv_host.gpa_bits = min_t(u32, boot_cpu_data.x86_phys_bits, 48);
 	host.xcr0 = hv_host.guest_xcr0;
 	host.tsc_khz = tsc_khz;
-	host.svm = hv_host.ops->backend == HV_BACKEND_SVM;
 	cpuid_supported(&host, &hv_host.cpuid);
+	hv_host.xsave_size = cpuid_xsave_size(&hv_host.cpuid, hv_host.guest_xcr0);
 	bind_ops(hv_host.ops);
 
 	r = hardware_setup();
@@ -187,7 +187,8 @@ static int __init hv_init(void)
 	if (r)
 		goto err_hardware;
 	stats_setup();
-	pr_info("ready: %s\n", host.svm ? "AMD-V with nested paging" : "VT-x with EPT");
+	pr_info("ready: %s\n", hv_host.ops->backend == HV_BACKEND_SVM ? "AMD-V with nested paging"
+								      : "VT-x with EPT");
 	return 0;
 
 err_hardware:

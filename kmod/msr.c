@@ -159,7 +159,8 @@ static bool mtrr_ok(const struct hv_vcpu *v, u32 index, u64 value)
 
 static bool has_tsc_aux(const struct hv_vcpu *v)
 {
-	return cpuid_has(&v->cpuid, 0x80000001, 0, 3, 27) || cpuid_has(&v->cpuid, 7, 0, 2, 22);
+	return cpuid_has(&v->cpuid, 0x80000001, 0, LEAF_EDX, 27) ||
+	       cpuid_has(&v->cpuid, 7, 0, LEAF_ECX, 22);
 }
 
 /* host: the monitor asks, not the guest. */

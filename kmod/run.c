@@ -61,7 +61,7 @@ static bool enter_once(struct hv_vcpu *v)
 	if (unlikely(READ_ONCE(v->requests))) {
 		event_take_interrupts(v);
 		if (vcpu_test_request(v, REQ_TLB_FLUSH))
-			hv_op(flush_tlb)(v);
+			v->flush = true;
 	}
 	event_prepare(v);
 
@@ -119,11 +119,10 @@ static int stay(struct hv_vcpu *v)
 static int inner_loop(struct hv_vcpu *v)
 {
 	int r = EXIT_SLEEP;
-	u16 ldt;
 
 	fpu_load(v);
 	load_tsc_aux(v, true);
-	asm volatile("sldt %0" : "=r"(ldt));
+	asm volatile("sldt %0" : "=r"(v->host_ldt));
 	if (unlikely(v->cpu != smp_processor_id())) {
 		hv_op(move)(v);
 		WRITE_ONCE(v->cpu, smp_processor_id());
@@ -139,7 +138,7 @@ static int inner_loop(struct hv_vcpu *v)
 			vtime_account_guest_exit();
 			hv_op(put)(v);
 			spec_put();
-			host_ldt_restore(ldt);
+			host_ldt_restore(v);
 			stay_irq_off();
 		}
 		hardware_stay_end();
@@ -210,7 +209,7 @@ static void take_requests(struct hv_vcpu *v)
 	if (vcpu_test_request(v, REQ_CLOCK))
 		clock_refresh(v);
 	if (vcpu_test_request(v, REQ_TLB_FLUSH))
-		hv_op(flush_tlb)(v);
+		v->flush = true;
 }
 
 static bool is_runnable(struct hv_vcpu *v)

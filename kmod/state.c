@@ -65,11 +65,6 @@ static bool xcr0_ok(const struct hv_vcpu *v, u64 xcr0)
 	return !avx512 || (avx512 == XFEATURE_MASK_AVX512 && xcr0 & XFEATURE_MASK_YMM);
 }
 
-static bool long_mode_code(struct hv_vcpu *v)
-{
-	return hv_op(code_mode)(v) == DECODE_64;
-}
-
 /* The guest writes CR0. Turning paging on with LME enters long mode. */
 static bool state_write_cr0(struct hv_vcpu *v, u64 cr0)
 {
@@ -92,7 +87,7 @@ static bool state_write_cr0(struct hv_vcpu *v, u64 cr0)
 		v->efer |= EFER_LMA;
 	}
 	if (!paging && was_paging) {
-		if (v->cr4 & X86_CR4_PCIDE || long_mode_code(v))
+		if (v->cr4 & X86_CR4_PCIDE || code_mode(v) == DECODE_64)
 			return false;
 		v->efer &= ~(u64)EFER_LMA;
 	}
@@ -100,7 +95,7 @@ static bool state_write_cr0(struct hv_vcpu *v, u64 cr0)
 	hv_op(update_cr)(v);
 	/* Translations made under other rules must go. */
 	if (paging != was_paging)
-		hv_op(flush_tlb)(v);
+		v->flush = true;
 	return true;
 }
 
@@ -119,7 +114,7 @@ static bool state_write_cr4(struct hv_vcpu *v, u64 cr4)
 	hv_op(update_cr)(v);
 	if (changed &
 	    (X86_CR4_PAE | X86_CR4_PSE | X86_CR4_PGE | X86_CR4_SMEP | X86_CR4_SMAP | X86_CR4_PCIDE))
-		hv_op(flush_tlb)(v);
+		v->flush = true;
 	return true;
 }
 
@@ -138,7 +133,7 @@ bool state_write_efer(struct hv_vcpu *v, u64 efer)
 	v->efer = efer;
 	hv_op(update_cr)(v);
 	if (changed & EFER_NX)
-		hv_op(flush_tlb)(v);
+		v->flush = true;
 	return true;
 }
 
@@ -167,6 +162,8 @@ u64 state_lmsw(struct hv_vcpu *v, u64 msw)
 
 bool state_write_cr(struct hv_vcpu *v, unsigned int cr, u64 value)
 {
+	/* The task priority, for one, decides what can be delivered. */
+	v->scan = true;
 	switch (cr) {
 	case 0:
 		return state_write_cr0(v, value);
@@ -193,16 +190,18 @@ void state_cpuid_changed(struct hv_vcpu *v)
 {
 	struct cpuid_leaf r;
 	struct cpuid_dynamic dyn = {0};
-	bool has_xsave = cpuid_has(&v->cpuid, 1, 0, 2, 26);
+	bool has_xsave = cpuid_has(&v->cpuid, 1, 0, LEAF_ECX, 26);
 
-	v->cr4_allowed = CR4_BASE | if_has(v, 1, 2, 17, X86_CR4_PCIDE) |
-			 if_has(v, 1, 2, 26, X86_CR4_OSXSAVE) |
-			 if_has(v, 7, 1, 0, X86_CR4_FSGSBASE) | if_has(v, 7, 1, 7, X86_CR4_SMEP) |
-			 if_has(v, 7, 1, 20, X86_CR4_SMAP) | if_has(v, 7, 2, 2, X86_CR4_UMIP);
-	v->efer_allowed = if_has(v, 0x80000001, 3, 11, EFER_SCE) |
-			  if_has(v, 0x80000001, 3, 20, EFER_NX) |
-			  if_has(v, 0x80000001, 3, 25, EFER_FFXSR) |
-			  if_has(v, 0x80000001, 3, 29, EFER_LME | EFER_LMA);
+	v->cr4_allowed = CR4_BASE | if_has(v, 1, LEAF_ECX, 17, X86_CR4_PCIDE) |
+			 if_has(v, 1, LEAF_ECX, 26, X86_CR4_OSXSAVE) |
+			 if_has(v, 7, LEAF_EBX, 0, X86_CR4_FSGSBASE) |
+			 if_has(v, 7, LEAF_EBX, 7, X86_CR4_SMEP) |
+			 if_has(v, 7, LEAF_EBX, 20, X86_CR4_SMAP) |
+			 if_has(v, 7, LEAF_ECX, 2, X86_CR4_UMIP);
+	v->efer_allowed = if_has(v, 0x80000001, LEAF_EDX, 11, EFER_SCE) |
+			  if_has(v, 0x80000001, LEAF_EDX, 20, EFER_NX) |
+			  if_has(v, 0x80000001, LEAF_EDX, 25, EFER_FFXSR) |
+			  if_has(v, 0x80000001, LEAF_EDX, 29, EFER_LME | EFER_LMA);
 	cpuid_query(&v->cpuid, &dyn, 0xd, 0, &r);
 	v->xcr0_allowed =
 		has_xsave ? (r.eax | (u64)r.edx << 32) & hv_host.guest_xcr0 : XFEATURE_MASK_FP;
@@ -259,7 +258,7 @@ void state_reset(struct hv_vcpu *v, bool init)
 	hv_op(set_sregs)(v, &s);
 	hv_op(update_cr)(v);
 	hv_op(update_dr)(v);
-	hv_op(flush_tlb)(v);
+	v->flush = true;
 	v->scan = true;
 }
 
@@ -384,7 +383,7 @@ static int load_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 	hv_op(set_sregs)(v, s);
 	hv_op(update_cr)(v);
 	/* Translations of the tables it had before. */
-	hv_op(flush_tlb)(v);
+	v->flush = true;
 	v->scan = true;
 	return 0;
 }

@@ -5,8 +5,10 @@
 
 #include "svm.h"
 
-/* #DE, #UD, #NM, #TS to #PF, #MF, #XM: faults that a step may meet, and then pushes its TF. */
-#define STEP_FAULTS (BIT(0) | BIT(6) | BIT(7) | GENMASK(14, 10) | BIT(16) | BIT(19))
+/* Faults that a step may meet, and then pushes its TF. */
+#define STEP_FAULTS                                               \
+	(BIT(X86_TRAP_DE) | BIT(X86_TRAP_UD) | BIT(X86_TRAP_NM) | \
+	 GENMASK(X86_TRAP_PF, X86_TRAP_TS) | BIT(X86_TRAP_MF) | BIT(X86_TRAP_XF))
 
 /*
  * One instruction under TF, to exit behind it. The #DB intercept hides the trap
@@ -270,9 +272,9 @@ bool svm_step_done(struct hv_vcpu *v)
 	if (!ours)
 		return false;
 	/* DR6.BS was set by the step; breakpoints that hit are the guest's. */
-	s->vmcb->s.dr6 &= ~BIT_ULL(14);
+	s->vmcb->s.dr6 &= ~(u64)DR_STEP;
 	vmcb_dirty(s->vmcb, CLEAN_DR);
-	return !(s->vmcb->s.dr6 & 0xf);
+	return !(s->vmcb->s.dr6 & DR_TRAP_BITS);
 }
 
 /* CR8 writes exit only while the task priority holds an interrupt back. */

@@ -149,7 +149,6 @@ static int svm_exit_cr_write(struct hv_vcpu *v)
 		value = state_lmsw(v, value);
 	else if (i.size == 4)
 		value = (u32)value;
-	v->scan = true;
 	if (!state_write_cr(v, cr, value))
 		return exit_forbidden(v);
 	return exit_nothing(v);

@@ -29,13 +29,12 @@ void svm_update_cr(struct hv_vcpu *v)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 
+	b->s.cr0 = state_hw_cr0(v);
 	/*
-	 * The host decides how memory is cached: the processor does not see CD and
-	 * NW. While they are set all accesses to CR0 exit, as the selective intercept
-	 * would miss the write that clears them.
+	 * Of the write that clears bits which the processor does not see the selective
+	 * intercept would not know: while they are set all accesses to CR0 exit.
 	 */
-	b->s.cr0 = v->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW);
-	if (v->cr0 & (X86_CR0_CD | X86_CR0_NW))
+	if (v->cr0 != b->s.cr0)
 		b->c.intercept[0] |= BIT(ICPT_CR_READ(0)) | BIT(ICPT_CR_WRITE(0));
 	else
 		b->c.intercept[0] &= ~(BIT(ICPT_CR_READ(0)) | BIT(ICPT_CR_WRITE(0)));
@@ -80,11 +79,6 @@ int svm_cpl(struct hv_vcpu *v)
 	return to_svm(v)->vmcb->s.cpl;
 }
 
-enum decode_mode svm_code_mode(struct hv_vcpu *v)
-{
-	return code_mode(v);
-}
-
 static struct vmcb_seg *seg(struct vmcb *b, unsigned int n)
 {
 	struct vmcb_seg *const segs[] = {
@@ -100,14 +94,25 @@ u64 svm_seg_base(struct hv_vcpu *v, unsigned int n)
 	return seg(to_svm(v)->vmcb, n)->base;
 }
 
-/* The VMCB packs bits 15:12 of the access rights into 11:8; not present means unusable. */
+/* The VMCB packs bits 15:12 of the access rights into 11:8. */
+static u32 unpack_ar(u16 attrib)
+{
+	return (attrib & 0xff) | (u32)(attrib & 0xf00) << 4;
+}
+
+u32 svm_cs_ar(struct hv_vcpu *v)
+{
+	return unpack_ar(to_svm(v)->vmcb->s.cs.attrib);
+}
+
+/* Not present means unusable. */
 static struct hv_segment get_seg(const struct vmcb_seg *s)
 {
 	struct hv_segment h = {
 		.base = s->base,
 		.limit = s->limit,
 		.selector = s->selector,
-		.ar = (s->attrib & 0xff) | (u32)(s->attrib & 0xf00) << 4,
+		.ar = unpack_ar(s->attrib),
 	};
 
 	if (!(h.ar & HV_AR_P))
@@ -142,7 +147,7 @@ void svm_get_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 	s->tr = get_seg(&b->s.tr);
 	s->ldt = get_seg(&b->s.ldtr);
 	/* The processor keeps CPL here, and SS.DPL need not follow it. */
-	s->ss.ar = (s->ss.ar & ~HV_AR_DPL) | (u32)b->s.cpl << 5;
+	s->ss.ar = (s->ss.ar & ~HV_AR_DPL) | (u32)b->s.cpl << SEGMENT_DPL_SHIFT;
 	/* VMRUN does not care; a later user of the state will. */
 	if (s->tr.ar & HV_AR_P)
 		s->tr.ar |= 2;
@@ -163,7 +168,7 @@ void svm_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 	b->s.ss = set_seg(&s->ss);
 	b->s.tr = set_seg(&s->tr);
 	b->s.ldtr = set_seg(&s->ldt);
-	b->s.cpl = (s->ss.ar & HV_AR_DPL) >> 5;
+	b->s.cpl = segment_dpl(s->ss.ar);
 	b->s.gdtr.base = s->gdt.base;
 	b->s.gdtr.limit = s->gdt.limit;
 	b->s.idtr.base = s->idt.base;

@@ -118,7 +118,6 @@ static int alloc_tables(void)
 static int svm_setup(void)
 {
 	u64 vm_cr;
-	u32 edx;
 	int r;
 
 	if (!boot_cpu_has(X86_FEATURE_SVM)) {
@@ -129,8 +128,7 @@ static int svm_setup(void)
 		pr_err("AMD-V is disabled by the firmware: enable SVM in its set-up\n");
 		return -EOPNOTSUPP;
 	}
-	edx = cpuid_edx(0x8000000a);
-	if (!(edx & BIT(0))) {
+	if (!boot_cpu_has(X86_FEATURE_NPT)) {
 		pr_err("this CPU has AMD-V, but no nested paging\n");
 		return -EOPNOTSUPP;
 	}
@@ -139,11 +137,11 @@ static int svm_setup(void)
 		return -EOPNOTSUPP;
 	}
 	svm_features = (struct svm_features){
-		.nrips = nrips && edx & BIT(3),
-		.clean_bits = cleanbits && edx & BIT(5),
-		.flush_asid = flushbyasid && edx & BIT(6),
-		.pause_filter = edx & BIT(10),
-		.pause_threshold = edx & BIT(12),
+		.nrips = nrips && boot_cpu_has(X86_FEATURE_NRIPS),
+		.clean_bits = cleanbits && boot_cpu_has(X86_FEATURE_VMCBCLEAN),
+		.flush_asid = flushbyasid && boot_cpu_has(X86_FEATURE_FLUSHBYASID),
+		.pause_filter = boot_cpu_has(X86_FEATURE_PAUSEFILTER),
+		.pause_threshold = boot_cpu_has(X86_FEATURE_PFTHRESHOLD),
 		.max_asid = cpuid_ebx(0x8000000a),
 		.loses_shadow = boot_cpu_has(X86_FEATURE_HYPERVISOR),
 		.injects_twice = boot_cpu_has(X86_FEATURE_HYPERVISOR),
@@ -287,8 +285,7 @@ static int svm_load(struct hv_vcpu *v)
 {
 	/* What #VMEXIT does not restore, once per stay: FS, GS, TR, LDTR, the system call MSRs. */
 	asm volatile("vmsave %%rax" : : "a"(this_cpu_ptr(&svm_cpu)->host_pa) : "memory");
-	/* Breakpoints that are armed work without an access that would exit first. */
-	if (unlikely(to_svm(v)->vmcb->s.dr7 & 0xff))
+	if (unlikely(dr_armed(to_svm(v)->vmcb->s.dr7)))
 		svm_load_dr(v);
 	return EXIT_AGAIN;
 }
@@ -314,11 +311,12 @@ static void svm_put(struct hv_vcpu *v)
  *   flush wanted otherwise                     -> take a new ASID
  *   no ASID left                               -> flush all, next generation
  */
-static void choose_asid(struct svm_vcpu *s, struct svm_cpu *c)
+static void choose_asid(struct hv_vcpu *v, struct svm_cpu *c)
 {
+	struct svm_vcpu *s = to_svm(v);
 	struct vmcb_control *b = &s->vmcb->c;
 
-	if (likely(s->asid_generation == c->generation && !s->flush))
+	if (likely(s->asid_generation == c->generation && !v->flush))
 		return;
 	if (s->asid_generation == c->generation && svm_features.flush_asid) {
 		b->tlb_control = TLB_FLUSH_ASID;
@@ -355,7 +353,7 @@ static void svm_enter(struct hv_vcpu *v)
 		vmcb_dirty(b, CLEAN_TPR);
 	}
 	b->c.int_state = v->shadow;
-	choose_asid(s, c);
+	choose_asid(v, c);
 
 	svm_vmrun(v->gprs.r, s->vmcb_pa, c->host_pa);
 
@@ -376,7 +374,7 @@ static void svm_enter(struct hv_vcpu *v)
 	b->c.event_inj = 0;
 	b->c.tlb_control = TLB_NOTHING;
 	if (likely((u32)b->c.exit_code != SVM_EXIT_INVALID)) {
-		s->flush = false;
+		v->flush = false;
 	} else {
 		/* A refused entry flushed nothing: the next one on this CPU flushes all. */
 		s->asid_generation = 0;
@@ -386,11 +384,6 @@ static void svm_enter(struct hv_vcpu *v)
 		svm_requeue(v);
 	if (s->virq)
 		svm_virq_done(v);
-}
-
-static void svm_flush_tlb(struct hv_vcpu *v)
-{
-	to_svm(v)->flush = true;
 }
 
 const struct hv_ops svm_ops = {
@@ -419,13 +412,12 @@ const struct hv_ops svm_ops = {
 	.sync_dr = svm_sync_dr,
 	.read_cr3 = svm_read_cr3,
 	.cpl = svm_cpl,
-	.code_mode = svm_code_mode,
+	.cs_ar = svm_cs_ar,
 	.seg_base = svm_seg_base,
 	.get_sregs = svm_get_sregs,
 	.set_sregs = svm_set_sregs,
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
 	.update_tsc_offset = svm_update_tsc_offset,
-	.flush_tlb = svm_flush_tlb,
 	.tpr_threshold = svm_tpr_threshold,
 };

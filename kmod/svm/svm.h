@@ -12,7 +12,6 @@ struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
 	u64 asid_generation; /* ASID is valid on vcpu->cpu in this generation */
-	bool flush;	     /* translations must go before the next entry runs */
 	bool virq;	     /* an interrupt went in as a virtual one */
 	bool nmi_masked;
 	bool nmi_awaits_iret; /* the handler's IRET was met, but not carried out */
@@ -56,16 +55,6 @@ static inline void vmcb_dirty(struct vmcb *b, u32 bits)
 	b->c.clean &= ~bits;
 }
 
-static inline enum decode_mode code_mode(struct hv_vcpu *v)
-{
-	u16 attrib = to_svm(v)->vmcb->s.cs.attrib;
-
-	/* Bits 9 and 10 of the packed attributes: L and D */
-	if (v->efer & EFER_LMA && attrib & BIT(9))
-		return DECODE_64;
-	return attrib & BIT(10) ? DECODE_32 : DECODE_16;
-}
-
 /* enter.S: regs is hv_gprs.r[]; RAX and RSP are in the VMCB. */
 asmlinkage void svm_vmrun(u64 *regs, u64 vmcb_pa, u64 host_vmcb_pa);
 
@@ -99,7 +88,7 @@ void svm_update_dr(struct hv_vcpu *v);
 void svm_sync_dr(struct hv_vcpu *v);
 u64 svm_read_cr3(struct hv_vcpu *v);
 int svm_cpl(struct hv_vcpu *v);
-enum decode_mode svm_code_mode(struct hv_vcpu *v);
+u32 svm_cs_ar(struct hv_vcpu *v);
 u64 svm_seg_base(struct hv_vcpu *v, unsigned int seg);
 void svm_get_sregs(struct hv_vcpu *v, struct hv_sregs *s);
 void svm_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s);

@@ -7,6 +7,13 @@
 #include "vmx.h"
 
 #define SEG_RESERVED 0xfffe0f00U
+/* Present, DPL 3, writable data that was accessed */
+#define AR_VM86 0xf3
+/* Types of system segments: Intel SDM Vol. 3, table 3-2 */
+#define TYPE_LDT	2
+#define TYPE_TSS16_BUSY 3
+#define TYPE_TSS_BUSY	11
+#define SELECTOR_TI	4
 
 /* The segment's three fields that can be wrong: base, limit and access rights. */
 struct seg {
@@ -19,22 +26,22 @@ struct seg {
 static struct seg read_seg(unsigned int n)
 {
 	struct seg s = {
-		.base_field = VMCS_GUEST_ES_BASE + 2 * n,
-		.limit_field = VMCS_GUEST_ES_LIMIT + 2 * n,
-		.ar_field = VMCS_GUEST_ES_AR + 2 * n,
+		.base_field = SEG_FIELD(VMCS_GUEST_ES_BASE, n),
+		.limit_field = SEG_FIELD(VMCS_GUEST_ES_LIMIT, n),
+		.ar_field = SEG_FIELD(VMCS_GUEST_ES_AR, n),
 	};
 
 	s.base = vmcs_read(s.base_field);
 	s.limit = vmcs_read(s.limit_field);
 	s.ar = vmcs_read(s.ar_field);
-	s.selector = vmcs_read(VMCS_GUEST_ES_SEL + 2 * n);
+	s.selector = vmcs_read(SEG_FIELD(VMCS_GUEST_ES_SEL, n));
 	s.usable = !(s.ar & HV_AR_UNUSABLE);
 	return s;
 }
 
 static unsigned int dpl(const struct seg *s)
 {
-	return s->ar >> 5 & 3;
+	return segment_dpl(s->ar);
 }
 
 /* 26.3.1.1: control registers, debug registers and MSRs */
@@ -76,7 +83,7 @@ static u32 check_vm86(void)
 			return s.base_field;
 		if (s.limit != 0xffff)
 			return s.limit_field;
-		if (s.ar != 0xf3)
+		if (s.ar != AR_VM86)
 			return s.ar_field;
 	}
 	return 0;
@@ -146,28 +153,28 @@ static u32 check_segments(struct hv_vcpu *v)
 /* The task register must be a busy TSS, LDTR an LDT or unusable. */
 static u32 check_system_segments(struct hv_vcpu *v)
 {
-	struct seg tr = read_seg(7), ldt = read_seg(6);
+	struct seg tr = read_seg(SEG_TR), ldt = read_seg(SEG_LDTR);
 	u32 type = tr.ar & HV_AR_TYPE;
 
 	if (!state_canonical(tr.base))
 		return tr.base_field;
-	if (!(type == 11 || (type == 3 && !(v->efer & EFER_LMA))) || tr.ar & HV_AR_S ||
-	    !(tr.ar & HV_AR_P) || tr.ar & SEG_RESERVED || !tr.usable)
+	if (!(type == TYPE_TSS_BUSY || (type == TYPE_TSS16_BUSY && !(v->efer & EFER_LMA))) ||
+	    tr.ar & HV_AR_S || !(tr.ar & HV_AR_P) || tr.ar & SEG_RESERVED || !tr.usable)
 		return tr.ar_field;
 	if (!limit_ok(&tr))
 		return tr.limit_field;
-	if (tr.selector & 4)
+	if (tr.selector & SELECTOR_TI)
 		return VMCS_GUEST_TR_SEL;
 	if (!ldt.usable)
 		return 0;
 	if (!state_canonical(ldt.base))
 		return ldt.base_field;
-	if ((ldt.ar & HV_AR_TYPE) != 2 || ldt.ar & HV_AR_S || !(ldt.ar & HV_AR_P) ||
+	if ((ldt.ar & HV_AR_TYPE) != TYPE_LDT || ldt.ar & HV_AR_S || !(ldt.ar & HV_AR_P) ||
 	    ldt.ar & SEG_RESERVED)
 		return ldt.ar_field;
 	if (!limit_ok(&ldt))
 		return ldt.limit_field;
-	return ldt.selector & 4 ? VMCS_GUEST_LDTR_SEL : 0;
+	return ldt.selector & SELECTOR_TI ? VMCS_GUEST_LDTR_SEL : 0;
 }
 
 /* 26.3.1.3: descriptor tables */
@@ -208,7 +215,7 @@ static u32 check_pdptes(struct hv_vcpu *v)
 {
 	u32 field;
 
-	if (!(v->cr0 & X86_CR0_PG) || !(v->cr4 & X86_CR4_PAE) || v->efer & EFER_LMA)
+	if (!state_pae_paging(v))
 		return 0;
 	for (field = VMCS_GUEST_PDPTE0; field < VMCS_GUEST_PDPTE0 + 8; field += 2)
 		if (!vmx_pdpte_ok(v, vmcs_read(field)))

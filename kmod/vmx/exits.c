@@ -37,7 +37,7 @@ static int exit_db(struct hv_vcpu *v)
 	if ((to_vmx(v)->intr_info & INTR_TYPE_MASK) == INTR_TYPE_INT1)
 		v->gprs.rip += vmcs_read(VMCS_EXIT_INSN_LEN);
 	vmx_sync_dr(v);
-	v->dr6 = (v->dr6 & ~DR6_HITS) | (hit & (DR6_HITS | DR_STEP | DR6_BD));
+	v->dr6 = (v->dr6 & ~DR_TRAP_BITS) | (hit & (DR_TRAP_BITS | DR_STEP | DR6_BD));
 	v->dr7 &= ~(u64)DR7_GD;
 	vmx_update_dr(v);
 	event_exception(v, X86_TRAP_DB, false, 0);
@@ -133,7 +133,7 @@ static u64 cr_operand(struct hv_vcpu *v, u64 why)
 		return state_clts(v);
 	if (CR_QUAL_TYPE(why) == CR_TYPE_LMSW)
 		return state_lmsw(v, CR_QUAL_MSW(why));
-	return vmx_code_mode(v) == DECODE_64 ? value : (u32)value;
+	return code_mode(v) == DECODE_64 ? value : (u32)value;
 }
 
 /* Writes that change one of these make PAE paging take its four PDPTEs: Intel SDM Vol. 3, 4.4.1 */
@@ -149,10 +149,8 @@ static int exit_cr(struct hv_vcpu *v)
 	vmx_sync_cr0(v);
 	cr0 = v->cr0;
 	cr4 = v->cr4;
-	v->scan = true;
-	if (!state_write_cr(v, CR_QUAL_NUMBER(why), cr_operand(v, why))) {
+	if (!state_write_cr(v, CR_QUAL_NUMBER(why), cr_operand(v, why)))
 		return exit_forbidden(v);
-	}
 	if ((cr0 ^ v->cr0) & PDPTE_CR0 || (cr4 ^ v->cr4) & PDPTE_CR4)
 		r = vmx_load_pdptes(v, false);
 	if (r) {
@@ -163,8 +161,7 @@ static int exit_cr(struct hv_vcpu *v)
 			return EXIT_SLEEP;
 		return exit_forbidden(v);
 	}
-	exit_skip(v);
-	return EXIT_AGAIN;
+	return exit_nothing(v);
 }
 
 /* Debug registers are loaded at the first use in a stay; the access then repeats itself. */

@@ -7,16 +7,8 @@
 
 #include "vmx.h"
 
-/* Fields of a segment: two apart, in the order of enum hv_seg, then LDTR and TR. */
-enum {
-	SEG_LDTR = SEG_GS + 1,
-	SEG_TR,
-};
-
-#define SEG_FIELD(field, n) ((enum vmcs_field)((field) + 2 * (n)))
-
-#define SEG_ACCESSED	    BIT(0)
-#define SEG_BUSY	    BIT(1)
+#define SEG_ACCESSED BIT(0)
+#define SEG_BUSY     BIT(1)
 
 /* Power-up and INIT: what ../state.c does not set after this. */
 void vmx_vcpu_reset(struct hv_vcpu *v)
@@ -66,11 +58,10 @@ void vmx_update_tsc_offset(struct hv_vcpu *v)
 static void write_cr(struct hv_vcpu *v)
 {
 	/*
-	 * The host decides how memory is cached: the processor does not see CD and
-	 * NW. NE is demanded; a guest's use of the old way of x87 errors has no
-	 * interrupt controller to arrive at.
+	 * NE is demanded; a guest's use of the old way of x87 errors has no interrupt
+	 * controller to arrive at.
 	 */
-	vmcs_write(VMCS_GUEST_CR0, (v->cr0 & ~(u64)(X86_CR0_CD | X86_CR0_NW)) | X86_CR0_NE);
+	vmcs_write(VMCS_GUEST_CR0, state_hw_cr0(v) | X86_CR0_NE);
 	vmcs_write(VMCS_CR0_SHADOW, v->cr0);
 	/* VMXE is demanded; without MCE a machine check would end the host. */
 	vmcs_write(VMCS_GUEST_CR4, v->cr4 | X86_CR4_VMXE | X86_CR4_MCE);
@@ -125,16 +116,12 @@ u64 vmx_read_cr3(struct hv_vcpu *v)
 
 int vmx_cpl(struct hv_vcpu *v)
 {
-	return (vmcs_read(VMCS_GUEST_SS_AR) & HV_AR_DPL) >> 5;
+	return segment_dpl(vmcs_read(VMCS_GUEST_SS_AR));
 }
 
-enum decode_mode vmx_code_mode(struct hv_vcpu *v)
+u32 vmx_cs_ar(struct hv_vcpu *v)
 {
-	u32 ar = vmcs_read(VMCS_GUEST_CS_AR);
-
-	if (v->efer & EFER_LMA && ar & HV_AR_L)
-		return DECODE_64;
-	return ar & HV_AR_DB ? DECODE_32 : DECODE_16;
+	return vmcs_read(VMCS_GUEST_CS_AR);
 }
 
 u64 vmx_seg_base(struct hv_vcpu *v, unsigned int seg)
@@ -240,11 +227,11 @@ bool vmx_pdpte_ok(const struct hv_vcpu *v, u64 pdpte)
  */
 int vmx_load_pdptes(struct hv_vcpu *v, bool even_bad)
 {
-	u64 pdpte[4] = {0}, gpa = vmcs_read(VMCS_GUEST_CR3) & 0xffffffe0;
+	u64 pdpte[4] = {0}, gpa = vmcs_read(VMCS_GUEST_CR3) & PAE_CR3_ADDR;
 	unsigned int i;
 	int r = 0;
 
-	if (!(v->cr0 & X86_CR0_PG) || !(v->cr4 & X86_CR4_PAE) || v->efer & EFER_LMA)
+	if (!state_pae_paging(v))
 		return 0;
 	/* Where there is no memory, nothing is present. */
 	if (guest_read(v, gpa, pdpte, sizeof(pdpte)) == -EFAULT)

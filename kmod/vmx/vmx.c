@@ -18,9 +18,6 @@
 #include "ept.h"
 #include "vmx.h"
 
-/* Where the processor keeps the task priority in the virtual-APIC page. */
-#define VTPR 0x80
-
 /* Zero means the host. */
 static DEFINE_IDA(vpids);
 #define VPID_LAST 0xffff
@@ -223,7 +220,6 @@ static void save_host_segments(struct vmx_vcpu *x)
 {
 	u64 fs_base;
 
-	asm volatile("sldt %0" : "=r"(x->host_ldt));
 	savesegment(ds, x->host_ds);
 	savesegment(es, x->host_es);
 	savesegment(fs, x->host_fs);
@@ -236,14 +232,15 @@ static void save_host_segments(struct vmx_vcpu *x)
 }
 
 /* An exit loads null selectors; only a 32-bit process has others. */
-static void restore_host_segments(struct vmx_vcpu *x)
+static void restore_host_segments(struct hv_vcpu *v)
 {
+	struct vmx_vcpu *x = to_vmx(v);
 	unsigned long flags;
 
 	if (likely(!(x->host_ds | x->host_es | x->host_fs | x->host_gs)))
 		return;
 	/* They may be of the LDT, which an exit has taken away, too. */
-	host_ldt_restore(x->host_ldt);
+	host_ldt_restore(v);
 	loadsegment(ds, x->host_ds);
 	loadsegment(es, x->host_es);
 	loadsegment(fs, x->host_fs);
@@ -305,13 +302,12 @@ static int vmx_load(struct hv_vcpu *v)
 	if (x->moved) {
 		write_host_cpu(x);
 		x->moved = false;
-		x->flush = true;
+		v->flush = true;
 	}
 	save_host_segments(x);
 	rdmsrl(MSR_IA32_DEBUGCTLMSR, x->host_debugctl);
 	vmx_msr_load(v);
-	/* Breakpoints that are armed work without an access that would exit first. */
-	if (unlikely(v->dr7 & 0xff))
+	if (unlikely(dr_armed(v->dr7)))
 		vmx_load_dr(v);
 	return EXIT_AGAIN;
 }
@@ -331,7 +327,7 @@ static void vmx_put(struct hv_vcpu *v)
 		wrmsrl(MSR_IA32_DEBUGCTLMSR, x->host_debugctl);
 	if (unlikely(x->split_locks))
 		forbid_split_locks(v);
-	restore_host_segments(x);
+	restore_host_segments(v);
 	vmx_msr_put(v);
 	/* An exit leaves the largest limit in GDTR, and the smallest in TR. */
 	native_load_gdt(&x->host_gdt);
@@ -460,13 +456,13 @@ static void vmx_enter(struct hv_vcpu *v)
 	u8 tpr = lapic_tpr(&v->lapic);
 	bool ran;
 
-	x->apic_page[VTPR] = tpr;
+	x->apic_page[APIC_REG_TPR] = tpr;
 	write_guest(v);
 	write_host(x);
-	if (unlikely(x->flush)) {
+	if (unlikely(v->flush)) {
 		vmx_invept(x->eptp);
 		vmx_invvpid(x->vpid);
-		x->flush = false;
+		v->flush = false;
 	}
 
 	ran = vmx_run(v->gprs.r, x->launched);
@@ -490,13 +486,8 @@ static void vmx_enter(struct hv_vcpu *v)
 		host_exception(x);
 	if (unlikely(x->vectoring & INTR_VALID))
 		vmx_requeue(v, x->vectoring, VMCS_VECTORING_ERROR);
-	if (x->apic_page[VTPR] != tpr)
-		lapic_set_tpr(&v->lapic, x->apic_page[VTPR]); /* MOV to CR8 */
-}
-
-static void vmx_flush_tlb(struct hv_vcpu *v)
-{
-	to_vmx(v)->flush = true;
+	if (x->apic_page[APIC_REG_TPR] != tpr)
+		lapic_set_tpr(&v->lapic, x->apic_page[APIC_REG_TPR]); /* MOV to CR8 */
 }
 
 const struct hv_ops vmx_ops = {
@@ -525,13 +516,12 @@ const struct hv_ops vmx_ops = {
 	.sync_dr = vmx_sync_dr,
 	.read_cr3 = vmx_read_cr3,
 	.cpl = vmx_cpl,
-	.code_mode = vmx_code_mode,
+	.cs_ar = vmx_cs_ar,
 	.seg_base = vmx_seg_base,
 	.get_sregs = vmx_get_sregs,
 	.set_sregs = vmx_set_sregs,
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
 	.update_tsc_offset = vmx_update_tsc_offset,
-	.flush_tlb = vmx_flush_tlb,
 	.tpr_threshold = vmx_tpr_threshold,
 };

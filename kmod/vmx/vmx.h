@@ -12,9 +12,16 @@
 #include "vmcs.h"
 
 /* DR6 and DR7, where the kernel's own header has no name */
-#define DR6_HITS 0xfULL
-#define DR6_BD	 BIT_ULL(13)
-#define DR7_GD	 BIT(13)
+#define DR6_BD BIT_ULL(13)
+#define DR7_GD BIT(13)
+
+/* Fields of a segment: two apart, in the order of enum hv_seg, then LDTR and TR. */
+enum {
+	SEG_LDTR = SEG_GS + 1,
+	SEG_TR,
+};
+
+#define SEG_FIELD(field, n) ((enum vmcs_field)((field) + 2 * (n)))
 
 /* What struct hv_vcpu has newer than the VMCS; written at the next entry. */
 #define DIRTY_CR  BIT(0)
@@ -41,7 +48,6 @@ struct vmx_vcpu {
 	bool in_loop;	       /* between load and put: the VMCS is the current one */
 	bool lost;	       /* a register could not be written: nothing can be relied on */
 	bool moved;	       /* the host state in the VMCS is of another CPU */
-	bool flush;	       /* translations must go before the next entry */
 	bool pdptes_stale;     /* PAE: to be read from memory before the next entry */
 	u16 vpid;
 	u64 eptp;
@@ -72,7 +78,7 @@ struct vmx_vcpu {
 	struct desc_ptr host_gdt;
 	u64 host_kernel_gs_base, host_fs_base;
 	u64 host_debugctl;
-	u16 host_ds, host_es, host_fs, host_gs, host_ldt;
+	u16 host_ds, host_es, host_fs, host_gs;
 	bool split_locks; /* the host's detection of them is off */
 };
 
@@ -149,7 +155,7 @@ void vmx_update_dr(struct hv_vcpu *v);
 void vmx_sync_dr(struct hv_vcpu *v);
 u64 vmx_read_cr3(struct hv_vcpu *v);
 int vmx_cpl(struct hv_vcpu *v);
-enum decode_mode vmx_code_mode(struct hv_vcpu *v);
+u32 vmx_cs_ar(struct hv_vcpu *v);
 u64 vmx_seg_base(struct hv_vcpu *v, unsigned int seg);
 void vmx_get_sregs(struct hv_vcpu *v, struct hv_sregs *s);
 void vmx_set_sregs(struct hv_vcpu *v, const struct hv_sregs *s);

@@ -246,11 +246,10 @@ static void get_offered(void)
 	close(fd);
 }
 
-static GUEST void g_cpuid(uint64_t arg)
+static GUEST void g_cpuid(uint64_t tsc_khz)
 {
 	struct guest_cpuid max = guest_cpuid(0, 0), r;
 
-	(void)arg;
 	for (uint32_t i = 0; i < offered_count; i++) {
 		const struct hv_cpuid_entry *e = &offered[i];
 
@@ -262,8 +261,11 @@ static GUEST void g_cpuid(uint64_t arg)
 			G_CHECK_EQ(r.ecx >> 27 & 1, GUEST_READ_CR(4) >> 18 & 1);
 			G_CHECK_EQ(r.ecx & ~(1u << 27), e->ecx & ~(1u << 27));
 			G_CHECK_EQ(r.edx | 1u << 9, e->edx | 1u << 9);
-		} else if (e->function == 7 || e->function == 0x40000010) {
-			/* EAX of the latter is the TSC's, which a kernel that just started refines. */
+		} else if (e->function == 7) {
+			G_CHECK_EQ(r.ebx, e->ebx);
+		} else if (e->function == 0x40000010) {
+			/* The VM's TSC: the offer is as old as the module, and a new kernel refines it. */
+			G_CHECK_EQ(r.eax, tsc_khz);
 			G_CHECK_EQ(r.ebx, e->ebx);
 		} else if (e->function != 0xb && e->function != 0xd && e->function != 0x1f &&
 			   e->function != 0x8000001e) {
@@ -295,7 +297,7 @@ static void cpuid_values(void)
 	struct vcpu v;
 
 	get_offered();
-	vm_long(&vm, &v, g_cpuid, 0);
+	vm_long(&vm, &v, g_cpuid, hv_caps().tsc_khz);
 	vcpu_done(&v);
 }
 

@@ -105,7 +105,7 @@ static void read_poor(u32 function, u32 index, struct cpuid_leaf *out)
 
 static void build(struct hv_cpuid_table *t, void (*read)(u32, u32, struct cpuid_leaf *), u64 xcr0)
 {
-	struct cpuid_host host = {.read = read, .xcr0 = xcr0, .tsc_khz = 2500000, .svm = true};
+	struct cpuid_host host = {.read = read, .xcr0 = xcr0, .tsc_khz = 2500000};
 
 	memset(t, 0x5a, sizeof(*t));
 	cpuid_supported(&host, t);
