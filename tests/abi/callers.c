@@ -523,46 +523,21 @@ static void ten_thousand_slots(void)
 
 /* ---- Lifetimes ---- */
 
-struct runner {
-	struct vcpu *v;
-	int result, error;
-};
-
-static void *run_once(void *arg)
-{
-	struct runner *r = arg;
-
-	r->result = ioctl(r->v->fd, HV_RUN, 0);
-	r->error = errno;
-	return NULL;
-}
-
-static void ignore(int number)
-{
-	(void)number;
-}
-
 /*
  * Run v in a thread and have a function done meanwhile. If that does not make HV_RUN
  * return, a signal does.
  */
 static struct runner run_while(struct vcpu *v, void (*during)(struct vcpu *v), bool returns)
 {
-	struct sigaction sa = {.sa_handler = ignore};
-	struct runner r = {.v = v};
-	pthread_t thread;
+	struct runner r;
 
-	sigaction(SIGUSR1, &sa, NULL);
-	CHECK_EQ(pthread_create(&thread, NULL, run_once, &r), 0);
+	runner_start(&r, v);
 	while (!guest_var(v->vm, looping))
 		sleep_ns(MSEC);
 	during(v);
-	if (!returns) {
-		v->run->immediate_exit = 1;
-		pthread_kill(thread, SIGUSR1);
-	}
-	CHECK_EQ(pthread_join(thread, NULL), 0);
-	v->run->immediate_exit = 0;
+	if (!returns)
+		runner_stop(&r);
+	runner_join(&r);
 	return r;
 }
 
@@ -854,7 +829,7 @@ static void fuzz(void)
 		mmap(NULL, 0x4000, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct itimerspec every = {{0, 2000000}, {0, 2000000}};
 	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
-	struct sigaction sa = {.sa_handler = ignore};
+	struct sigaction sa = {.sa_handler = ignore_signal};
 	uint64_t end_at = now_ns() + 10 * SEC;
 	uint64_t *page;
 	struct vm vm;

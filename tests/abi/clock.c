@@ -123,7 +123,6 @@ struct pv_wall {
 } __attribute__((packed));
 
 static volatile uint8_t pv_page[4096] __attribute__((aligned(4096)));
-static volatile uint64_t tsc_khz;
 
 static GUEST uint64_t pv_now(const volatile struct pv_time *t)
 {
@@ -144,26 +143,26 @@ static GUEST void g_pvclock(uint64_t arg)
 
 	(void)arg;
 	G_CHECK_EQ(guest_cpuid(0x40000001, 0).eax >> 3 & 1, 1);
-	wrmsr(0x4b564d01, (uintptr_t)t | 1);
-	wrmsr(0x4b564d00, (uintptr_t)w);
+	wrmsr(G_MSR_SYSTEM_TIME, (uintptr_t)t | 1);
+	wrmsr(G_MSR_WALL_CLOCK, (uintptr_t)w);
 	G_CHECK_EQ(t->version & 1, 0);
 	G_CHECK(t->version > 0);
 	G_CHECK(w->version > 0 && !(w->version & 1));
 	before = guest_rdtsc();
 	start = pv_now(t);
 	tsc = guest_rdtsc();
-	while (guest_rdtsc() - tsc < tsc_khz * 20)
+	while (guest_rdtsc() - tsc < guest_tsc_khz * 20)
 		guest_pause();
 	end = pv_now(t);
 	G_CHECK(end - start >= 19000000);
 	/* No more than the TSC says, but for its frequency's last digits. */
-	G_CHECK(end - start <= (guest_rdtsc() - before) * 1001000 / tsc_khz);
+	G_CHECK(end - start <= (guest_rdtsc() - before) * 1001000 / guest_tsc_khz);
 	guest_sync(w->sec);
 	end = pv_now(t);
 	guest_sync((uint32_t)(end - start >= 200000000));
 	/* Turned off. */
-	wrmsr(0x4b564d01, 0);
-	G_CHECK_EQ(rdmsr(0x4b564d01), 0);
+	wrmsr(G_MSR_SYSTEM_TIME, 0);
+	G_CHECK_EQ(rdmsr(G_MSR_SYSTEM_TIME), 0);
 }
 
 static void run_pvclock(uint32_t khz)
@@ -172,7 +171,6 @@ static void run_pvclock(uint32_t khz)
 	struct vcpu v;
 	time_t now;
 
-	tsc_khz = khz;
 	vm_init_tsc(&vm, khz);
 	vcpu_init(&v, &vm, 0);
 	vcpu_long(&v, g_pvclock, 0);

@@ -10,14 +10,6 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/step.h"
 
-enum {
-	DB = 1,
-	UD = 6,
-	NM = 7,
-	GP = 13,
-	PF = 14
-};
-
 #define SOFTWARE 0x60
 
 CODE(32, nop, "nop");
@@ -229,7 +221,7 @@ static void cr8(void)
 {
 	start();
 	step_long(&s);
-	vcpu_set_msr(&v, G_MSR_APIC_BASE, 0xfee00d00);
+	vcpu_x2apic_on(&v);
 	vcpu_get(&v, HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS);
 	for (uint64_t tpr = 0; tpr < 16; tpr++) {
 		STEP_SET(&s, set_cr8, tpr);

@@ -17,21 +17,6 @@ extern const char flat_user[], flat_user_syscall[];
 extern uint64_t flat_user_enter(uint64_t rip, uint64_t rsp);
 extern uint32_t flat_compat(void);
 
-enum {
-	DE = 0,
-	DB = 1,
-	BP = 3,
-	UD = 6,
-	NM = 7,
-	DF = 8,
-	NP = 11,
-	SS = 12,
-	GP = 13,
-	PF = 14,
-	MF = 16,
-	XM = 19
-};
-
 /* ---- Modes ---- */
 
 /* Intel SDM Vol. 3, table "IA-32 and Intel 64 Processor States Following Power-up". */

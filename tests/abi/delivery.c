@@ -10,17 +10,6 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/step.h"
 
-enum {
-	DB = 1,
-	NMI = 2,
-	BP = 3,
-	OF = 4,
-	UD = 6,
-	DF = 8,
-	GP = 13,
-	PF = 14
-};
-
 #define INTERRUPT 0x41
 #define SOFTWARE  0x60
 
@@ -89,8 +78,7 @@ static void start(enum mode mode)
 		turn_pae_on();
 	for (unsigned int i = 0; i < 256 && mode == LONG_IST; i++)
 		set_ist(i, 1);
-	vcpu_set_msr(&v, G_MSR_APIC_BASE, 0xfee00d00);
-	vcpu_set_msr(&v, G_MSR_X2APIC + G_APIC_SVR / 16, 0x1ff);
+	vcpu_x2apic_on(&v);
 	/* Its APIC base is another now. */
 	vcpu_get(&v, HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS);
 }
@@ -248,7 +236,7 @@ static void deliver(const struct event *e, const struct place *p, bool touched, 
 	if (e->vector == PF && r->sregs.cr2 != UNMAPPED)
 		test_fail("%s: CR2 %#llx", what, (unsigned long long)r->sregs.cr2);
 	if (e->vector == INTERRUPT)
-		vcpu_set_msr(&v, G_MSR_X2APIC + G_APIC_EOI / 16, 0);
+		vcpu_eoi(&v);
 	/* Once: nothing is left that could strike again. */
 	step_return(&s, s.end);
 	if (step_run(&s) != GUEST_NO_TRAP)
@@ -323,7 +311,7 @@ static void nmi_and_interrupt(void)
 			step_drop(&vm, places[k].gpa, places[k].len);
 		CHECK_EQ(step_run(&s), INTERRUPT);
 		CHECK_EQ(s.rip, s.start);
-		vcpu_set_msr(&v, G_MSR_X2APIC + G_APIC_EOI / 16, 0);
+		vcpu_eoi(&v);
 		step_return(&s, s.start);
 		CHECK_EQ(step_run(&s), GUEST_NO_TRAP);
 	}
@@ -480,7 +468,7 @@ static void deliver_into_hole(const struct event *e, enum part part, uint64_t ho
 	if (s.has_error != (e->error != NO_ERROR) || (s.has_error && s.error != e->error))
 		test_fail("%s, then mended: error code %#llx", what, (unsigned long long)s.error);
 	if (e->vector == INTERRUPT)
-		vcpu_set_msr(&v, G_MSR_X2APIC + G_APIC_EOI / 16, 0);
+		vcpu_eoi(&v);
 	step_return(&s, s.end);
 	if (step_run(&s) != GUEST_NO_TRAP)
 		test_fail("%s, then mended: event %u after it", what, s.vector);

@@ -14,15 +14,6 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
 
-enum {
-	DB = 1,
-	BP = 3,
-	UD = 6,
-	GP = 13,
-	PF = 14,
-	AC = 17
-};
-
 #define NOWHERE 0x50000000ull /* on no slot */
 
 /* ---- The witness: another VM that keeps computing and checking itself ---- */
@@ -75,41 +66,16 @@ static void witness_end(void)
 
 /* ---- Guests that never come back by themselves ---- */
 
-struct runner {
-	struct vcpu *v;
-	int result, error;
-};
-
-static void *run_once(void *arg)
-{
-	struct runner *r = arg;
-
-	r->result = ioctl(r->v->fd, HV_RUN, 0);
-	r->error = errno;
-	return NULL;
-}
-
-static void ignore(int number)
-{
-	(void)number;
-}
-
 /* It runs on until a signal ends HV_RUN; then the vCPU can be looked at and goes on. */
 static void must_be_stoppable(struct vcpu *v)
 {
-	struct sigaction sa = {.sa_handler = ignore};
-
-	sigaction(SIGUSR1, &sa, NULL);
 	for (unsigned int i = 0; i < 2; i++) {
-		struct runner r = {.v = v};
-		pthread_t thread;
+		struct runner r;
 
-		CHECK_EQ(pthread_create(&thread, NULL, run_once, &r), 0);
+		runner_start(&r, v);
 		sleep_ns(300 * MSEC);
-		v->run->immediate_exit = 1;
-		pthread_kill(thread, SIGUSR1);
-		CHECK_EQ(pthread_join(thread, NULL), 0);
-		v->run->immediate_exit = 0;
+		runner_stop(&r);
+		runner_join(&r);
 		if (r.result != -1 || r.error != EINTR)
 			test_fail("HV_RUN returned %d (%s), %s", r.result, strerror(r.error),
 				  vcpu_describe(v));
@@ -120,16 +86,12 @@ static void must_be_stoppable(struct vcpu *v)
 /* Whatever it does, it ends by itself or by a signal. */
 static void must_end_somehow(struct vcpu *v)
 {
-	struct sigaction sa = {.sa_handler = ignore};
-	struct runner r = {.v = v};
-	pthread_t thread;
+	struct runner r;
 
-	sigaction(SIGUSR1, &sa, NULL);
-	CHECK_EQ(pthread_create(&thread, NULL, run_once, &r), 0);
+	runner_start(&r, v);
 	sleep_ns(300 * MSEC);
-	v->run->immediate_exit = 1;
-	pthread_kill(thread, SIGUSR1);
-	CHECK_EQ(pthread_join(thread, NULL), 0);
+	runner_stop(&r);
+	runner_join(&r);
 	CHECK(r.result == 0 || r.error == EINTR);
 }
 
@@ -712,7 +674,7 @@ static void random_guests(void)
 		.sigev_signo = SIGUSR1,
 		._sigev_un._tid = gettid(),
 	};
-	struct sigaction sa = {.sa_handler = ignore};
+	struct sigaction sa = {.sa_handler = ignore_signal};
 	uint64_t end_at = now_ns() + 15 * SEC;
 	timer_t timer;
 

@@ -12,35 +12,7 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
 
-enum {
-	PF = 14,
-	GP = 13
-};
-
-/* The guest's TSC frequency; set before the program is copied into the guest. */
-static uint64_t tsc_khz;
-
-static void make_vm(struct vm *vm, struct vcpu *v, void (*fn)(uint64_t), uint64_t arg)
-{
-	tsc_khz = hv_caps().tsc_khz;
-	CHECK(tsc_khz > 0);
-	vm_long(vm, v, fn, arg);
-}
-
-/* Complete the OUT that v last exited with, without going on in the guest. */
-static void complete(struct vcpu *v)
-{
-	v->run->immediate_exit = 1;
-	CHECK_ERRNO(ioctl(v->fd, HV_RUN, 0), EINTR);
-	v->run->immediate_exit = 0;
-}
-
 /* ---- The timer. Its bus clock is 1 GHz. ---- */
-
-static GUEST uint64_t elapsed_us(uint64_t since)
-{
-	return (guest_rdtsc() - since) * 1000 / tsc_khz;
-}
 
 static GUEST void g_timer_oneshot(uint64_t x2apic)
 {
@@ -56,11 +28,11 @@ static GUEST void g_timer_oneshot(uint64_t x2apic)
 	current = guest_apic_read(G_APIC_TIMER_CURRENT);
 	G_CHECK(current <= 50000000);
 	/* Unless this vCPU was kept from running for as long. */
-	G_CHECK(current > 0 || elapsed_us(start) >= 49000);
+	G_CHECK(current > 0 || guest_elapsed_us(start) >= 49000);
 	G_CHECK(guest_apic_read(G_APIC_TIMER_CURRENT) <= current);
 	guest_wait();
 	G_CHECK_EQ(c->count[0x40], 1);
-	G_CHECK(elapsed_us(start) >= 49000);
+	G_CHECK(guest_elapsed_us(start) >= 49000);
 	G_CHECK_EQ(guest_apic_read(G_APIC_TIMER_CURRENT), 0);
 	/* Divided by 16; and it fires while the vCPU spins. */
 	guest_apic_write(G_APIC_TIMER_DIVIDE, 3);
@@ -70,13 +42,13 @@ static GUEST void g_timer_oneshot(uint64_t x2apic)
 	while (c->count[0x40] == 1)
 		guest_pause();
 	guest_cli();
-	G_CHECK(elapsed_us(start) >= 15000);
+	G_CHECK(guest_elapsed_us(start) >= 15000);
 	/* Masked: it runs out in silence. */
 	guest_apic_write(G_APIC_LVT_TIMER, 0x10040);
 	start = guest_rdtsc();
 	guest_apic_write(G_APIC_TIMER_INIT, 100000);
 	guest_sti();
-	while (elapsed_us(start) < 20000)
+	while (guest_elapsed_us(start) < 20000)
 		guest_pause();
 	G_CHECK_EQ(c->count[0x40], 2);
 	/* Stopped by zero. Should it run out before that, it is pending by then: once more. */
@@ -91,7 +63,7 @@ static GUEST void g_timer_oneshot(uint64_t x2apic)
 	} while (c->count[0x40] != count);
 	start = guest_rdtsc();
 	guest_sti();
-	while (elapsed_us(start) < 30000)
+	while (guest_elapsed_us(start) < 30000)
 		guest_pause();
 	G_CHECK_EQ(c->count[0x40], count);
 }
@@ -101,7 +73,7 @@ static void timer_oneshot(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_timer_oneshot, true);
+	vm_long(&vm, &v, g_timer_oneshot, true);
 	vcpu_done(&v);
 }
 
@@ -110,7 +82,7 @@ static void timer_oneshot_xapic(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_timer_oneshot, false);
+	vm_long(&vm, &v, g_timer_oneshot, false);
 	vcpu_done(&v);
 }
 
@@ -127,14 +99,14 @@ static GUEST void g_timer_periodic(uint64_t x2apic)
 	while (c->count[0x41] < 10)
 		guest_wait();
 	/* The base is kept: no faster than the period, whatever was late. */
-	G_CHECK(elapsed_us(start) >= 49000);
+	G_CHECK(guest_elapsed_us(start) >= 49000);
 	guest_apic_write(G_APIC_TIMER_INIT, 0);
 	guest_sti();
 	guest_cli();
 	c->count[0x41] = 0;
 	start = guest_rdtsc();
 	guest_sti();
-	while (elapsed_us(start) < 20000)
+	while (guest_elapsed_us(start) < 20000)
 		guest_pause();
 	G_CHECK_EQ(c->count[0x41], 0);
 }
@@ -144,7 +116,7 @@ static void timer_periodic(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_timer_periodic, true);
+	vm_long(&vm, &v, g_timer_periodic, true);
 	vcpu_done(&v);
 }
 
@@ -161,7 +133,7 @@ static GUEST void g_timer_deadline(uint64_t x2apic)
 	G_CHECK_EQ(rdmsr(G_MSR_TSC_DEADLINE), 0);
 	guest_apic_write(G_APIC_LVT_TIMER, 0x40042);
 	for (unsigned int i = 1; i <= 5; i++) {
-		deadline = guest_rdtsc() + tsc_khz * 10;
+		deadline = guest_rdtsc() + guest_tsc_khz * 10;
 		wrmsr(G_MSR_TSC_DEADLINE, deadline);
 		armed = rdmsr(G_MSR_TSC_DEADLINE);
 		G_CHECK(armed == deadline || (!armed && guest_rdtsc() >= deadline));
@@ -177,14 +149,14 @@ static GUEST void g_timer_deadline(uint64_t x2apic)
 	/* Disarmed; once more should it have passed before that. */
 	do {
 		count = c->count[0x42];
-		wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + tsc_khz);
+		wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + guest_tsc_khz);
 		wrmsr(G_MSR_TSC_DEADLINE, 0);
 		guest_sti();
 		guest_cli();
 	} while (c->count[0x42] != count);
 	deadline = guest_rdtsc();
 	guest_sti();
-	while (elapsed_us(deadline) < 20000)
+	while (guest_elapsed_us(deadline) < 20000)
 		guest_pause();
 	G_CHECK_EQ(c->count[0x42], count);
 }
@@ -198,7 +170,7 @@ static GUEST void g_deadline_running(uint64_t x2apic)
 	guest_apic_enable(x2apic);
 	guest_apic_write(G_APIC_LVT_TIMER, 0x40042);
 	for (unsigned int i = 1; i <= 5; i++) {
-		deadline = guest_rdtsc() + tsc_khz * 10;
+		deadline = guest_rdtsc() + guest_tsc_khz * 10;
 		wrmsr(G_MSR_TSC_DEADLINE, deadline);
 		guest_sti();
 		while (c->count[0x42] < i)
@@ -213,14 +185,14 @@ static GUEST void g_deadline_running(uint64_t x2apic)
 	asm volatile("nop; nop");
 	guest_cli();
 	G_CHECK_EQ(c->count[0x42], 5);
-	wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + tsc_khz);
+	wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + guest_tsc_khz);
 	guest_sync(1);
 	guest_sti();
 	while (c->count[0x42] < 6)
 		guest_pause();
 	guest_cli();
 	/* Asleep, but woken by something else before it is due. */
-	deadline = guest_rdtsc() + tsc_khz * 100;
+	deadline = guest_rdtsc() + guest_tsc_khz * 100;
 	wrmsr(G_MSR_TSC_DEADLINE, deadline);
 	guest_sync(2);
 	guest_wait();
@@ -237,7 +209,7 @@ static void timer_deadline_running(void)
 
 	if (!(hv_caps().features & HV_FEATURE_TSC_DEADLINE))
 		test_skip("no TSC-deadline timer");
-	make_vm(&vm, &v, g_deadline_running, true);
+	vm_long(&vm, &v, g_deadline_running, true);
 	vcpu_sync(&v, 1);
 	sleep_ns(5 * MSEC);
 	vcpu_sync(&v, 2);
@@ -252,7 +224,7 @@ static void timer_deadline(void)
 
 	if (!(hv_caps().features & HV_FEATURE_TSC_DEADLINE))
 		test_skip("no TSC-deadline timer");
-	make_vm(&vm, &v, g_timer_deadline, true);
+	vm_long(&vm, &v, g_timer_deadline, true);
 	vcpu_done(&v);
 }
 
@@ -265,8 +237,7 @@ static void timer_deadline_scaled(void)
 	if (!(hv_caps().features & HV_FEATURE_TSC_SCALING))
 		test_skip("the TSC cannot be scaled here");
 	for (unsigned int i = 0; i < 2; i++) {
-		tsc_khz = hv_caps().tsc_khz / 4 * (i ? 1 : 7);
-		vm_init_tsc(&vm, (uint32_t)tsc_khz);
+		vm_init_tsc(&vm, hv_caps().tsc_khz / 4 * (i ? 1 : 7));
 		vcpu_init(&v, &vm, 0);
 		vcpu_long(&v, g_timer_deadline, true);
 		vcpu_done(&v);
@@ -295,7 +266,7 @@ static void hlt_msi(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_wait_for, 0x6261);
+	vm_long(&vm, &v, g_wait_for, 0x6261);
 	vcpu_sync(&v, 1);
 	/* Pending before the HLT. */
 	CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
@@ -324,7 +295,7 @@ static void hlt_msi_asleep(void)
 	struct vcpu v;
 	pthread_t thread;
 
-	make_vm(&vm, &v, g_sleep, 20);
+	vm_long(&vm, &v, g_sleep, 20);
 	vcpu_sync(&v, 1);
 	thread = vcpu_start(&v);
 	for (unsigned int i = 1; i <= 20; i++) {
@@ -360,7 +331,7 @@ static void hlt_irqfd(void)
 	int fd = eventfd(0, EFD_NONBLOCK), second = eventfd(0, EFD_NONBLOCK);
 	eventfd_t value;
 
-	make_vm(&vm, &v, g_wait_for, 0x6564636261);
+	vm_long(&vm, &v, g_wait_for, 0x6564636261);
 	vcpu_sync(&v, 1);
 	irqfd(&vm, fd, 0, 0x61);
 	irqfd(&vm, second, 0, 0x63);
@@ -407,7 +378,7 @@ static void irqfd_spinning(void)
 	pthread_t thread;
 	int fd = eventfd(0, 0);
 
-	make_vm(&vm, &v, g_spin, 10);
+	vm_long(&vm, &v, g_spin, 10);
 	vcpu_sync(&v, 1);
 	irqfd(&vm, fd, 0, 0x61);
 	thread = vcpu_start(&v);
@@ -436,7 +407,7 @@ static void eoi_exit(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_level, 0);
+	vm_long(&vm, &v, g_level, 0);
 	vcpu_sync(&v, 1);
 	CHECK_EQ(CHECK_OK(ioctl(vm.fd, HV_SIGNAL_MSI, &msi)), 1);
 	vcpu_expect(&v, HV_EXIT_EOI);
@@ -494,7 +465,7 @@ static void nmi(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_nmi, 0);
+	vm_long(&vm, &v, g_nmi, 0);
 	vcpu_sync(&v, 1);
 	CHECK_OK(ioctl(v.fd, HV_NMI, 0));
 	vcpu_done(&v);
@@ -525,7 +496,7 @@ static void nmi_halted(void)
 	struct vcpu v;
 	pthread_t thread;
 
-	make_vm(&vm, &v, g_nmi_halted, 3);
+	vm_long(&vm, &v, g_nmi_halted, 3);
 	thread = vcpu_start(&v);
 	for (uint32_t i = 1; !guest_var(&vm, nmi_done); i++) {
 		/* As a rule long enough for it to be halted again. */
@@ -573,7 +544,7 @@ static void nmi_masked(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_nmi_masked, 0);
+	vm_long(&vm, &v, g_nmi_masked, 0);
 	v.run->wanted |= HV_REGS_EVENTS;
 	vcpu_sync(&v, 1);
 	CHECK_EQ(v.run->events.nmi_masked, 0);
@@ -654,7 +625,7 @@ static void shadows(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_shadows, 0);
+	vm_long(&vm, &v, g_shadows, 0);
 	vcpu_out(&v, PORT_LOW);
 	vcpu_done(&v);
 }
@@ -688,10 +659,10 @@ static void shadow_loaded(void)
 	struct vcpu v;
 
 	skip_on_bochs_amd("opens no window for a guest that enters with IF set");
-	make_vm(&vm, &v, g_shadow_loaded, 0);
+	vm_long(&vm, &v, g_shadow_loaded, 0);
 	for (uint8_t i = 0; i < 2; i++) {
 		vcpu_out(&v, PORT_LOW);
-		complete(&v);
+		vcpu_complete(&v);
 		vcpu_get(&v, HV_REGS_GPR | HV_REGS_EVENTS);
 		v.run->gprs.rflags |= FLAG_IF;
 		v.run->events.shadow = i;
@@ -754,7 +725,7 @@ static void tpr(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_tpr, true);
+	vm_long(&vm, &v, g_tpr, true);
 	v.run->wanted |= HV_REGS_SREGS;
 	vcpu_sync(&v, 1);
 	CHECK_EQ(v.run->sregs.cr8, 6);
@@ -766,7 +737,7 @@ static void tpr_xapic(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_tpr, false);
+	vm_long(&vm, &v, g_tpr, false);
 	vcpu_sync(&v, 1);
 	vcpu_done(&v);
 }
@@ -791,7 +762,7 @@ static void tpr_apic_off(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_tpr_apic_off, true);
+	vm_long(&vm, &v, g_tpr_apic_off, true);
 	vcpu_sync(&v, 1);
 	vcpu_done(&v);
 }
@@ -851,7 +822,7 @@ static void priorities(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_priorities, 0);
+	vm_long(&vm, &v, g_priorities, 0);
 	vcpu_done(&v);
 }
 
@@ -936,14 +907,14 @@ static void lapic_image(void)
 	struct vm vm, other;
 	struct vcpu v, w;
 
-	make_vm(&vm, &v, g_lapic_image, 0);
+	vm_long(&vm, &v, g_lapic_image, 0);
 	vcpu_sync(&v, 1);
 	CHECK_OK(ioctl(v.fd, HV_GET_LAPIC, &image));
 	CHECK_EQ(*(uint32_t *)&image.regs[G_APIC_TPR], 0x30);
 	CHECK_EQ(*(uint32_t *)&image.regs[G_APIC_IRR + 0x10], 1u << 17);
 	CHECK_EQ(*(uint32_t *)&image.regs[G_APIC_LVT_TIMER], 0x20044);
 
-	make_vm(&other, &w, g_lapic_image, 0);
+	vm_long(&other, &w, g_lapic_image, 0);
 	vcpu_sync(&w, 1);
 	memset(&again, 0, sizeof(again));
 	CHECK_OK(ioctl(w.fd, HV_SET_LAPIC, &image));
@@ -970,7 +941,7 @@ static void hlt_exit(void)
 	struct vm vm;
 	struct vcpu v;
 
-	make_vm(&vm, &v, g_hlt_exit, 0);
+	vm_long(&vm, &v, g_hlt_exit, 0);
 	v.run->flags = HV_RUN_EXIT_HLT;
 	vcpu_expect(&v, HV_EXIT_HLT);
 	/* Going on without an interrupt is user space's choice: behind the HLT. */

@@ -53,14 +53,6 @@ static void prepare(struct vcpu *v, enum mode mode, uint64_t rip)
 	vcpu_set(v, HV_REGS_GPR | HV_REGS_SREGS);
 }
 
-/* Complete the instruction that exited, before the test sets other registers. */
-static void complete(struct vcpu *v)
-{
-	v->run->immediate_exit = 1;
-	CHECK_ERRNO(ioctl(v->fd, HV_RUN, 0), EINTR);
-	v->run->immediate_exit = 0;
-}
-
 static void expect_end(struct vcpu *v, const char *name)
 {
 	vcpu_run(v);
@@ -119,7 +111,7 @@ static void check_pio(struct vcpu *v, const struct pio_case *c, uint64_t rip)
 		if (i != HV_RSP && i != HV_RBX && i != HV_RDI)
 			CHECK_EQ(r->gprs.r[i], preset(i));
 	}
-	complete(v);
+	vcpu_complete(v);
 }
 
 static void pio_widths(void)
@@ -279,7 +271,7 @@ static void check_mov(struct vcpu *v, const struct mov_case *c, uint64_t rip)
 			test_fail("%s: register %u is %#llx, not %#llx", c->name, i,
 				  (unsigned long long)r->gprs.r[i], (unsigned long long)before[i]);
 	}
-	complete(v);
+	vcpu_complete(v);
 }
 
 static void mmio_mov(void)
@@ -411,7 +403,7 @@ static void check_emulate(struct vcpu *v, const struct emulate_case *c, uint64_t
 	r->wanted = HV_REGS_GPR;
 	expect_end(v, c->name);
 	CHECK_EQ(vcpu_reg(v, RCX), 0x4711);
-	complete(v);
+	vcpu_complete(v);
 }
 
 static void mmio_emulate(void)
@@ -477,7 +469,7 @@ static void check_string(struct vcpu *v, const struct string_case *c, uint64_t r
 	r->gprs.rip += c->len;
 	r->dirty = HV_REGS_GPR;
 	expect_end(v, c->name);
-	complete(v);
+	vcpu_complete(v);
 }
 
 static void string_io(void)

@@ -14,10 +14,6 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
 
-enum {
-	PF = 14
-};
-
 #define FAR 0x40400000ul /* gpa of a test's own slot, mapped one to one */
 
 static GUEST uint64_t peek(uint64_t address)

@@ -11,21 +11,6 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
 
-/* The guest's TSC frequency; set before the program is copied into the guest. */
-static uint64_t tsc_khz;
-
-static void make_vm(struct vm *vm, struct vcpu *v, void (*fn)(uint64_t), uint64_t arg)
-{
-	tsc_khz = hv_caps().tsc_khz;
-	CHECK(tsc_khz > 0);
-	vm_long(vm, v, fn, arg);
-}
-
-static GUEST uint64_t elapsed_us(uint64_t since)
-{
-	return (guest_rdtsc() - since) * 1000 / tsc_khz;
-}
-
 static volatile uint32_t turn;
 
 static GUEST void g_ping_pong(uint64_t arg)
@@ -152,7 +137,7 @@ static GUEST void g_bsp(uint64_t x2apic)
 		guest_apic_send(1, 0x4500);
 		guest_apic_send(1, 0x8500); /* level de-assert: ignored */
 		start = guest_rdtsc();
-		while (elapsed_us(start) < 10000)
+		while (guest_elapsed_us(start) < 10000)
 			guest_pause();
 		guest_apic_send(1, 0x4600 | GUEST_LOW >> 12);
 		while (started < i)
@@ -160,7 +145,7 @@ static GUEST void g_bsp(uint64_t x2apic)
 		/* A second SIPI finds nobody waiting. */
 		guest_apic_send(1, 0x4600 | GUEST_LOW >> 12);
 		start = guest_rdtsc();
-		while (elapsed_us(start) < 20000)
+		while (guest_elapsed_us(start) < 20000)
 			guest_pause();
 		G_CHECK_EQ(started, i);
 		/* The next INIT must not come before the end of this start. */
@@ -187,7 +172,7 @@ static void start_ap(bool x2apic)
 	struct vcpu v, ap;
 	pthread_t thread, ap_thread;
 
-	make_vm(&vm, &v, g_bsp, x2apic);
+	vm_long(&vm, &v, g_bsp, x2apic);
 	vm_load_start16(&vm, GUEST_LOW, 2, g_ap);
 	vcpu_init(&ap, &vm, 1);
 	CHECK_EQ(pthread_create(&ap_thread, NULL, run_ap, &ap), 0);

@@ -12,24 +12,19 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/step.h"
 
-enum {
-	UD = 6,
-	GP = 13
-};
-
 /* Intel SDM Vol. 3, appendix C and 26.8: the guest state was refused. */
 #define ENTRY_FAILED_GUEST_STATE 0x80000021
 
 /* Fields of the VMCS by their encodings: Intel SDM Vol. 3, appendix B. */
 enum {
-	ES,
-	CS,
-	SS,
-	DS,
-	FS,
-	GS,
-	LDTR,
-	TR
+	SEG_ES,
+	SEG_CS,
+	SEG_SS,
+	SEG_DS,
+	SEG_FS,
+	SEG_GS,
+	SEG_LDTR,
+	SEG_TR
 };
 #define SELECTOR(segment) (0x0800 + 2 * (segment))
 #define LIMIT(segment)	  (0x4800 + 2 * (segment))
@@ -58,15 +53,10 @@ static void start(void)
 
 /* ---- What the processor refuses ---- */
 
-static void nothing(int sig)
-{
-	(void)sig;
-}
-
 /* AMD-V checks less: the guest does whatever it does, until this interrupts it. */
 static void stop_soon(void)
 {
-	struct sigaction sa = {.sa_handler = nothing};
+	struct sigaction sa = {.sa_handler = ignore_signal};
 	struct itimerval soon = {.it_value = {.tv_usec = 50000}};
 
 	CHECK_OK(sigaction(SIGALRM, &sa, NULL));
@@ -154,33 +144,33 @@ static void entry_segments(void)
 	start();
 	step_long(&s);
 	/* A code segment must be one: not data, not absent, of the privilege of SS. */
-	REFUSED(RIGHTS(CS), r->sregs.cs.ar &= ~0xau);
-	REFUSED(RIGHTS(CS), r->sregs.cs.ar &= ~HV_AR_P);
-	REFUSED(RIGHTS(CS), r->sregs.cs.ar &= ~HV_AR_S);
-	REFUSED(RIGHTS(CS), r->sregs.cs.ar |= HV_AR_DPL);
+	REFUSED(RIGHTS(SEG_CS), r->sregs.cs.ar &= ~0xau);
+	REFUSED(RIGHTS(SEG_CS), r->sregs.cs.ar &= ~HV_AR_P);
+	REFUSED(RIGHTS(SEG_CS), r->sregs.cs.ar &= ~HV_AR_S);
+	REFUSED(RIGHTS(SEG_CS), r->sregs.cs.ar |= HV_AR_DPL);
 	/* A stack can be written to, data can be read. */
-	REFUSED(RIGHTS(SS), r->sregs.ss.ar |= 8);
-	REFUSED(RIGHTS(SS), r->sregs.ss.ar &= ~2u);
-	REFUSED(RIGHTS(DS), r->sregs.ds.ar = (r->sregs.ds.ar & ~HV_AR_TYPE) | 9);
-	REFUSED(RIGHTS(GS), r->sregs.gs.ar &= ~HV_AR_S);
+	REFUSED(RIGHTS(SEG_SS), r->sregs.ss.ar |= 8);
+	REFUSED(RIGHTS(SEG_SS), r->sregs.ss.ar &= ~2u);
+	REFUSED(RIGHTS(SEG_DS), r->sregs.ds.ar = (r->sregs.ds.ar & ~HV_AR_TYPE) | 9);
+	REFUSED(RIGHTS(SEG_GS), r->sregs.gs.ar &= ~HV_AR_S);
 	/* All but FS and GS have 32 bits of base; limits are in units of 4 KiB from 1 MiB on. */
-	REFUSED(BASE(DS), r->sregs.ds.base = 1ull << 32);
-	REFUSED(BASE(SS), r->sregs.ss.base = 0xffff800000000000);
-	REFUSED(LIMIT(ES), r->sregs.es.limit = 0x00123456);
-	REFUSED(LIMIT(FS), r->sregs.fs.limit = 0x80000ffe);
+	REFUSED(BASE(SEG_DS), r->sregs.ds.base = 1ull << 32);
+	REFUSED(BASE(SEG_SS), r->sregs.ss.base = 0xffff800000000000);
+	REFUSED(LIMIT(SEG_ES), r->sregs.es.limit = 0x00123456);
+	REFUSED(LIMIT(SEG_FS), r->sregs.fs.limit = 0x80000ffe);
 	/* The task register holds a 64-bit TSS of the GDT. */
-	REFUSED(RIGHTS(TR), r->sregs.tr.ar = 0x83);
-	REFUSED(RIGHTS(TR), r->sregs.tr.ar = 0x82);
-	REFUSED(RIGHTS(TR), r->sregs.tr.ar &= ~HV_AR_P);
-	REFUSED(RIGHTS(TR), r->sregs.tr.ar |= HV_AR_UNUSABLE);
-	REFUSED(RIGHTS(TR), r->sregs.tr.ar |= HV_AR_S);
-	REFUSED(SELECTOR(TR), r->sregs.tr.selector |= 4);
-	REFUSED(LIMIT(TR), r->sregs.tr.limit = 0x00200000);
+	REFUSED(RIGHTS(SEG_TR), r->sregs.tr.ar = 0x83);
+	REFUSED(RIGHTS(SEG_TR), r->sregs.tr.ar = 0x82);
+	REFUSED(RIGHTS(SEG_TR), r->sregs.tr.ar &= ~HV_AR_P);
+	REFUSED(RIGHTS(SEG_TR), r->sregs.tr.ar |= HV_AR_UNUSABLE);
+	REFUSED(RIGHTS(SEG_TR), r->sregs.tr.ar |= HV_AR_S);
+	REFUSED(SELECTOR(SEG_TR), r->sregs.tr.selector |= 4);
+	REFUSED(LIMIT(SEG_TR), r->sregs.tr.limit = 0x00200000);
 	/* So does LDTR, if it is usable. */
-	REFUSED(RIGHTS(LDTR), r->sregs.ldt.ar = 0x93);
-	REFUSED(RIGHTS(LDTR), r->sregs.ldt.ar = 0x8b);
-	REFUSED(SELECTOR(LDTR), r->sregs.ldt.selector |= 4);
-	REFUSED(LIMIT(LDTR), r->sregs.ldt.limit = 0x00200000);
+	REFUSED(RIGHTS(SEG_LDTR), r->sregs.ldt.ar = 0x93);
+	REFUSED(RIGHTS(SEG_LDTR), r->sregs.ldt.ar = 0x8b);
+	REFUSED(SELECTOR(SEG_LDTR), r->sregs.ldt.selector |= 4);
+	REFUSED(LIMIT(SEG_LDTR), r->sregs.ldt.limit = 0x00200000);
 	/* Nothing is asked of one that is not. */
 	STEP_BEGIN(&s, nop);
 	r->sregs.ldt = (struct hv_segment){.ar = HV_AR_UNUSABLE, .selector = 4};
@@ -189,9 +179,9 @@ static void entry_segments(void)
 	CHECK_EQ(step_run(&s), GUEST_NO_TRAP);
 
 	step_real(&s);
-	REFUSED(RIGHTS(SS), r->sregs.cs.ar = 0xfb; r->sregs.ss.ar = 0xf3);
+	REFUSED(RIGHTS(SEG_SS), r->sregs.cs.ar = 0xfb; r->sregs.ss.ar = 0xf3);
 	step_prot(&s);
-	REFUSED(RIGHTS(TR), r->sregs.tr.ar = 0x81 | HV_AR_UNUSABLE);
+	REFUSED(RIGHTS(SEG_TR), r->sregs.tr.ar = 0x81 | HV_AR_UNUSABLE);
 }
 
 /* Registers of virtual-8086 mode, where a segment is its selector: all but one of them. */
@@ -203,9 +193,9 @@ static void make_vm86(struct hv_segment *wrong, uint32_t field)
 	sr->es = sr->cs = sr->ss = sr->ds = sr->fs = sr->gs = vm86;
 	r->gprs.rflags |= FLAG_VM;
 	r->gprs.rip = 0;
-	if (field >= BASE(ES))
+	if (field >= BASE(SEG_ES))
 		wrong->base += 16;
-	else if (field >= RIGHTS(ES))
+	else if (field >= RIGHTS(SEG_ES))
 		wrong->ar &= ~HV_AR_DPL;
 	else
 		wrong->limit = 0xfffff;
@@ -218,21 +208,21 @@ static void entry_vm86(void)
 	if (!host_is_vmx())
 		test_skip("AMD-V refuses nothing of this");
 	start();
-	segments[ES] = &r->sregs.es;
-	segments[CS] = &r->sregs.cs;
-	segments[SS] = &r->sregs.ss;
-	segments[DS] = &r->sregs.ds;
-	segments[FS] = &r->sregs.fs;
-	segments[GS] = &r->sregs.gs;
+	segments[SEG_ES] = &r->sregs.es;
+	segments[SEG_CS] = &r->sregs.cs;
+	segments[SEG_SS] = &r->sregs.ss;
+	segments[SEG_DS] = &r->sregs.ds;
+	segments[SEG_FS] = &r->sregs.fs;
+	segments[SEG_GS] = &r->sregs.gs;
 	step_prot(&s);
-	for (unsigned int n = ES; n <= GS; n++) {
+	for (unsigned int n = SEG_ES; n <= SEG_GS; n++) {
 		REFUSED(BASE(n), make_vm86(segments[n], BASE(n)));
 		REFUSED(LIMIT(n), make_vm86(segments[n], LIMIT(n)));
 		REFUSED(RIGHTS(n), make_vm86(segments[n], RIGHTS(n)));
 	}
 	/* There is none in long mode. */
 	step_long(&s);
-	REFUSED(FIELD_RFLAGS, make_vm86(&r->sregs.ldt, LIMIT(LDTR)));
+	REFUSED(FIELD_RFLAGS, make_vm86(&r->sregs.ldt, LIMIT(SEG_LDTR)));
 }
 
 /* Entries that are present and have reserved bits, loaded with CR3 by the host. */
@@ -284,15 +274,14 @@ static void entry_keeps_events(void)
 	start();
 	step_long(&s);
 	/* The APIC must be on, and the interrupt be accepted. */
-	vcpu_set_msr(&v, G_MSR_APIC_BASE, 0xfee00d00);
-	vcpu_set_msr(&v, G_MSR_X2APIC + G_APIC_SVR / 16, 0x1ff);
+	vcpu_x2apic_on(&v);
 	CHECK_EQ(STEP(&s, nop), GUEST_NO_TRAP);
 	STEP_BEGIN(&s, nop);
 	r->gprs.rflags |= FLAG_IF;
 	good = *r;
 	r->sregs.tr.ar &= ~HV_AR_P;
 	CHECK_EQ(vm_msi(&vm, 0, 0x41), 1);
-	run_refused(RIGHTS(TR), "TR absent");
+	run_refused(RIGHTS(SEG_TR), "TR absent");
 	CHECK_OK(ioctl(v.fd, HV_NMI, 0));
 	r->dirty = 0;
 	CHECK_OK(ioctl(v.fd, HV_RUN, 0));

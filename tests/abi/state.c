@@ -23,10 +23,6 @@ extern long vector_syscall(long number, long a, long b, long c, const void *in, 
 extern void x87_fill(const double *eight);
 extern void x87_store(double *eight);
 
-enum {
-	GP = 13
-};
-
 #define IMAGE 512 /* bytes of sixteen YMM registers */
 
 /* ---- The run page ---- */

@@ -8,11 +8,6 @@
 #include "tests/lib/harness.h"
 #include "tests/lib/step.h"
 
-enum {
-	UD = 6,
-	GP = 13
-};
-
 #define SOFTWARE 0x60
 
 CODE(32, nop, "nop");

@@ -8,6 +8,7 @@
 
 struct guest_cpu guest_cpus[GUEST_CPUS];
 struct guest_report guest_report;
+uint64_t guest_tsc_khz;
 const uint64_t guest_cpu_size = sizeof(struct guest_cpu);
 
 GUEST uint32_t guest_apic_read(uint32_t offset)

@@ -27,7 +27,27 @@ enum {
 };
 
 #define GUEST_NO_TRAP 256u
-#define GUEST_CPUS    64
+
+/* Vectors of exceptions */
+enum {
+	DE = 0,
+	DB = 1,
+	NMI = 2,
+	BP = 3,
+	OF = 4,
+	UD = 6,
+	NM = 7,
+	DF = 8,
+	NP = 11,
+	SS = 12,
+	GP = 13,
+	PF = 14,
+	MF = 16,
+	AC = 17,
+	XM = 19,
+};
+
+#define GUEST_CPUS 64
 
 struct guest_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
@@ -186,12 +206,21 @@ GUEST_INLINE struct guest_cpuid guest_cpuid(uint32_t function, uint32_t index)
 	return r;
 }
 
+/* Of this guest's TSC; set when the program is copied into the guest. */
+extern uint64_t guest_tsc_khz;
+
 GUEST_INLINE uint64_t guest_rdtsc(void)
 {
 	uint32_t lo, hi;
 
 	asm volatile("lfence; rdtsc" : "=a"(lo), "=d"(hi) : : "memory");
 	return (uint64_t)hi << 32 | lo;
+}
+
+/* Microseconds since the TSC was that. */
+GUEST_INLINE uint64_t guest_elapsed_us(uint64_t since)
+{
+	return (guest_rdtsc() - since) * 1000 / guest_tsc_khz;
 }
 
 #define GUEST_READ_CR(n)                                                     \
@@ -269,6 +298,8 @@ enum {
 #define G_MSR_PAT	   0x277
 #define G_MSR_TSC_DEADLINE 0x6e0
 #define G_MSR_X2APIC	   0x800
+#define G_MSR_WALL_CLOCK   0x4b564d00 /* kvm-clock */
+#define G_MSR_SYSTEM_TIME  0x4b564d01
 #define G_MSR_EFER	   0xc0000080
 #define G_MSR_STAR	   0xc0000081
 #define G_MSR_LSTAR	   0xc0000082
@@ -279,6 +310,7 @@ enum {
 #define G_MSR_KERNEL_GS	   0xc0000102
 #define G_MSR_TSC_AUX	   0xc0000103
 
+#define G_APIC_BASE_BSP	   (1u << 8)
 #define G_APIC_BASE_EXTD   (1u << 10)
 #define G_APIC_BASE_ENABLE (1u << 11)
 #define G_APIC_MMIO	   0xfee00000ul

@@ -8,6 +8,7 @@
 
 #include <cpuid.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -186,13 +187,15 @@ static void make_gdt(uint8_t *ram, unsigned int id)
 }
 
 /* The program, page tables and IDT in the RAM, which is slot 0. */
-static void fill_ram(struct vm *vm)
+static void fill_ram(struct vm *vm, uint32_t tsc_khz)
 {
 	size_t image = (size_t)(end - __executable_start);
 
 	if ((uintptr_t)end > GUEST_STACKS)
 		test_fail("linked at %p: link with -static, not as PIE",
 			  (const void *)__executable_start);
+	guest_tsc_khz = tsc_khz ? tsc_khz : hv_caps().tsc_khz;
+	CHECK(guest_tsc_khz > 0);
 	memcpy(vm->ram + (uintptr_t)__executable_start, __executable_start, image);
 	make_page_tables(vm->ram);
 	make_idt(vm->ram);
@@ -202,7 +205,7 @@ void vm_init_tsc(struct vm *vm, uint32_t tsc_khz)
 {
 	create_vm(vm, tsc_khz);
 	vm->ram = vm_add_slot(vm, 0, 0, 0, GUEST_RAM);
-	fill_ram(vm);
+	fill_ram(vm, tsc_khz);
 }
 
 void vm_init(struct vm *vm)
@@ -216,7 +219,7 @@ void vm_init_shared(struct vm *vm)
 	vm->ram = mmap(NULL, GUEST_RAM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(vm->ram != MAP_FAILED);
 	CHECK_OK(vm_set_slot(vm, 0, 0, 0, GUEST_RAM, vm->ram));
-	fill_ram(vm);
+	fill_ram(vm, 0);
 }
 
 void vm_close(struct vm *vm)
@@ -523,6 +526,25 @@ void vcpu_set_msr(struct vcpu *v, uint32_t index, uint64_t value)
 		test_fail("HV_SET_MSRS of %#x = %#llx", index, (unsigned long long)value);
 }
 
+void vcpu_complete(struct vcpu *v)
+{
+	v->run->immediate_exit = 1;
+	CHECK_ERRNO(ioctl(v->fd, HV_RUN, 0), EINTR);
+	v->run->immediate_exit = 0;
+}
+
+void vcpu_x2apic_on(struct vcpu *v)
+{
+	vcpu_set_msr(v, G_MSR_APIC_BASE,
+		     G_APIC_MMIO | G_APIC_BASE_ENABLE | G_APIC_BASE_EXTD | G_APIC_BASE_BSP);
+	vcpu_set_msr(v, G_MSR_X2APIC + G_APIC_SVR / 16, 0x1ff);
+}
+
+void vcpu_eoi(struct vcpu *v)
+{
+	vcpu_set_msr(v, G_MSR_X2APIC + G_APIC_EOI / 16, 0);
+}
+
 static void *run_thread(void *arg)
 {
 	vcpu_done(arg);
@@ -540,6 +562,41 @@ pthread_t vcpu_start(struct vcpu *v)
 void vcpu_join(pthread_t thread)
 {
 	CHECK_EQ(pthread_join(thread, NULL), 0);
+}
+
+static void *run_once(void *arg)
+{
+	struct runner *r = arg;
+
+	r->result = ioctl(r->v->fd, HV_RUN, 0);
+	r->error = errno;
+	return NULL;
+}
+
+void ignore_signal(int number)
+{
+	(void)number;
+}
+
+void runner_start(struct runner *r, struct vcpu *v)
+{
+	struct sigaction sa = {.sa_handler = ignore_signal};
+
+	r->v = v;
+	CHECK_OK(sigaction(SIGUSR1, &sa, NULL));
+	CHECK_EQ(pthread_create(&r->thread, NULL, run_once, r), 0);
+}
+
+void runner_stop(struct runner *r)
+{
+	r->v->run->immediate_exit = 1;
+	pthread_kill(r->thread, SIGUSR1);
+}
+
+void runner_join(struct runner *r)
+{
+	CHECK_EQ(pthread_join(r->thread, NULL), 0);
+	r->v->run->immediate_exit = 0;
 }
 
 void vm_long(struct vm *vm, struct vcpu *v, void (*fn)(uint64_t), uint64_t arg)

@@ -186,12 +186,35 @@ void vcpu_done(struct vcpu *v);
 uint64_t vcpu_get_msr(struct vcpu *v, uint32_t index);
 void vcpu_set_msr(struct vcpu *v, uint32_t index, uint64_t value);
 
+/* Complete the instruction that exited, without going on in the guest. */
+void vcpu_complete(struct vcpu *v);
+
+/* The local APIC in x2APIC mode and enabled; and the end of an interrupt there. */
+void vcpu_x2apic_on(struct vcpu *v);
+void vcpu_eoi(struct vcpu *v);
+
 /* Say what exit v last had, in a static string. */
 const char *vcpu_describe(const struct vcpu *v);
 
 /* A thread that runs a vCPU until it is done; and the wait for its end. */
 pthread_t vcpu_start(struct vcpu *v);
 void vcpu_join(pthread_t thread);
+
+/*
+ * A thread that calls HV_RUN once, whatever that returns; a signal that ends the call;
+ * the wait for the thread, after which the result is valid.
+ */
+struct runner {
+	struct vcpu *v;
+	pthread_t thread;
+	int result, error;
+};
+
+void runner_start(struct runner *r, struct vcpu *v);
+void runner_stop(struct runner *r);
+void runner_join(struct runner *r);
+/* A handler that does nothing, but for making calls return with EINTR. */
+void ignore_signal(int number);
 
 /* long mode with fn in one step: VM, vCPU 0. */
 void vm_long(struct vm *vm, struct vcpu *v, void (*fn)(uint64_t), uint64_t arg);
