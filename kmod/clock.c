@@ -134,7 +134,8 @@ u64 clock_host_ticks(const struct hv_vm *vm, u64 ticks)
 {
 	if (likely(!vm->tsc_ratio))
 		return ticks;
-	return mul_u64_u64_div_u64(bounded_ticks(vm, ticks), tsc_khz, vm->tsc_khz);
+	return mul_u64_u64_div_u64(bounded_ticks(vm, ticks), BIT_ULL(HV_TSC_FRACTION),
+				   vm->tsc_ratio);
 }
 
 static void start_deadline(struct hv_vcpu *v)

@@ -143,6 +143,26 @@ static inline void compat_clear_cr4(unsigned long bits)
 }
 #endif
 
+/* Against SRSO the kernel wants speculation reduced on a CPU while it may run guests. */
+static inline bool compat_bp_spec_reduce(void)
+{
+#ifdef X86_FEATURE_SRSO_BP_SPEC_REDUCE
+	return boot_cpu_has(X86_FEATURE_SRSO_BP_SPEC_REDUCE);
+#else
+	return false;
+#endif
+}
+
+/* The scheduler wants another thread to run here, at once or soon (lazy preemption). */
+static inline bool compat_need_resched(void)
+{
+#ifdef _TIF_NEED_RESCHED_LAZY
+	return read_thread_flags() & (_TIF_NEED_RESCHED | _TIF_NEED_RESCHED_LAZY);
+#else
+	return need_resched();
+#endif
+}
+
 /* Events come by FRED rather than the IDT, so that INT does not call their handlers. */
 static inline bool compat_host_has_fred(void)
 {

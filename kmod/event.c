@@ -65,6 +65,9 @@ static bool inject_first(struct hv_vcpu *v)
 	} else {
 		return false;
 	}
+	/* In real mode no error code is pushed. */
+	if (!(v->cr0 & X86_CR0_PE))
+		e->has_error = false;
 	hv_op(inject)(v, e);
 	e->type = EVENT_NONE;
 	return true;

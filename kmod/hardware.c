@@ -56,8 +56,9 @@ static void cpu_disable(void *unused)
 
 void hardware_disable_late(void)
 {
-	__this_cpu_write(hv_cpu.disable_later, false);
 	hv_host.ops->cpu_disable();
+	/* Whoever waits for it, at a reboot, finds the CPU as it should be. */
+	smp_store_release(this_cpu_ptr(&hv_cpu.disable_later), false);
 }
 
 /* Take the processor's virtualisation for one more VM. */

@@ -234,7 +234,7 @@ struct hv_vm {
 	u32 tsc_khz;	/* (c) of the guest's TSC */
 	u64 tsc_ratio;	/* (c) of that to the host's, HV_TSC_FRACTION bits of fraction; 0: equal */
 	u64 clock_tsc;	/* (c) host TSC at creation, scaled... */
-	u64 clock_ns;	/* (c) ...and CLOCK_BOOTTIME then */
+	u64 clock_ns;	/* (c) ...and CLOCK_MONOTONIC then */
 	u64 tsc_offset; /* (a) that new vCPUs start with */
 	u64 lowest_rr;	/* (a) round robin of lowest-priority messages */
 };

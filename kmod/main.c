@@ -146,6 +146,9 @@ static void __init read_host_cpuid(u32 function, u32 index, struct cpuid_leaf *o
 		if (kernel_features[i].function == function && kernel_features[i].index == index)
 			r[kernel_features[i].reg] &=
 				boot_cpu_data.x86_capability[kernel_features[i].word];
+	/* Nor is an invariant TSC that it has found to be none. */
+	if (function == 0x80000007 && check_tsc_unstable())
+		r[LEAF_EDX] &= ~BIT(8);
 	*out = (struct cpuid_leaf){r[0], r[1], r[2], r[3]};
 }
 
@@ -160,6 +163,10 @@ static int __init hv_init(void)
 	struct cpuid_host host = {.read = read_host_cpuid};
 	int r;
 
+	if (!tsc_khz) {
+		pr_err("the kernel does not know the frequency of this CPU's TSC\n");
+		return -EOPNOTSUPP;
+	}
 	/* Which of the two a CPU may have its maker decides. */
 	hv_host.ops = boot_cpu_data.x86_vendor == X86_VENDOR_AMD ||
 				      boot_cpu_data.x86_vendor == X86_VENDOR_HYGON

@@ -29,8 +29,8 @@ static bool thread_work_pending(void)
 /* Does the host, or a request that may sleep, want this thread out of the loop? */
 static bool must_leave(struct hv_vcpu *v)
 {
-	return need_resched() || thread_work_pending() || READ_ONCE(v->requests) & REQS_OUTER ||
-	       compat_softirqs_wait();
+	return compat_need_resched() || thread_work_pending() ||
+	       READ_ONCE(v->requests) & REQS_OUTER || compat_softirqs_wait();
 }
 
 /* In a closed stay interrupts are off already, and remain so. */
@@ -132,14 +132,15 @@ static int inner_loop(struct hv_vcpu *v)
 		r = hv_op(load)(v);
 		if (likely(r == EXIT_AGAIN)) {
 			spec_load(v);
-			stay_irq_on();
+			/* A handler may read what these two write. */
 			vtime_account_guest_enter();
+			stay_irq_on();
 			r = stay(v);
-			vtime_account_guest_exit();
 			hv_op(put)(v);
 			spec_put();
 			host_ldt_restore(v);
 			stay_irq_off();
+			vtime_account_guest_exit();
 		}
 		hardware_stay_end();
 	}
@@ -270,7 +271,11 @@ static int outer_work(struct hv_vcpu *v)
 		return -ESHUTDOWN;
 	if (v->yield_to)
 		yield_to_peer(v);
-	cond_resched();
+	/* Lazy preemption is no matter for cond_resched(). */
+	if (compat_need_resched())
+		schedule();
+	else
+		cond_resched();
 	return EXIT_AGAIN;
 }
 
@@ -322,6 +327,7 @@ long run_vcpu(struct hv_vcpu *v)
 	WRITE_ONCE(v->task, NULL);
 	if (r == -EINTR)
 		exit_set_reason(v, HV_EXIT_SIGNAL);
-	state_store(v, wanted | v->exit_groups);
+	if (!r || r == -EINTR)
+		state_store(v, wanted | v->exit_groups);
 	return r;
 }

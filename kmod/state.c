@@ -356,7 +356,8 @@ static bool sregs_ok(const struct hv_vcpu *v, const struct hv_sregs *s)
 	    !state_canonical(s->tr.base) || !state_canonical(s->ldt.base) ||
 	    !state_canonical(s->gdt.base) || !state_canonical(s->idt.base))
 		return false;
-	return !(s->cr3 & ~(v->gpa_mask | (s->cr4 & X86_CR4_PCIDE ? BIT_ULL(63) : 0)));
+	/* Bit 63, with PCIDE, is of the instruction and not of the register. */
+	return !(s->cr3 & ~v->gpa_mask);
 }
 
 /* A host may go from any state of the APIC to any other: by way of "disabled". */

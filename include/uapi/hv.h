@@ -8,8 +8,9 @@
  * with the memory map that created the VM (EIO otherwise).
  *
  * A struct whose first field is "size" may grow: the caller stores the size it
- * was compiled with, the module takes missing fields as zero and refuses
- * non-zero fields that it does not know with E2BIG. Flags and padding that are
+ * was compiled with, the module takes fields that came later as zero and refuses
+ * non-zero fields that it does not know with E2BIG. One that is shorter than its
+ * first version gets EINVAL. Flags and padding that are
  * not defined here must be zero (EINVAL). An unknown call gets ENOTTY, a bad
  * pointer EFAULT.
  */
@@ -151,31 +152,37 @@ struct hv_msi {
 	__u32 pad;
 };
 
-/* Create a vCPU: returns its descriptor. EEXIST: the id is taken. */
+/*
+ * Create a vCPU: returns its descriptor. EINVAL: the id is too large. EEXIST: it is
+ * taken. ESHUTDOWN: the host is going down.
+ */
 #define HV_CREATE_VCPU _IO(HV_IOC, 0x20)
 /*
- * Create, change or delete a memory slot. EEXIST: overlaps another slot.
- * EINVAL: not aligned, wraps, beyond gpa_bits, or not wholly in user space.
- * ENOENT: the slot
- * to be deleted does not exist. A slot's length and addresses cannot change while
- * it exists; its flags can.
+ * Create, change or delete a memory slot. EEXIST: overlaps another slot. EINVAL:
+ * not aligned, wraps, beyond gpa_bits, or not wholly in user space. ENOENT: the slot
+ * to be deleted does not exist. A slot's length and addresses cannot change while it
+ * exists (EINVAL); its flags can.
  */
 #define HV_SET_SLOT _IO(HV_IOC, 0x21)
 /*
  * Bind an eventfd to an MSI: each signal delivers it. Binding an eventfd that
  * is bound already replaces its message. An event already pending in the
  * eventfd is delivered at once. HV_IRQFD_DEASSIGN: unbind (ENOENT: not bound).
+ * EBADF, EINVAL: not an eventfd. EINVAL: not an MSI. ENOSPC: too many.
  */
 #define HV_IRQFD _IO(HV_IOC, 0x22)
 /*
  * Signal an eventfd when a vCPU writes to a port or address, without an exit.
- * EEXIST: the same address, length and match are bound already.
+ * EEXIST: the same address, length and match are bound already. ENOENT: there is
+ * no such binding to be undone. EBADF, EINVAL: not an eventfd. EINVAL: an access
+ * that cannot be. ENOSPC: too many.
  */
 #define HV_IOEVENTFD _IO(HV_IOC, 0x23)
 /*
  * Deliver an MSI (Intel SDM Vol. 3, "Message Signalled Interrupts"). Returns
  * the number of vCPUs that accepted it. A level-triggered message (data bit 15)
- * makes the EOI of its vector exit with HV_EXIT_EOI.
+ * makes the EOI of its vector exit with HV_EXIT_EOI. EINVAL: address or data are
+ * not those of a message that a device may send.
  */
 #define HV_SIGNAL_MSI _IOW(HV_IOC, 0x24, struct hv_msi)
 
@@ -412,15 +419,18 @@ struct hv_lapic {
 /*
  * Run the vCPU until it needs user space: 0, with the exit in the run page.
  * EINTR: a signal is pending or immediate_exit was set (HV_EXIT_SIGNAL).
- * EBUSY: another thread runs it, or another hypervisor has taken the processor. EINVAL: a dirty group holds a state that the
- * processor cannot be in; nothing of that group was loaded. ENOMEM: no memory for
- * page tables. ESHUTDOWN: the host is going down. After an error other than EINTR
- * the run page tells nothing new.
+ * EBUSY: another thread runs it, or another hypervisor has taken the processor.
+ * EINVAL: a dirty group holds a state that the processor cannot be in; nothing of
+ * that group was loaded. ENOMEM: no memory for page tables. ESHUTDOWN: the host is
+ * going down. After an error other than EINTR the run page tells nothing new.
  */
 #define HV_RUN _IO(HV_IOC, 0x40)
-/* Store the groups (HV_REGS_* in the argument itself) in the run page. */
+/* Store the groups (HV_REGS_* in the argument itself; others: EINVAL) in the run page. */
 #define HV_GET_REGS _IO(HV_IOC, 0x41)
-/* Load the groups (HV_REGS_* in the argument itself) from the run page. */
+/*
+ * Load the groups (HV_REGS_* in the argument itself) from the run page. EINVAL: as
+ * HV_RUN, or undefined groups.
+ */
 #define HV_SET_REGS _IO(HV_IOC, 0x42)
 /*
  * Give the vCPU its CPUID table, before its first HV_RUN (EBUSY afterwards).
@@ -432,10 +442,12 @@ struct hv_lapic {
  * Read or write MSRs as the guest would, and the ones only a host may write.
  * Both return the number done; the first that cannot be accessed ends the call.
  */
-#define HV_GET_MSRS  _IOW(HV_IOC, 0x44, struct hv_msrs)
-#define HV_SET_MSRS  _IOW(HV_IOC, 0x45, struct hv_msrs)
+#define HV_GET_MSRS _IOW(HV_IOC, 0x44, struct hv_msrs)
+#define HV_SET_MSRS _IOW(HV_IOC, 0x45, struct hv_msrs)
+/* The extended state. EINVAL: another length, or an image that XRSTOR would refuse. */
 #define HV_GET_XSAVE _IOW(HV_IOC, 0x46, struct hv_xsave)
 #define HV_SET_XSAVE _IOW(HV_IOC, 0x47, struct hv_xsave)
+/* The local APIC. EINVAL: registers that it could not have. */
 #define HV_GET_LAPIC _IOR(HV_IOC, 0x48, struct hv_lapic)
 #define HV_SET_LAPIC _IOW(HV_IOC, 0x49, struct hv_lapic)
 /* Raise an NMI on the vCPU; may be called from any thread. */

@@ -140,16 +140,20 @@ void svm_requeue(struct hv_vcpu *v)
 /* Exit after one instruction, or after the delivery of the event that goes in now. */
 static void leave_after(struct hv_vcpu *v)
 {
-	if (!to_svm(v)->virq && !(to_svm(v)->vmcb->c.event_inj & EVT_VALID)) {
+	struct svm_vcpu *s = to_svm(v);
+
+	if (!s->virq && !(s->vmcb->c.event_inj & EVT_VALID)) {
 		step_on(v);
 		return;
 	}
+	v->scan = true;
 	/*
 	 * A step's TF would be pushed with the flags. So an interrupt of the host
-	 * makes this CPU leave the guest right after the delivery.
+	 * makes this CPU leave the guest right after the delivery. A virtual one it
+	 * would precede, for ever: what waits is looked at after the next exit then.
 	 */
-	v->scan = true;
-	smp_send_reschedule(smp_processor_id());
+	if (!s->virq)
+		smp_send_reschedule(smp_processor_id());
 }
 
 /*

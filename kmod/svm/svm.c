@@ -117,10 +117,11 @@ static int alloc_tables(void)
 
 static int svm_setup(void)
 {
-	u64 vm_cr;
+	u64 vm_cr, unused;
 	int r;
 
-	if (!boot_cpu_has(X86_FEATURE_SVM)) {
+	/* The kernel's own flag is gone where the firmware forbids it. */
+	if (!(cpuid_ecx(0x80000001) & CPUID80000001_ECX_SVM)) {
 		pr_err("this CPU has no AMD-V (no \"svm\" in /proc/cpuinfo)\n");
 		return -EOPNOTSUPP;
 	}
@@ -142,6 +143,7 @@ static int svm_setup(void)
 		.flush_asid = flushbyasid && boot_cpu_has(X86_FEATURE_FLUSHBYASID),
 		.pause_filter = boot_cpu_has(X86_FEATURE_PAUSEFILTER),
 		.pause_threshold = boot_cpu_has(X86_FEATURE_PFTHRESHOLD),
+		.debugctl = !rdmsrl_safe(MSR_IA32_DEBUGCTLMSR, &unused),
 		.max_asid = cpuid_ebx(0x8000000a),
 		.loses_shadow = boot_cpu_has(X86_FEATURE_HYPERVISOR),
 		.injects_twice = boot_cpu_has(X86_FEATURE_HYPERVISOR),
@@ -161,6 +163,17 @@ static void svm_unsetup(void)
 	free_tables();
 }
 
+/* SRSO, on the processors where that is the cheaper way: docs/speculation.md. */
+static void set_spec_reduce(bool on)
+{
+	u64 value;
+
+	if (!compat_bp_spec_reduce())
+		return;
+	rdmsrl(MSR_BP_CFG, value);
+	wrmsrl(MSR_BP_CFG, on ? value | BP_CFG_SPEC_REDUCE : value & ~BP_CFG_SPEC_REDUCE);
+}
+
 /* AMD APM Vol. 2, 15.4. Interrupts are off. */
 static int svm_cpu_enable(void)
 {
@@ -172,6 +185,7 @@ static int svm_cpu_enable(void)
 		return -EBUSY;
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __pa(c->hsave));
+	set_spec_reduce(true);
 	/* Translations of an earlier user may remain: start with a flush. */
 	c->generation++;
 	c->next_asid = svm_features.max_asid;
@@ -182,6 +196,7 @@ static void svm_cpu_disable(void)
 {
 	u64 efer;
 
+	set_spec_reduce(false);
 	wrmsrl(MSR_VM_HSAVE_PA, 0);
 	rdmsrl(MSR_EFER, efer);
 	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
@@ -281,10 +296,41 @@ static void svm_move(struct hv_vcpu *v)
 	to_svm(v)->asid_generation = 0;
 }
 
+/*
+ * The host's DEBUGCTL stays in force in the guest: what would make #DBs there goes for
+ * the stay (single-stepping branches, bus lock detection).
+ */
+#define DEBUGCTL_TRAPS (DEBUGCTLMSR_BTF | BIT_ULL(2))
+
+static void load_debugctl(struct svm_vcpu *s)
+{
+	u64 host;
+
+	if (!svm_features.debugctl)
+		return;
+	rdmsrl(MSR_IA32_DEBUGCTLMSR, host);
+	s->host_traps = host & DEBUGCTL_TRAPS;
+	if (unlikely(s->host_traps))
+		wrmsrl(MSR_IA32_DEBUGCTLMSR, host & ~s->host_traps);
+}
+
+static void put_debugctl(struct svm_vcpu *s)
+{
+	u64 host;
+
+	if (likely(!s->host_traps))
+		return;
+	/* Others of its bits may have changed meanwhile. */
+	rdmsrl(MSR_IA32_DEBUGCTLMSR, host);
+	wrmsrl(MSR_IA32_DEBUGCTLMSR, host | s->host_traps);
+	s->host_traps = 0;
+}
+
 static int svm_load(struct hv_vcpu *v)
 {
 	/* What #VMEXIT does not restore, once per stay: FS, GS, TR, LDTR, the system call MSRs. */
 	asm volatile("vmsave %%rax" : : "a"(this_cpu_ptr(&svm_cpu)->host_pa) : "memory");
+	load_debugctl(to_svm(v));
 	if (unlikely(dr_armed(to_svm(v)->vmcb->s.dr7)))
 		svm_load_dr(v);
 	return EXIT_AGAIN;
@@ -299,6 +345,7 @@ static void svm_put(struct hv_vcpu *v)
 		vmcb_dirty(b, CLEAN_INTERCEPTS);
 	}
 	dr_put(v);
+	put_debugctl(to_svm(v));
 	/* DR6 is the guest's still, and would mislead the host's next #DB. */
 	if (unlikely(b->s.dr6 != DR6_RESERVED))
 		set_debugreg(DR6_RESERVED, 6);
@@ -371,15 +418,18 @@ static void svm_enter(struct hv_vcpu *v)
 	if ((b->c.int_ctl & INT_TPR_MASK) != tpr)
 		lapic_set_tpr(&v->lapic, (b->c.int_ctl & INT_TPR_MASK) << 4); /* MOV to CR8 */
 	b->c.clean = svm_features.clean_bits ? CLEAN_ALL : 0;
-	b->c.event_inj = 0;
 	b->c.tlb_control = TLB_NOTHING;
 	if (likely((u32)b->c.exit_code != SVM_EXIT_INVALID)) {
 		v->flush = false;
 	} else {
+		/* The entry never was: the event is still to go in. */
+		b->c.exit_int_info = b->c.event_inj;
+		b->c.exit_int_error = b->c.event_inj_error;
 		/* A refused entry flushed nothing: the next one on this CPU flushes all. */
 		s->asid_generation = 0;
 		c->next_asid = svm_features.max_asid;
 	}
+	b->c.event_inj = 0;
 	if (unlikely(b->c.exit_int_info & EVT_VALID))
 		svm_requeue(v);
 	if (s->virq)

@@ -8,6 +8,12 @@
 
 #include "vmcb.h"
 
+#define CPUID80000001_ECX_SVM BIT(2)
+
+/* AMD, "Technical Update Regarding Speculative Return Stack Overflow" */
+#define MSR_BP_CFG	   0xc001102e
+#define BP_CFG_SPEC_REDUCE BIT_ULL(4)
+
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
@@ -19,6 +25,7 @@ struct svm_vcpu {
 	bool step_over_iret;  /* that instruction was the NMI handler's IRET */
 	bool step_tf;	      /* the guest's own TF meanwhile */
 	bool cr8_intercept;
+	u64 host_traps; /* bits of the host's DEBUGCTL that are off in a stay */
 	u64 iret_rip;
 };
 
@@ -37,6 +44,7 @@ extern struct svm_features {
 	bool clean_bits;
 	bool pause_filter;
 	bool pause_threshold;
+	bool debugctl; /* there is a DEBUGCTL MSR */
 	u32 max_asid;
 	/* Under a hypervisor, which may be QEMU's emulation: */
 	bool loses_shadow;  /* VMRUN does not load the shadow */

@@ -103,9 +103,9 @@ static bool disabled_by_firmware(void)
 static int choose_secondary(void)
 {
 	struct vmx_caps *c = &vmx_caps;
-	u32 useful = SEC_ENCLS_EXIT | SEC_RDTSCP | SEC_INVPCID | SEC_PAUSE_LOOP_EXIT |
-		     SEC_TSC_SCALING,
-	    may;
+	u32 needed = SEC_EPT | SEC_UNRESTRICTED_GUEST | SEC_VPID | SEC_WBINVD_EXIT;
+	u32 useful = SEC_ENCLS_EXIT | SEC_PAUSE_LOOP_EXIT | SEC_TSC_SCALING;
+	u32 may;
 
 	may = read_cap(MSR_IA32_VMX_PROCBASED_CTLS2) >> 32;
 	if (!(may & SEC_EPT))
@@ -114,9 +114,12 @@ static int choose_secondary(void)
 		return refuse("this CPU has VT-x, but no unrestricted guest mode");
 	if (!(may & SEC_VPID))
 		return refuse("this CPU has VT-x, but no virtual processor identifiers (VPID)");
-	if (!choose(MSR_IA32_VMX_PROCBASED_CTLS2,
-		    SEC_EPT | SEC_UNRESTRICTED_GUEST | SEC_VPID | SEC_WBINVD_EXIT, useful, 0,
-		    &c->secondary))
+	/* Without their controls these fault in guests that were told of them. */
+	if (boot_cpu_has(X86_FEATURE_RDTSCP) || boot_cpu_has(X86_FEATURE_RDPID))
+		needed |= SEC_RDTSCP;
+	if (boot_cpu_has(X86_FEATURE_INVPCID))
+		needed |= SEC_INVPCID;
+	if (!choose(MSR_IA32_VMX_PROCBASED_CTLS2, needed, useful, 0, &c->secondary))
 		return refuse(lacks_controls);
 	return 0;
 }

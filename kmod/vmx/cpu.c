@@ -122,21 +122,23 @@ static void flush_all(void)
 int vmx_cpu_enable(void)
 {
 	struct vmx_cpu *c = this_cpu_ptr(&vmx_cpu);
-	u64 control;
+	u64 control = FEAT_CTL_ON;
 
 	if (native_read_cr4() & X86_CR4_VMXE)
 		return -EBUSY;
 	/* After a suspend some firmware leaves it open; locked off, VMXON faults. */
-	if (!rdmsrl_safe(MSR_IA32_FEAT_CTL, &control) && !(control & FEAT_CTL_LOCKED))
-		wrmsrl(MSR_IA32_FEAT_CTL, control | FEAT_CTL_ON);
+	if (!rdmsrl_safe(MSR_IA32_FEAT_CTL, &control) && !(control & FEAT_CTL_LOCKED)) {
+		control |= FEAT_CTL_ON;
+		wrmsrl(MSR_IA32_FEAT_CTL, control);
+	}
 	rdmsrl(MSR_STAR, c->host_syscall[SYSCALL_STAR]);
 	rdmsrl(MSR_LSTAR, c->host_syscall[SYSCALL_LSTAR]);
 	rdmsrl(MSR_CSTAR, c->host_syscall[SYSCALL_CSTAR]);
 	rdmsrl(MSR_SYSCALL_MASK, c->host_syscall[SYSCALL_MASK]);
 
-	/* Somebody holds it without having said so in CR4. */
+	/* Somebody holds it without having said so in CR4; or this CPU alone has it locked off. */
 	if (!enter_operation(c))
-		return -EBUSY;
+		return control & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX ? -EBUSY : -EIO;
 	/* Translations of an earlier user may remain. */
 	flush_all();
 	if (vmx_per_stay)

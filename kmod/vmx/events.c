@@ -24,8 +24,7 @@ void vmx_inject(struct hv_vcpu *v, const struct hv_event *e)
 	} else if (e->type == EVENT_EXCEPTION) {
 		info |= INTR_TYPE_EXCEPTION;
 	}
-	/* In real mode no error code is pushed. */
-	if (e->has_error && v->cr0 & X86_CR0_PE) {
+	if (e->has_error) {
 		info |= INTR_ERROR_VALID;
 		vmcs_write(VMCS_ENTRY_ERROR_CODE, e->error);
 	}

@@ -156,7 +156,7 @@ static int vmx_vcpu_create(struct hv_vcpu *v)
 
 	x->fresh = true;
 	if (!vmx_borrow(v))
-		return -ESHUTDOWN;
+		return hardware_stopping() ? -ESHUTDOWN : -EBUSY;
 	write_constants(v);
 	vmx_return(v);
 	return 0;
@@ -305,7 +305,6 @@ static int vmx_load(struct hv_vcpu *v)
 		v->flush = true;
 	}
 	save_host_segments(x);
-	rdmsrl(MSR_IA32_DEBUGCTLMSR, x->host_debugctl);
 	vmx_msr_load(v);
 	if (unlikely(dr_armed(v->dr7)))
 		vmx_load_dr(v);
@@ -322,9 +321,6 @@ static void vmx_put(struct hv_vcpu *v)
 		set_debugreg(DR6_RESERVED, 6);
 	}
 	dr_put(v);
-	/* Every exit clears it. */
-	if (unlikely(x->host_debugctl))
-		wrmsrl(MSR_IA32_DEBUGCTLMSR, x->host_debugctl);
 	if (unlikely(x->split_locks))
 		forbid_split_locks(v);
 	restore_host_segments(v);
@@ -367,8 +363,8 @@ static u32 interruptibility(const struct hv_vcpu *v)
 }
 
 /*
- * The preemption timer starts anew at each entry: Intel SDM Vol. 3, 25.5.1. It may be
- * late, for it counts in steps, but not early; a guest that waits longer than it can
+ * The preemption timer starts anew at each entry: Intel SDM Vol. 3, 25.5.1. It counts
+ * in steps; one that is early finds the deadline still ahead. A guest that waits longer than it can
  * count is left once in between.
  */
 static void write_timer(struct hv_vcpu *v)
@@ -437,6 +433,8 @@ static void write_host(struct vmx_vcpu *x)
 		vmcs_write(VMCS_HOST_CR4, cr4);
 		x->host_cr4 = cr4;
 	}
+	/* perf changes it from an interrupt. */
+	rdmsrl(MSR_IA32_DEBUGCTLMSR, x->host_debugctl);
 }
 
 /* The host's own, to be handled before anything else happens: interrupts are still off. */
@@ -466,6 +464,10 @@ static void vmx_enter(struct hv_vcpu *v)
 	}
 
 	ran = vmx_run(v->gprs.r, x->launched);
+
+	/* An exit clears it. */
+	if (unlikely(x->host_debugctl))
+		wrmsrl(MSR_IA32_DEBUGCTLMSR, x->host_debugctl);
 
 	v->cr2 = native_read_cr2();
 	x->vectoring = 0;

@@ -471,6 +471,37 @@ static void nmi(void)
 	vcpu_done(&v);
 }
 
+/* An interrupt whose delivery was cut short and an NMI: both come, whichever is first. */
+static GUEST void g_nmi_beside(uint64_t arg)
+{
+	struct guest_cpu *c = guest_cpu();
+
+	(void)arg;
+	guest_sti();
+	guest_sync(1);
+	while (!c->count[0x41] || !c->count[2])
+		guest_cpuid(0, 0);
+	guest_cli();
+	G_CHECK_EQ(c->count[0x41], 1);
+	G_CHECK_EQ(c->count[2], 1);
+}
+
+static void nmi_beside_interrupt(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_nmi_beside, 0);
+	vcpu_sync(&v, 1);
+	vcpu_complete(&v);
+	vcpu_get(&v, HV_REGS_EVENTS);
+	v.run->events.interrupt = HV_EVENT_PENDING;
+	v.run->events.interrupt_vector = 0x41;
+	v.run->events.nmi_pending = 1;
+	vcpu_set(&v, HV_REGS_EVENTS);
+	vcpu_done(&v);
+}
+
 static volatile uint32_t nmi_done;
 
 /* While halted, interrupts off. One that strikes before the HLT leaves it to the next to end it. */
@@ -965,6 +996,7 @@ static const struct test tests[] = {
 	{"eoi_exit", eoi_exit, 0},
 	{"msi_destinations", msi_destinations, 0},
 	{"nmi", nmi, 0},
+	{"nmi_beside_interrupt", nmi_beside_interrupt, 0},
 	{"nmi_halted", nmi_halted, 0},
 	{"nmi_masked", nmi_masked, 0},
 	{"shadows", shadows, 0},
