@@ -46,7 +46,7 @@ struct config {
 	unsigned int nr_fw_cfg;
 
 	unsigned int cpus;
-	uint64_t memory; /* bytes, a multiple of 4 KiB */
+	uint64_t memory;  /* bytes, a multiple of 4 KiB */
 	uint32_t tsc_khz; /* frequency of the guest's TSC; 0: the host's */
 	bool debug_exit;
 	uint16_t debug_exit_port;
