@@ -230,19 +230,13 @@ int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in)
 	return in ? EXIT_USER : to_user(v, true, port, len, data);
 }
 
-unsigned int exit_fetch(struct hv_vcpu *v, u8 *bytes, unsigned int flags, u64 gpa, int *answer)
+int exit_fetch_failed(struct hv_vcpu *v, int error, unsigned int flags, u64 gpa)
 {
-	int n = guest_fetch(v, bytes);
-
-	if (likely(n > 0))
-		return n;
-	if (n == -EFAULT)
-		*answer = EXIT_SLEEP;
-	else if (n == GUEST_NO_PAGE)
-		*answer = EXIT_AGAIN;
-	else
-		*answer = exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
-	return 0;
+	if (error == -EFAULT)
+		return EXIT_SLEEP;
+	if (error == GUEST_NO_PAGE)
+		return EXIT_AGAIN;
+	return exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
 }
 
 /* User space carries the instruction out: give it the bytes and the registers. */

@@ -532,12 +532,8 @@ int exit_error(struct hv_vcpu *v, u32 code, u64 reason, u64 info0, u64 info1);
 /* flags: HV_FAULT_* */
 int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags);
 int exit_emulate(struct hv_vcpu *v, u64 gpa, u16 port, bool write);
-/*
- * The bytes of the instruction that exited, into 16 aligned to 8: how many. 0: there
- * are none, and *answer is what the exit's handler returns; flags and gpa are for the
- * error, if it is one.
- */
-unsigned int exit_fetch(struct hv_vcpu *v, u8 *bytes, unsigned int flags, u64 gpa, int *answer);
+/* The answer to an exit whose instruction could not be read: see exit_fetch(). */
+int exit_fetch_failed(struct hv_vcpu *v, int error, unsigned int flags, u64 gpa);
 int exit_eoi(struct hv_vcpu *v);
 void exit_complete(struct hv_vcpu *v);
 int exit_ring(struct hv_vcpu *v);
@@ -622,6 +618,22 @@ int guest_write(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len);
 #define GUEST_NO_PAGE (-EADDRNOTAVAIL) /* not mapped by the guest's own tables */
 /* Instruction bytes at CS:RIP, into 16 bytes aligned to 8: how many (up to 15), or an error. */
 int guest_fetch(struct hv_vcpu *v, u8 *buf);
+
+/*
+ * The bytes of the instruction that exited, into 16 aligned to 8: how many. 0: there
+ * are none, and *answer is what the exit's handler returns; flags and gpa are for the
+ * error, if it is one.
+ */
+static inline unsigned int exit_fetch(struct hv_vcpu *v, u8 *bytes, unsigned int flags, u64 gpa,
+				      int *answer)
+{
+	int n = guest_fetch(v, bytes);
+
+	if (likely(n > 0))
+		return n;
+	*answer = exit_fetch_failed(v, n, flags, gpa);
+	return 0;
+}
 
 /* irq.c */
 int irq_deliver(struct hv_vm *vm, const struct lapic_msg *msg, struct hv_vcpu *from);
