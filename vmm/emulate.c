@@ -21,7 +21,7 @@
 
 /* The operands' memory. No instruction here has two such operands but the strings. */
 struct operand_mem {
-	struct emu_access access;
+	struct walk_range access;
 	bool locked;
 };
 
@@ -51,7 +51,7 @@ static bool init_decoder(const struct emu *emu, ZydisDecoder *decoder)
 static enum emu_result fetch_byte(struct emu *emu, unsigned int index, uint8_t *byte)
 {
 	uint64_t offset = emu->gprs.rip + index;
-	struct emu_access access;
+	struct walk_range access;
 	enum emu_result ret;
 
 	ret = emu_translate_fetch(emu, emu_is_long(emu) ? offset : (uint32_t)offset, &access);
@@ -475,7 +475,7 @@ static enum emu_result do_push(struct emu *emu)
 	unsigned int bits = stack_bits(emu);
 	uint64_t top = (emu_read_low(emu, HV_RSP, bits) - size) & alu_mask(bits / 8);
 	struct operand_mem source;
-	struct emu_access stack;
+	struct walk_range stack;
 	enum emu_result ret = EMU_OK;
 
 	if (is_mem(emu, 0))
@@ -495,7 +495,7 @@ static enum emu_result do_pop(struct emu *emu)
 	unsigned int bits = stack_bits(emu);
 	uint64_t top = emu_read_low(emu, HV_RSP, bits);
 	struct operand_mem dest;
-	struct emu_access stack;
+	struct walk_range stack;
 	enum emu_result ret;
 
 	ret = emu_translate(emu, ZYDIS_REGISTER_SS, top, size, false, &stack);

@@ -7,21 +7,11 @@
 
 #include "alu.h"
 #include "emulate_priv.h"
-#include "walk.h"
-
-#define PAGE_SIZE 4096
+#include "segment.h"
 
 /* Task-state segment (Intel SDM Vol. 3, "32-Bit Task-State Segment") */
 #define TSS_IO_MAP    0x66
 #define TSS_MIN_LIMIT 0x67
-#define TYPE_TSS_FREE 0x9
-#define TYPE_TSS_BUSY 0xb
-
-/* Segment types (Intel SDM Vol. 3, "Code- and Data-Segment Descriptor Types") */
-#define TYPE_CODE	   0x8
-#define TYPE_DATA_DOWN	   0x4 /* of data segments */
-#define TYPE_DATA_WRITABLE 0x2 /* of data segments */
-#define TYPE_CODE_READABLE 0x2 /* of code segments */
 
 /* ------------------------------------------------------------------------- */
 /* Registers                                                                  */
@@ -110,47 +100,20 @@ static enum emu_result page_fault(struct emu *emu, uint64_t la, uint32_t error)
 /* ------------------------------------------------------------------------- */
 /* Linear to physical                                                         */
 
-static enum emu_result add_part(struct emu *emu, uint64_t la, unsigned int len,
-				unsigned int walk_flags, struct emu_access *access)
+static enum emu_result translate_linear(struct emu *emu, uint64_t la, unsigned int size,
+					unsigned int walk_flags, struct walk_range *access)
 {
-	const struct emulate_env *env = emu->env;
-	unsigned int i = access->nr_parts;
-	uint32_t error = 0;
-	uint64_t gpa = 0;
+	struct walk_fault fault;
 
-	switch (walk(env->mem, &emu->run->sregs, la, walk_flags, &gpa, &error)) {
+	switch (walk_range(emu->env->mem, &emu->run->sregs, la, size, walk_flags, access, &fault)) {
 	case WALK_FAULT:
-		return page_fault(emu, la, error);
+		return page_fault(emu, fault.la, fault.error);
 	case WALK_RETRY:
 		return EMU_RETRY;
 	case WALK_OK:
 		break;
 	}
-	access->part[i].gpa = gpa;
-	access->part[i].len = len;
-	access->part[i].ram = mem_span(env->mem, gpa, len);
-	access->nr_parts++;
 	return EMU_OK;
-}
-
-static enum emu_result translate_linear(struct emu *emu, uint64_t la, unsigned int size,
-					unsigned int walk_flags, struct emu_access *access)
-{
-	unsigned int first = PAGE_SIZE - (la & (PAGE_SIZE - 1));
-	uint64_t next_page = la + first;
-	enum emu_result ret;
-
-	access->nr_parts = 0;
-	if (size <= first)
-		return add_part(emu, la, size, walk_flags, access);
-
-	/* Outside 64-bit mode linear addresses wrap at 4 GiB. */
-	if (!emu_is_long(emu) && la <= 0xffffffff)
-		next_page &= 0xffffffff;
-	ret = add_part(emu, la, first, walk_flags, access);
-	if (ret == EMU_OK)
-		ret = add_part(emu, next_page, size - first, walk_flags, access);
-	return ret;
 }
 
 /* ------------------------------------------------------------------------- */
@@ -183,24 +146,13 @@ static bool is_canonical(const struct emu *emu, uint64_t la)
 	return (uint64_t)((int64_t)(la << unused) >> unused) == la;
 }
 
-static bool within_limit(const struct hv_segment *seg, bool protected, uint64_t offset,
-			 unsigned int size)
-{
-	uint64_t last = offset + size - 1;
-	bool down = protected && !(seg->ar & TYPE_CODE) && (seg->ar & TYPE_DATA_DOWN);
-
-	if (!down)
-		return last <= seg->limit;
-	return offset > seg->limit && last <= (seg->ar & HV_AR_DB ? 0xffffffff : 0xffff);
-}
-
 static bool rights_allow(const struct hv_segment *seg, bool write)
 {
 	if ((seg->ar & HV_AR_UNUSABLE) || !(seg->ar & HV_AR_P))
 		return false;
-	if (seg->ar & TYPE_CODE)
-		return !write && (seg->ar & TYPE_CODE_READABLE);
-	return !write || (seg->ar & TYPE_DATA_WRITABLE);
+	if (seg->ar & SEG_CODE)
+		return !write && (seg->ar & SEG_CODE_READABLE);
+	return !write || (seg->ar & SEG_DATA_WRITABLE);
 }
 
 static enum emu_result to_linear(struct emu *emu, ZydisRegister segment, uint64_t offset,
@@ -219,7 +171,8 @@ static enum emu_result to_linear(struct emu *emu, ZydisRegister segment, uint64_
 			return EMU_OK;
 		return emu_raise(emu, vector, true, 0);
 	}
-	if ((protected && !rights_allow(seg, write)) || !within_limit(seg, protected, offset, size))
+	if ((protected && !rights_allow(seg, write)) ||
+	    !segment_covers(seg, protected, offset, size))
 		return emu_raise(emu, vector, true, 0);
 	*la = (uint32_t)(seg->base + offset);
 	return EMU_OK;
@@ -237,7 +190,7 @@ static unsigned int privilege_flags(const struct emu *emu)
 }
 
 enum emu_result emu_translate(struct emu *emu, ZydisRegister segment, uint64_t offset,
-			      unsigned int size, bool write, struct emu_access *access)
+			      unsigned int size, bool write, struct walk_range *access)
 {
 	enum emu_result ret;
 	uint64_t la;
@@ -251,7 +204,7 @@ enum emu_result emu_translate(struct emu *emu, ZydisRegister segment, uint64_t o
 				access);
 }
 
-enum emu_result emu_translate_fetch(struct emu *emu, uint64_t offset, struct emu_access *access)
+enum emu_result emu_translate_fetch(struct emu *emu, uint64_t offset, struct walk_range *access)
 {
 	const struct hv_segment *cs = &emu->run->sregs.cs;
 	uint64_t la = offset;
@@ -338,7 +291,7 @@ static void store_mmio(const struct emu *emu, uint64_t gpa, unsigned int len, ui
 	}
 }
 
-uint64_t emu_load(const struct emu *emu, const struct emu_access *access)
+uint64_t emu_load(const struct emu *emu, const struct walk_range *access)
 {
 	uint64_t value = 0;
 	unsigned int i, shift = 0;
@@ -357,7 +310,7 @@ uint64_t emu_load(const struct emu *emu, const struct emu_access *access)
 	return value;
 }
 
-void emu_store(const struct emu *emu, const struct emu_access *access, uint64_t value)
+void emu_store(const struct emu *emu, const struct walk_range *access, uint64_t value)
 {
 	unsigned int i;
 
@@ -374,7 +327,7 @@ void emu_store(const struct emu *emu, const struct emu_access *access, uint64_t 
 	}
 }
 
-bool emu_exchange(const struct emu *emu, const struct emu_access *access, uint64_t old,
+bool emu_exchange(const struct emu *emu, const struct walk_range *access, uint64_t old,
 		  uint64_t value)
 {
 	uint8_t *ram = access->part[0].ram;
@@ -412,7 +365,7 @@ static enum emu_result read_tss(struct emu *emu, uint32_t offset, uint16_t *valu
 {
 	const struct hv_sregs *s = &emu->run->sregs;
 	uint64_t la = s->tr.base + offset;
-	struct emu_access access;
+	struct walk_range access;
 	enum emu_result ret;
 
 	if (!(s->efer & EFER_LMA))
@@ -436,7 +389,7 @@ enum emu_result emu_check_port(struct emu *emu, uint16_t port, unsigned int size
 	if (!(emu->gprs.rflags & FLAG_VM) && emu_cpl(emu) <= (emu->gprs.rflags & FLAG_IOPL) >> 12)
 		return EMU_OK;
 
-	if ((s->tr.ar & HV_AR_UNUSABLE) || (type != TYPE_TSS_FREE && type != TYPE_TSS_BUSY) ||
+	if ((s->tr.ar & HV_AR_UNUSABLE) || (type & ~SEG_TSS_BUSY) != (SEG_TSS | SEG_TSS_32) ||
 	    s->tr.limit < TSS_MIN_LIMIT)
 		return emu_raise(emu, VECTOR_GP, true, 0);
 	ret = read_tss(emu, TSS_IO_MAP, &map);

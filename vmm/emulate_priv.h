@@ -6,6 +6,7 @@
 #include <Zydis/Zydis.h>
 
 #include "emulate.h"
+#include "walk.h"
 #include "x86.h"
 
 /* How an instruction, or a step of one, ended. */
@@ -33,16 +34,6 @@ struct emu {
 	} fault;
 };
 
-/* Guest memory of an access, translated: one piece, or two if it crosses a page. */
-struct emu_access {
-	unsigned int nr_parts;
-	struct {
-		uint64_t gpa;
-		uint8_t *ram; /* NULL: memory-mapped I/O */
-		unsigned int len;
-	} part[2];
-};
-
 static inline bool emu_is_long(const struct emu *emu)
 {
 	const struct hv_sregs *s = &emu->run->sregs;
@@ -61,15 +52,15 @@ enum emu_result emu_raise(struct emu *emu, uint8_t vector, bool has_error, uint3
  * checks of segmentation and paging. write: also for an access that reads first.
  */
 enum emu_result emu_translate(struct emu *emu, ZydisRegister segment, uint64_t offset,
-			      unsigned int size, bool write, struct emu_access *access);
+			      unsigned int size, bool write, struct walk_range *access);
 /* As above for one byte at cs:offset that is fetched as an instruction. */
-enum emu_result emu_translate_fetch(struct emu *emu, uint64_t offset, struct emu_access *access);
+enum emu_result emu_translate_fetch(struct emu *emu, uint64_t offset, struct walk_range *access);
 
 /* An access through a device is made once, so each of these is called once. */
-uint64_t emu_load(const struct emu *emu, const struct emu_access *access);
-void emu_store(const struct emu *emu, const struct emu_access *access, uint64_t value);
+uint64_t emu_load(const struct emu *emu, const struct walk_range *access);
+void emu_store(const struct emu *emu, const struct walk_range *access, uint64_t value);
 /* Store if the memory still holds "old"; true when stored. Devices take it always. */
-bool emu_exchange(const struct emu *emu, const struct emu_access *access, uint64_t old,
+bool emu_exchange(const struct emu *emu, const struct walk_range *access, uint64_t old,
 		  uint64_t value);
 
 /* May the guest use these ports? EMU_OK, or a fault (Intel SDM Vol. 1, "Protected-Mode I/O"). */

@@ -97,7 +97,7 @@ static void advance(struct emu *emu, const struct string *s, enum hv_gpr reg)
 }
 
 static enum emu_result translate_source(struct emu *emu, const struct string *s,
-					struct emu_access *access)
+					struct walk_range *access)
 {
 	return emu_translate(emu, s->segment, emu_read_low(emu, HV_RSI, s->width), s->size, false,
 			     access);
@@ -105,7 +105,7 @@ static enum emu_result translate_source(struct emu *emu, const struct string *s,
 
 /* Always in ES. */
 static enum emu_result translate_dest(struct emu *emu, const struct string *s, bool write,
-				      struct emu_access *access)
+				      struct walk_range *access)
 {
 	return emu_translate(emu, ZYDIS_REGISTER_ES, emu_read_low(emu, HV_RDI, s->width), s->size,
 			     write, access);
@@ -114,7 +114,7 @@ static enum emu_result translate_dest(struct emu *emu, const struct string *s, b
 static enum emu_result step_ins(struct emu *emu, const struct string *s)
 {
 	uint16_t port = (uint16_t)emu->gprs.r[HV_RDX];
-	struct emu_access dest;
+	struct walk_range dest;
 	uint64_t value = ~0ULL;
 	enum emu_result ret = translate_dest(emu, s, true, &dest);
 
@@ -129,7 +129,7 @@ static enum emu_result step_ins(struct emu *emu, const struct string *s)
 static enum emu_result step_outs(struct emu *emu, const struct string *s)
 {
 	uint16_t port = (uint16_t)emu->gprs.r[HV_RDX];
-	struct emu_access source;
+	struct walk_range source;
 	enum emu_result ret = translate_source(emu, s, &source);
 
 	if (ret != EMU_OK)
@@ -142,7 +142,7 @@ static enum emu_result step_outs(struct emu *emu, const struct string *s)
 /* Both sides are translated first: a read that a device noticed is not repeated. */
 static enum emu_result step_movs(struct emu *emu, const struct string *s)
 {
-	struct emu_access source, dest;
+	struct walk_range source, dest;
 	enum emu_result ret = translate_source(emu, s, &source);
 
 	if (ret == EMU_OK)
@@ -157,7 +157,7 @@ static enum emu_result step_movs(struct emu *emu, const struct string *s)
 
 static enum emu_result step_cmps(struct emu *emu, const struct string *s)
 {
-	struct emu_access source, dest;
+	struct walk_range source, dest;
 	enum emu_result ret = translate_source(emu, s, &source);
 	uint64_t value;
 
@@ -174,7 +174,7 @@ static enum emu_result step_cmps(struct emu *emu, const struct string *s)
 
 static enum emu_result step_stos(struct emu *emu, const struct string *s)
 {
-	struct emu_access dest;
+	struct walk_range dest;
 	enum emu_result ret = translate_dest(emu, s, true, &dest);
 
 	if (ret != EMU_OK)
@@ -186,7 +186,7 @@ static enum emu_result step_stos(struct emu *emu, const struct string *s)
 
 static enum emu_result step_lods(struct emu *emu, const struct string *s)
 {
-	struct emu_access source;
+	struct walk_range source;
 	enum emu_result ret = translate_source(emu, s, &source);
 	__u64 *rax = &emu->gprs.r[HV_RAX];
 	uint64_t value;
@@ -204,7 +204,7 @@ static enum emu_result step_lods(struct emu *emu, const struct string *s)
 
 static enum emu_result step_scas(struct emu *emu, const struct string *s)
 {
-	struct emu_access dest;
+	struct walk_range dest;
 	enum emu_result ret = translate_dest(emu, s, false, &dest);
 
 	if (ret != EMU_OK)

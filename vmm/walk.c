@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The guest's page tables: 32-bit, PAE, 4-level and 5-level paging (Intel SDM
- * Vol. 3, ch. "Paging"; AMD APM Vol. 2, ch. 5). Called by emulate.c on vCPU
+ * Vol. 3, ch. "Paging"; AMD APM Vol. 2, ch. 5). Called by emulate*.c and task.c on vCPU
  * threads, while other vCPUs change the tables: each entry is read once, and
  * its flags are set with compare-and-swap.
  */
@@ -23,6 +23,7 @@
 /* Bits of a PAE page-directory-pointer entry that must be zero */
 #define PDPTE_RESERVED 0x7ff00000000001e6ULL
 
+#define PAGE_SIZE      4096
 #define MAX_LEVELS     5
 /* Other vCPUs can make us start over only by changing an entry each time. */
 #define MAX_TRIES 16
@@ -251,5 +252,44 @@ enum walk_result walk(const struct mem *mem, const struct hv_sregs *sregs, uint6
 		ret = walk_once(&w);
 	*gpa = w.gpa;
 	*error = w.error;
+	return ret;
+}
+
+static enum walk_result add_part(const struct mem *mem, const struct hv_sregs *sregs, uint64_t la,
+				 unsigned int len, unsigned int access, struct walk_range *range,
+				 struct walk_fault *fault)
+{
+	unsigned int i = range->nr_parts;
+	enum walk_result ret;
+
+	fault->la = la;
+	fault->error = 0;
+	ret = walk(mem, sregs, la, access, &range->part[i].gpa, &fault->error);
+	if (ret != WALK_OK)
+		return ret;
+	range->part[i].len = len;
+	range->part[i].ram = mem_span(mem, range->part[i].gpa, len);
+	range->nr_parts++;
+	return WALK_OK;
+}
+
+enum walk_result walk_range(const struct mem *mem, const struct hv_sregs *sregs, uint64_t la,
+			    unsigned int size, unsigned int access, struct walk_range *range,
+			    struct walk_fault *fault)
+{
+	unsigned int first = PAGE_SIZE - (la & (PAGE_SIZE - 1));
+	bool mode64 = (sregs->efer & EFER_LMA) && (sregs->cs.ar & HV_AR_L);
+	uint64_t next_page = la + first;
+	enum walk_result ret;
+
+	range->nr_parts = 0;
+	if (size <= first)
+		return add_part(mem, sregs, la, size, access, range, fault);
+
+	if (!mode64 && la <= 0xffffffff)
+		next_page &= 0xffffffff;
+	ret = add_part(mem, sregs, la, first, access, range, fault);
+	if (ret == WALK_OK)
+		ret = add_part(mem, sregs, next_page, size - first, access, range, fault);
 	return ret;
 }

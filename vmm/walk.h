@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The guest's page tables, walked as the processor does it. Used by emulate.c.
+ * The guest's page tables, walked as the processor does it. Used by emulate*.c and task.c.
  */
 #ifndef VMM_WALK_H
 #define VMM_WALK_H
@@ -40,5 +40,26 @@ enum walk_result {
  */
 enum walk_result walk(const struct mem *mem, const struct hv_sregs *sregs, uint64_t la,
 		      unsigned int access, uint64_t *gpa, uint32_t *error);
+
+/* Memory at linear addresses, translated: one piece, or two if it crosses a page. */
+struct walk_range {
+	unsigned int nr_parts;
+	struct {
+		uint64_t gpa;
+		uint8_t *ram; /* NULL: not RAM */
+		unsigned int len;
+	} part[2];
+};
+
+/* What a page fault tells. */
+struct walk_fault {
+	uint64_t la;
+	uint32_t error;
+};
+
+/* As walk() for [la, la + size), at most a page; outside 64-bit mode it wraps at 4 GiB. */
+enum walk_result walk_range(const struct mem *mem, const struct hv_sregs *sregs, uint64_t la,
+			    unsigned int size, unsigned int access, struct walk_range *range,
+			    struct walk_fault *fault);
 
 #endif
