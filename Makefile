@@ -144,6 +144,8 @@ EXTRA_TESTS :=
 include tests/abi/Makefile.inc
 # The hostile guest of the boot tests.
 include tests/guest/hostile/Makefile.inc
+# The guest that switches tasks.
+include tests/guest/tasks/Makefile.inc
 
 # The small guest of the boot tests and the demo.
 GUEST := $(BUILD)/guest/initramfs.cpio

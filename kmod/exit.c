@@ -266,6 +266,30 @@ int exit_pio_string(struct hv_vcpu *v, u16 port, bool in)
 	return exit_emulate(v, NO_GPA, port, !in);
 }
 
+/*
+ * User space carries the switch out. What came to a task gate stays in the queue until
+ * it says, by the group EVENTS, that it has been delivered.
+ */
+int exit_task(struct hv_vcpu *v, u16 selector, enum hv_task_source source)
+{
+	const struct hv_event *e = &v->inject;
+	struct hv_run *run = v->run;
+	unsigned int flags = e->type ? HV_TASK_EVENT : 0;
+
+	if (e->type && e->has_error)
+		flags |= HV_TASK_ERROR_CODE;
+	if (e->type == EVENT_NMI)
+		flags |= HV_TASK_NMI | (v->nmi_pending ? HV_TASK_NMI_PENDING : 0);
+	run->exit.task.selector = selector;
+	run->exit.task.source = source;
+	run->exit.task.flags = flags;
+	run->exit.task.error = flags & HV_TASK_ERROR_CODE ? e->error : 0;
+	run->exit.task.next_rip = v->next_rip;
+	v->exit_groups = HV_REGS_ALL;
+	exit_set_reason(v, HV_EXIT_TASK);
+	return EXIT_USER;
+}
+
 int exit_shutdown(struct hv_vcpu *v)
 {
 	v->exit_groups = HV_REGS_GPR | HV_REGS_SREGS;

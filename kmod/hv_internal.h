@@ -525,6 +525,8 @@ int exit_hlt(struct hv_vcpu *v);
 int exit_pause(struct hv_vcpu *v);
 int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in);
 int exit_pio_string(struct hv_vcpu *v, u16 port, bool in);
+/* To the task at selector, by what enum hv_task_source says; next_rip is set. */
+int exit_task(struct hv_vcpu *v, u16 selector, enum hv_task_source source);
 int exit_shutdown(struct hv_vcpu *v);
 /* A machine check ended the guest's stay: it is the host's to handle. */
 void exit_machine_check(void);

@@ -17,13 +17,14 @@
 #include "emulate.h"
 #include "hv.h"
 #include "log.h"
+#include "task.h"
 #include "vcpu.h"
 #include "x86.h"
 
 /* Device code runs on it, and nothing in the monitor recurses. */
 #define STACK_SIZE	(128 << 10)
 
-#define NR_EXIT_REASONS (HV_EXIT_ERROR + 1)
+#define NR_EXIT_REASONS (HV_EXIT_TASK + 1)
 
 struct vcpu {
 	unsigned int id;		 /* constant */
@@ -173,6 +174,11 @@ static bool exit_error(struct vcpu *v)
 	return crash(v, host ? VCPU_FAILED : VCPU_CRASHED, what);
 }
 
+static bool triple_fault(struct vcpu *v)
+{
+	return crash(v, VCPU_CRASHED, "triple fault");
+}
+
 static bool handle_exit(struct vcpu *v)
 {
 	uint32_t reason = v->run->exit_reason;
@@ -191,11 +197,13 @@ static bool handle_exit(struct vcpu *v)
 	case HV_EXIT_EOI:
 		v->env->eoi(v->env->arg, v->run->exit.eoi.vector);
 		return true;
+	case HV_EXIT_TASK:
+		return task_switch(v->env->mem, v->run) || triple_fault(v);
 	case HV_EXIT_NONE:
 	case HV_EXIT_SIGNAL:
 		return true;
 	case HV_EXIT_SHUTDOWN:
-		return crash(v, VCPU_CRASHED, "triple fault");
+		return triple_fault(v);
 	case HV_EXIT_ERROR:
 		return exit_error(v);
 	default:
@@ -209,7 +217,7 @@ static bool run_failed(struct vcpu *v, int err)
 {
 	char text[160];
 
-	/* After set-up only the emulation of the guest's own instructions loads registers. */
+	/* After set-up only what the guest's own instructions ask for loads registers. */
 	if (err == EINVAL)
 		return crash(v, VCPU_CRASHED,
 			     "registers hold a state that the processor cannot be in");

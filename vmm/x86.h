@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Bits of the x86 registers, for boot/ and the instruction emulator (Intel SDM Vol. 3, ch. 2). */
+/* Bits of the x86 registers (Intel SDM Vol. 3, ch. 2), for boot/, the emulator and task.c. */
 #ifndef VMM_X86_H
 #define VMM_X86_H
 
@@ -32,14 +32,21 @@
 #define FLAG_DF	  (1ULL << 10)
 #define FLAG_OF	  (1ULL << 11)
 #define FLAG_IOPL (3ULL << 12)
+#define FLAG_NT	  (1ULL << 14)
 #define FLAG_RF	  (1ULL << 16)
 #define FLAG_VM	  (1ULL << 17)
 #define FLAG_AC	  (1ULL << 18)
 
 #define DR6_BS	  (1ULL << 14)
+#define DR6_BT	  (1ULL << 15)
+#define DR7_LOCAL 0x155ULL /* L0 to L3, LE */
 
+#define VECTOR_DE 0
 #define VECTOR_DB 1
 #define VECTOR_UD 6
+#define VECTOR_DF 8
+#define VECTOR_TS 10
+#define VECTOR_NP 11
 #define VECTOR_SS 12
 #define VECTOR_GP 13
 #define VECTOR_PF 14

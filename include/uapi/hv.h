@@ -304,6 +304,7 @@ enum hv_exit_reason {
 	HV_EXIT_EOI = 6,      /* EOI of a level interrupt; .eoi */
 	HV_EXIT_SIGNAL = 7,   /* a signal, or immediate_exit; EINTR */
 	HV_EXIT_ERROR = 8,    /* cannot go on; .error */
+	HV_EXIT_TASK = 9,     /* the guest switches tasks; .task */
 };
 
 /* hv_run.exit.pio.flags, hv_run.exit.mmio.flags */
@@ -323,7 +324,21 @@ enum hv_error_code {
 #define HV_FAULT_WALK  (1U << 2) /* on the guest's page tables */
 #define HV_FAULT_EVENT (1U << 3) /* while an interrupt or exception was delivered */
 
-#define HV_INSN_MAX    15
+/* hv_run.exit.task.source, with the processor's own numbers */
+enum hv_task_source {
+	HV_TASK_CALL = 0,
+	HV_TASK_IRET = 1,
+	HV_TASK_JMP = 2,
+	HV_TASK_GATE = 3, /* a task gate in the IDT */
+};
+
+/* hv_run.exit.task.flags */
+#define HV_TASK_EVENT	    (1U << 0) /* an interrupt, NMI or exception came to the gate, no INT */
+#define HV_TASK_ERROR_CODE  (1U << 1) /* ...that has an error code */
+#define HV_TASK_NMI	    (1U << 2) /* ...that is an NMI */
+#define HV_TASK_NMI_PENDING (1U << 3) /* ...behind which another one waits */
+
+#define HV_INSN_MAX	    15
 
 union hv_exit {
 	/*
@@ -366,6 +381,18 @@ union hv_exit {
 		__u64 hw_reason; /* the processor's exit code, or HV_FAULT_* */
 		__u64 hw_info[2];
 	} error;
+	/*
+	 * User space carries the switch out on all register groups, which are valid,
+	 * and sets those it changed in "dirty". The event that came to a gate is the
+	 * one in EVENTS: as long as it stands there it is delivered again.
+	 */
+	struct {
+		__u16 selector; /* of the new task's TSS */
+		__u8 source;	/* enum hv_task_source */
+		__u8 flags;	/* HV_TASK_* */
+		__u32 error;	/* for the new task's stack */
+		__u64 next_rip; /* where the old task goes on */
+	} task;
 	__u64 raw[8];
 };
 
@@ -475,6 +502,7 @@ HV_ASSERT(sizeof(struct hv_sregs) == 288, "hv_sregs");
 HV_ASSERT(sizeof(struct hv_dregs) == 48, "hv_dregs");
 HV_ASSERT(sizeof(struct hv_events) == 16, "hv_events");
 HV_ASSERT(sizeof(union hv_exit) == 64, "hv_exit");
+HV_ASSERT(sizeof(((union hv_exit *)0)->task) == 16, "hv_exit.task");
 HV_ASSERT(sizeof(struct hv_run) == 128 + 144 + 288 + 48 + 16, "hv_run");
 HV_ASSERT(sizeof(struct hv_msrs) == 16, "hv_msrs");
 HV_ASSERT(sizeof(struct hv_xsave) == 16, "hv_xsave");

@@ -194,6 +194,19 @@ static int exit_unknown(struct hv_vcpu *v)
 			  v->gprs.rip);
 }
 
+/*
+ * Only an instruction has a length: INT n that found a task gate is one, an event that
+ * did so is in the queue. RIP and RF are as the old task's state wants them, but that
+ * RIP is still on the instruction: Intel SDM Vol. 3, 27.3.3.
+ */
+static int exit_task_switch(struct hv_vcpu *v)
+{
+	u64 why = vmcs_read(VMCS_EXIT_QUALIFICATION);
+
+	exit_length(v, v->inject.type ? 0 : vmcs_read(VMCS_EXIT_INSN_LEN));
+	return exit_task(v, TASK_QUAL_SELECTOR(why), TASK_QUAL_SOURCE(why));
+}
+
 /* The processor refused the guest's state: say which field it is. */
 static int exit_refused(struct hv_vcpu *v)
 {
@@ -256,6 +269,9 @@ int vmx_handle_exit(struct hv_vcpu *v)
 	case VMX_EXIT_NMI_WINDOW:
 		v->stat[STAT_WINDOW]++;
 		return exit_window(v, PRI_NMI_WINDOW);
+	case VMX_EXIT_TASK_SWITCH:
+		v->stat[STAT_OTHER]++;
+		return exit_task_switch(v);
 	case VMX_EXIT_PAUSE:
 		v->stat[STAT_PAUSE]++;
 		/* The slice has begun anew, and may never end. */

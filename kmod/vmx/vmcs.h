@@ -172,6 +172,7 @@ enum vmx_exit_reason {
 	VMX_EXIT_INIT = 3,
 	VMX_EXIT_INTERRUPT_WINDOW = 7,
 	VMX_EXIT_NMI_WINDOW = 8,
+	VMX_EXIT_TASK_SWITCH = 9,
 	VMX_EXIT_CPUID = 10,
 	VMX_EXIT_GETSEC = 11,
 	VMX_EXIT_HLT = 12,
@@ -218,6 +219,10 @@ enum vmx_exit_reason {
 #define IO_QUAL_IN	BIT(3)
 #define IO_QUAL_STRING	BIT(4)
 #define IO_QUAL_PORT(q) ((q) >> 16 & 0xffff)
+
+/* Qualification of a task switch: Intel SDM Vol. 3, table 27-2 */
+#define TASK_QUAL_SELECTOR(q) ((u16)(q))
+#define TASK_QUAL_SOURCE(q)   ((q) >> 30 & 3) /* enum hv_task_source */
 
 static inline u64 vmcs_read(enum vmcs_field field)
 {
