@@ -234,7 +234,7 @@ bool vmx_borrow(struct hv_vcpu *v)
 	local_irq_disable();
 	if (likely(hardware_usable() && vmx_acquire(v)))
 		return true;
-	/* What is read now is zero, and what is written is lost. */
+	/* What is written now is lost; what is read is zero, and may be written back. */
 	x->lost = true;
 	local_irq_enable();
 	preempt_enable();

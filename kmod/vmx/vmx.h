@@ -46,7 +46,7 @@ struct vmx_vcpu {
 	bool fresh;	       /* never active: VMCLEAR gives it its inner state */
 	bool launched;	       /* VMRESUME rather than VMLAUNCH */
 	bool in_loop;	       /* between load and put: the VMCS is the current one */
-	bool lost;	       /* a register could not be written: nothing can be relied on */
+	bool lost;	       /* a register could not be had: nothing can be relied on */
 	bool moved;	       /* the host state in the VMCS is of another CPU */
 	bool pdptes_stale;     /* PAE: to be read from memory before the next entry */
 	u16 vpid;

@@ -76,17 +76,13 @@ static void tsc_vcpus(void)
 {
 	struct vm vm;
 	struct vcpu v[2];
-	pthread_t thread[2];
 
 	vm_init(&vm);
 	for (unsigned int i = 0; i < 2; i++) {
 		vcpu_init(&v[i], &vm, i);
 		vcpu_long(&v[i], g_tsc_turns, i);
 	}
-	for (unsigned int i = 0; i < 2; i++)
-		thread[i] = vcpu_start(&v[i]);
-	for (unsigned int i = 0; i < 2; i++)
-		vcpu_join(thread[i]);
+	vcpus_run(v, 2);
 }
 
 /* The host sets the TSC: the guest goes on from there. */

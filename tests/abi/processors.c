@@ -36,17 +36,13 @@ static void ping_pong(bool x2apic, uint32_t rounds)
 {
 	struct vm vm;
 	struct vcpu v[2];
-	pthread_t thread[2];
 
 	vm_init(&vm);
 	for (unsigned int i = 0; i < 2; i++) {
 		vcpu_init(&v[i], &vm, i);
 		vcpu_long(&v[i], g_ping_pong, rounds << 8 | x2apic);
 	}
-	for (unsigned int i = 0; i < 2; i++)
-		thread[i] = vcpu_start(&v[i]);
-	for (unsigned int i = 0; i < 2; i++)
-		vcpu_join(thread[i]);
+	vcpus_run(v, 2);
 	CHECK_EQ(guest_var(&vm, guest_cpus[0]).count[0x61], rounds);
 }
 
@@ -106,17 +102,13 @@ static void ipi_kinds(void)
 {
 	struct vm vm;
 	struct vcpu v[4];
-	pthread_t thread[4];
 
 	vm_init(&vm);
 	for (unsigned int i = 0; i < 4; i++) {
 		vcpu_init(&v[i], &vm, i);
 		vcpu_long(&v[i], g_ipi_kinds, 4);
 	}
-	for (unsigned int i = 0; i < 4; i++)
-		thread[i] = vcpu_start(&v[i]);
-	for (unsigned int i = 0; i < 4; i++)
-		vcpu_join(thread[i]);
+	vcpus_run(v, 4);
 }
 
 static volatile uint32_t started, parked;
@@ -278,7 +270,6 @@ static void spin_yields(void)
 {
 	struct vm vm;
 	struct vcpu v[2];
-	pthread_t thread[2];
 	int cpu = sched_getcpu();
 
 	CHECK(cpu >= 0);
@@ -288,10 +279,7 @@ static void spin_yields(void)
 		vcpu_init(&v[i], &vm, i);
 		vcpu_long(&v[i], g_baton, 0);
 	}
-	for (unsigned int i = 0; i < 2; i++)
-		thread[i] = vcpu_start(&v[i]);
-	for (unsigned int i = 0; i < 2; i++)
-		vcpu_join(thread[i]);
+	vcpus_run(v, 2);
 	CHECK_EQ(guest_var(&vm, baton), HANDOVERS);
 	if (!counts_pauses())
 		return;

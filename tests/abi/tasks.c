@@ -60,8 +60,7 @@ static void start(void)
 	step_init(&s, &v, &vm);
 	r = v.run;
 	step_prot(&s);
-	vcpu_set_msr(&v, G_MSR_APIC_BASE, 0xfee00d00);
-	vcpu_set_msr(&v, G_MSR_X2APIC + G_APIC_SVR / 16, 0x1ff);
+	vcpu_x2apic_on(&v);
 	set_tss(SEL_NEW, NEW_TSS, DESC_TSS);
 	set_tss(SEL_OLD, OLD_TSS, DESC_TSS | DESC_BUSY);
 	vcpu_get(&v, HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS);
@@ -150,7 +149,7 @@ static void exception(void)
 	carry_out();
 }
 
-static void interrupt(void)
+static void interrupt_at_gate(void)
 {
 	start();
 	set_task_gate(INTERRUPT);
@@ -158,25 +157,25 @@ static void interrupt(void)
 	r->gprs.rflags |= FLAG_IF;
 	CHECK_EQ(vm_msi(&vm, 0, INTERRUPT), 1);
 	expect(HV_TASK_GATE, HV_TASK_EVENT, s.start);
+}
+
+static void interrupt(void)
+{
+	interrupt_at_gate();
 	CHECK_EQ(r->events.interrupt, HV_EVENT_PENDING);
 	CHECK_EQ(r->events.interrupt_vector, INTERRUPT);
 	r->events.interrupt = 0;
 	carry_out();
 	/* It is in service, and does not come a second time. */
 	STEP_DO(&s, nop);
-	vcpu_set_msr(&v, G_MSR_X2APIC + G_APIC_EOI / 16, 0);
+	vcpu_eoi(&v);
 	STEP_DO(&s, nop);
 }
 
 /* A fault in its stead: the interrupt is to come when that was handled. */
 static void interrupt_put_back(void)
 {
-	start();
-	set_task_gate(INTERRUPT);
-	STEP_BEGIN(&s, nop);
-	r->gprs.rflags |= FLAG_IF;
-	CHECK_EQ(vm_msi(&vm, 0, INTERRUPT), 1);
-	expect(HV_TASK_GATE, HV_TASK_EVENT, s.start);
+	interrupt_at_gate();
 	r->events.exception = HV_EVENT_PENDING | HV_EVENT_ERROR_CODE;
 	r->events.exception_vector = PF;
 	r->dirty = HV_REGS_EVENTS;

@@ -564,6 +564,17 @@ void vcpu_join(pthread_t thread)
 	CHECK_EQ(pthread_join(thread, NULL), 0);
 }
 
+void vcpus_run(struct vcpu *v, unsigned int n)
+{
+	pthread_t thread[GUEST_CPUS];
+
+	CHECK(n <= GUEST_CPUS);
+	for (unsigned int i = 0; i < n; i++)
+		thread[i] = vcpu_start(&v[i]);
+	for (unsigned int i = 0; i < n; i++)
+		vcpu_join(thread[i]);
+}
+
 static void *run_once(void *arg)
 {
 	struct runner *r = arg;

@@ -199,6 +199,8 @@ const char *vcpu_describe(const struct vcpu *v);
 /* A thread that runs a vCPU until it is done; and the wait for its end. */
 pthread_t vcpu_start(struct vcpu *v);
 void vcpu_join(pthread_t thread);
+/* Each in such a thread, all at once, until all are done. */
+void vcpus_run(struct vcpu *v, unsigned int n);
 
 /*
  * A thread that calls HV_RUN once, whatever that returns; a signal that ends the call;

@@ -45,25 +45,6 @@ uint64_t low_end, high_end;
 static struct gate idt[32];
 extern const uint8_t exception_entries[];
 
-void *memset(void *to, int c, size_t len)
-{
-	uint8_t *p = to;
-
-	while (len--)
-		*p++ = (uint8_t)c;
-	return to;
-}
-
-void *memcpy(void *to, const void *from, size_t len)
-{
-	const uint8_t *q = from;
-	uint8_t *p = to;
-
-	while (len--)
-		*p++ = *q++;
-	return to;
-}
-
 /* One instruction an access: the compiler may neither split nor merge them. */
 uint64_t mmio_read(uint64_t addr, unsigned int size)
 {

@@ -142,25 +142,6 @@ static void out8(uint16_t port, uint8_t value)
 	__asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
-void *memset(void *to, int c, size_t len)
-{
-	uint8_t *p = to;
-
-	while (len--)
-		*p++ = (uint8_t)c;
-	return to;
-}
-
-void *memcpy(void *to, const void *from, size_t len)
-{
-	const uint8_t *q = from;
-	uint8_t *p = to;
-
-	while (len--)
-		*p++ = *q++;
-	return to;
-}
-
 static void print(const char *text)
 {
 	while (*text)
