@@ -45,7 +45,7 @@ static void take_back(struct hv_vcpu *v)
 	if (v->inject.type == EVENT_INTERRUPT)
 		lapic_unaccept(&v->lapic, v->inject.vector);
 	else if (v->inject.type == EVENT_NMI) {
-		v->nmi_pending = true;
+		v->nmi_count++;
 		hv_op(set_nmi_masked)(v, false);
 	}
 	v->inject.type = EVENT_NONE;
@@ -81,9 +81,11 @@ static bool inject_nmi(struct hv_vcpu *v, bool busy)
 		hv_op(nmi_window)(v);
 		return busy;
 	}
-	v->nmi_pending = false;
+	v->nmi_count--;
 	hv_op(set_nmi_masked)(v, true);
 	hv_op(inject)(v, &nmi);
+	if (v->nmi_count)
+		hv_op(nmi_window)(v);
 	return true;
 }
 
@@ -115,7 +117,7 @@ void event_prepare(struct hv_vcpu *v)
 	if (likely(!v->scan))
 		return;
 	v->scan = false;
-	if (v->nmi_pending)
+	if (v->nmi_count)
 		busy = inject_nmi(v, busy);
 	if (lapic_enabled(&v->lapic))
 		inject_interrupt(v, busy);
@@ -145,15 +147,33 @@ static void take_sipi(struct hv_vcpu *v)
 	v->mp_state = HV_MP_RUNNABLE;
 }
 
+/*
+ * The processor latches one NMI while another is handled, or is about to be: AMD APM
+ * Vol. 2, 8.1.2; Intel SDM Vol. 3, 6.7.1. So of those that nobody has taken yet two count.
+ */
+#define NMI_LIMIT 2
+
+void event_post_nmi(struct hv_vcpu *v)
+{
+	atomic_add_unless(&v->nmi_posted, 1, NMI_LIMIT);
+	vcpu_request(v, REQ_NMI);
+}
+
+static void take_nmis(struct hv_vcpu *v)
+{
+	unsigned int n = v->nmi_count + atomic_xchg(&v->nmi_posted, 0);
+
+	v->nmi_count = min_t(unsigned int, n, hv_op(nmi_masked)(v) ? 1 : NMI_LIMIT);
+	v->scan = true;
+}
+
 /* The vCPU's thread, outside the guest; interrupts may be off. */
 void event_take_interrupts(struct hv_vcpu *v)
 {
 	if (vcpu_test_request(v, REQ_EVENT))
 		v->scan = true;
-	if (vcpu_test_request(v, REQ_NMI)) {
-		v->nmi_pending = true;
-		v->scan = true;
-	}
+	if (vcpu_test_request(v, REQ_NMI))
+		take_nmis(v);
 }
 
 /* As above, where sleeping is allowed. */
@@ -171,7 +191,7 @@ bool event_wakes(struct hv_vcpu *v)
 {
 	if (v->exception.type || v->inject.type)
 		return true;
-	if (v->nmi_pending && !hv_op(nmi_masked)(v))
+	if (v->nmi_count && !hv_op(nmi_masked)(v))
 		return true;
 	return v->gprs.rflags & X86_EFLAGS_IF && lapic_enabled(&v->lapic) &&
 	       lapic_deliverable(&v->lapic) >= 0;

@@ -279,7 +279,7 @@ int exit_task(struct hv_vcpu *v, u16 selector, enum hv_task_source source)
 	if (e->type && e->has_error)
 		flags |= HV_TASK_ERROR_CODE;
 	if (e->type == EVENT_NMI)
-		flags |= HV_TASK_NMI | (v->nmi_pending ? HV_TASK_NMI_PENDING : 0);
+		flags |= HV_TASK_NMI | (v->nmi_count ? HV_TASK_NMI_PENDING : 0);
 	run->exit.task.selector = selector;
 	run->exit.task.source = source;
 	run->exit.task.flags = flags;

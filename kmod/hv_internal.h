@@ -64,7 +64,7 @@ enum hv_request {
 	REQ_EVENT,     /* look for interrupts */
 	REQ_TLB_FLUSH, /* the stage-2 tables lost a mapping */
 	REQ_CLOCK,     /* refresh the paravirtual clock */
-	REQ_NMI,       /* an NMI arrived */
+	REQ_NMI,       /* NMIs arrived: vcpu->nmi_posted */
 	REQ_INIT,      /* an INIT arrived */
 	REQ_SIPI,      /* a SIPI arrived: vcpu->sipi_vector */
 };
@@ -135,12 +135,13 @@ struct hv_vcpu {
 	struct rcuwait wait;	  /* (a) sleeping in HLT or for INIT/SIPI */
 	struct task_struct *task; /* (v) in HV_RUN; read by others under RCU */
 	u8 sipi_vector;		  /* (a) */
+	atomic_t nmi_posted;	  /* (a) NMIs that arrived and were not yet taken, up to two */
 
 	/* Events (v) */
 	struct hv_event inject;	   /* delivery was cut short: do it again */
 	struct hv_event exception; /* to be delivered next */
 	bool scan;		   /* look for deliverable interrupts at the next entry */
-	bool nmi_pending;
+	u8 nmi_count;	/* NMIs that wait: one to be delivered and one latched behind it */
 	bool intr_exit; /* the last exit was a host interrupt */
 	u8 mp_state;	/* enum hv_mp_state; read by others */
 
@@ -506,6 +507,8 @@ static inline void event_ud(struct hv_vcpu *v)
 void event_prepare(struct hv_vcpu *v);
 /* Delivery of this event was interrupted by an exit. */
 void event_requeue(struct hv_vcpu *v, const struct hv_event *e);
+/* An NMI for the vCPU; any context. The caller kicks. */
+void event_post_nmi(struct hv_vcpu *v);
 /* Interrupts and NMIs that other CPUs posted; and, where sleeping is allowed, INIT and SIPI. */
 void event_take_interrupts(struct hv_vcpu *v);
 void event_take_requests(struct hv_vcpu *v);

@@ -23,7 +23,7 @@ static bool deliver_one(struct hv_vcpu *v, const struct lapic_msg *msg)
 		vcpu_request(v, REQ_EVENT);
 		break;
 	case LAPIC_DM_NMI:
-		vcpu_request(v, REQ_NMI);
+		event_post_nmi(v);
 		break;
 	case LAPIC_DM_INIT:
 		/* The de-assert of old does nothing. */

@@ -240,7 +240,7 @@ void state_reset(struct hv_vcpu *v, bool init)
 	v->shadow = 0;
 	v->inject.type = EVENT_NONE;
 	v->exception.type = EVENT_NONE;
-	v->nmi_pending = false;
+	v->nmi_count = 0;
 	v->complete = COMPLETE_NONE;
 	memset(v->dr, 0, sizeof(v->dr));
 	v->dr6 = DR6_RESERVED;
@@ -282,7 +282,7 @@ static void store_events(struct hv_vcpu *v, struct hv_events *e)
 {
 	e->mp_state = v->mp_state;
 	e->shadow = v->shadow;
-	e->nmi_pending = v->nmi_pending || v->inject.type == EVENT_NMI;
+	e->nmi_pending = v->nmi_count + (v->inject.type == EVENT_NMI);
 	e->nmi_masked = hv_op(nmi_masked)(v) && v->inject.type != EVENT_NMI;
 	if (v->inject.type == EVENT_INTERRUPT) {
 		e->interrupt = HV_EVENT_PENDING;
@@ -403,8 +403,9 @@ static int load_dregs(struct hv_vcpu *v, const struct hv_dregs *d)
 
 static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 {
-	if (e->mp_state > HV_MP_HALTED || e->shadow > 1 || e->nmi_pending > 1 ||
-	    e->nmi_masked > 1 || e->pad0 || e->interrupt & ~HV_EVENT_PENDING ||
+	if (e->mp_state > HV_MP_HALTED || e->shadow > 1 || e->nmi_masked > 1 ||
+	    e->nmi_pending > (e->nmi_masked ? 1 : 2) || e->pad0 ||
+	    e->interrupt & ~HV_EVENT_PENDING ||
 	    e->exception & ~(HV_EVENT_PENDING | HV_EVENT_ERROR_CODE))
 		return -EINVAL;
 	/* NMI is not an exception, and there are 32 of them. */
@@ -415,7 +416,7 @@ static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 		return -EINVAL;
 	v->mp_state = e->mp_state;
 	v->shadow = e->shadow;
-	v->nmi_pending = e->nmi_pending;
+	v->nmi_count = e->nmi_pending;
 	hv_op(set_nmi_masked)(v, e->nmi_masked);
 	v->inject = (struct hv_event){
 		.type = e->interrupt ? EVENT_INTERRUPT : EVENT_NONE,

@@ -195,7 +195,7 @@ static long vcpu_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (cmd == HV_NMI) {
 		if (arg)
 			return -EINVAL;
-		vcpu_request(v, REQ_NMI);
+		event_post_nmi(v);
 		vcpu_kick(v);
 		return 0;
 	}

@@ -550,7 +550,7 @@ static void enter_nmi(void)
 	CHECK_EQ(r->events.nmi_pending, 0);
 }
 
-/* The same, while others wait: of them one is kept. */
+/* The same, while others wait: of those that come while they are masked one is kept. */
 static void enter_nmi_others_wait(void)
 {
 	enter_nmi();
@@ -576,6 +576,33 @@ static void expect_end(void)
 	CHECK_EQ(r->events.nmi_masked, 0);
 	CHECK_EQ(r->events.nmi_pending, 0);
 	CHECK_EQ(STEP(&s, nop), GUEST_NO_TRAP);
+}
+
+/* The processor takes one and latches one; more are lost. Posted, or set by EVENTS. */
+static void nmis_at_once(void)
+{
+	start(LONG);
+	for (unsigned int n = 1; n <= 4; n++) {
+		STEP_BEGIN(&s, nop);
+		for (unsigned int i = 0; i < n; i++)
+			raise_nmi();
+		if (n == 4) {
+			/* They wait for the entry; then these two are there already. */
+			r->events.nmi_pending = 2;
+			vcpu_set(&v, HV_REGS_EVENTS);
+			vcpu_get(&v, HV_REGS_EVENTS);
+			CHECK_EQ(r->events.nmi_pending, 2);
+		}
+		CHECK_EQ(step_run(&s), NMI);
+		CHECK_EQ(s.rip, s.start);
+		CHECK_EQ(r->events.nmi_masked, 1);
+		CHECK_EQ(r->events.nmi_pending, n > 1);
+		if (n > 1) {
+			step_return(&s, s.start);
+			expect_second_nmi(s.start);
+		}
+		expect_end();
+	}
 }
 
 /*
@@ -732,6 +759,7 @@ static const struct test tests[] = {
 	{"double_fault", double_fault, 0},
 	{"hole", hole, 0},
 	{"read_only", read_only, 0},
+	{"nmis_at_once", nmis_at_once, 0},
 	{"nmi_iret_page_fault", nmi_iret_page_fault, 0},
 	{"nmi_iret_selector", nmi_iret_selector, 0},
 	{"nmi_iret_alone", nmi_iret_alone, 0},
