@@ -166,7 +166,7 @@ static void take_mem32(struct cursor *c, u8 modrm, const struct prefixes *p, enu
 		m->disp = next_signed(c, 4);
 		return;
 	}
-	/* The low bits decide about the segment and the displacement; REX.B does not. */
+	/* REX.B counts for the segment, other than for SIB and displacement: R12 and R13 use DS. */
 	m->base = rm | (p->rex & REX_B ? 8 : 0);
 	if (m->base == 4 || m->base == 5)
 		m->seg = SEG_SS;
