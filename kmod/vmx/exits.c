@@ -315,8 +315,10 @@ int vmx_handle_exit(struct hv_vcpu *v)
 		v->stat[STAT_OTHER]++;
 		return exit_shutdown(v);
 	case VMX_EXIT_INIT:
-		/* The host's INIT is taken when VMX operation ends. */
-		return EXIT_AGAIN;
+		/*
+		 * The host's: it is blocked as long as VMX operation lasts, and the next entry
+		 * may exit at once for it. Whoever runs the guest is to know.
+		 */
 	default:
 		return exit_unknown(v);
 	}
