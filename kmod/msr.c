@@ -13,6 +13,19 @@
 #define MSR_KVM_WALL_CLOCK  0x4b564d00
 #define MSR_KVM_SYSTEM_TIME 0x4b564d01
 
+/*
+ * MISC_ENABLE (Intel SDM Vol. 4, table 2-2): fast strings, thermal control, SpeedStep, xTPR
+ * messages and turbo mode are kept, without effect. Branch trace and precise sampling are
+ * said to be missing, and counters too, which the guest cannot change. What would take a
+ * feature from CPUID (MONITOR, leaves, NX) is not offered.
+ */
+#define MISC_ENABLE_KEPT                                                               \
+	(MSR_IA32_MISC_ENABLE_FAST_STRING | MSR_IA32_MISC_ENABLE_TM1 |                 \
+	 MSR_IA32_MISC_ENABLE_ENHANCED_SPEEDSTEP | MSR_IA32_MISC_ENABLE_XTPR_DISABLE | \
+	 MSR_IA32_MISC_ENABLE_TURBO_DISABLE)
+#define MISC_ENABLE_FIXED   (MSR_IA32_MISC_ENABLE_BTS_UNAVAIL | MSR_IA32_MISC_ENABLE_PEBS_UNAVAIL)
+#define MISC_ENABLE_IGNORED (MISC_ENABLE_FIXED | MSR_IA32_MISC_ENABLE_EMON)
+
 enum msr_class {
 	RULE_BACKEND,	/* the backend switches it; the guest mostly touches it without an exit */
 	RULE_CONSTANT,	/* reads the value; writes do nothing */
@@ -74,6 +87,8 @@ static const struct msr_rule rules[] = {
 	{MSR_STAR, MSR_SYSCALL_MASK, RULE_BACKEND, 0},
 	{MSR_FS_BASE, MSR_KERNEL_GS_BASE, RULE_BACKEND, 0},
 	{MSR_TSC_AUX, MSR_TSC_AUX, RULE_TSC_AUX, 0},
+	/* AMD's event selects and counters of old, which CPUID cannot deny: they count nothing */
+	{MSR_K7_EVNTSEL0, MSR_K7_PERFCTR3, RULE_CONSTANT, 0},
 	/* AMD's system configuration: no memory encryption, no top of memory 2 */
 	{MSR_AMD64_SYSCFG, MSR_AMD64_SYSCFG, RULE_CONSTANT, 0},
 	/* AMD's HWCR: the TSC counts at the nominal frequency */
@@ -282,10 +297,9 @@ enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 			return MSR_GP;
 		return irq_apic_write(v, lapic_msr_offset(index), value) < 0 ? MSR_GP : MSR_OK;
 	case RULE_MISC_ENABLE:
-		/* Only fast strings (bit 0) mean something here. */
-		if (value & ~BIT_ULL(0))
+		if (value & ~(u64)(MISC_ENABLE_KEPT | MISC_ENABLE_IGNORED))
 			return MSR_GP;
-		v->misc_enable = value;
+		v->misc_enable = (value & MISC_ENABLE_KEPT) | MISC_ENABLE_FIXED;
 		return MSR_OK;
 	case RULE_MTRR:
 		if (!mtrr_ok(v, index, value))
@@ -307,7 +321,7 @@ void msr_reset(struct hv_vcpu *v)
 {
 	/* WB, WT, UC-, UC, and these again. */
 	hv_op(set_msr)(v, MSR_IA32_CR_PAT, 0x0007040600070406ULL);
-	v->misc_enable = BIT_ULL(0);
+	v->misc_enable = MSR_IA32_MISC_ENABLE_FAST_STRING | MISC_ENABLE_FIXED;
 	v->pv_wall_clock = 0;
 	v->pv_system_time = 0;
 	memset(v->mtrr, 0, sizeof(v->mtrr));

@@ -486,6 +486,20 @@ static GUEST void g_msrs(uint64_t tcg)
 	/* LMA is read-only: the write leaves it. */
 	try_wrmsr(G_MSR_EFER, rdmsr(G_MSR_EFER) & ~EFER_LMA);
 	G_CHECK_EQ(rdmsr(G_MSR_EFER) & EFER_LMA, EFER_LMA);
+	/* MISC_ENABLE: what has no effect is kept, what is fixed stays, the rest is not there. */
+	check_msr(0x1a0, 0x4000811809);
+	check_msr(0x1a0, 0x1800);
+	wrmsr(0x1a0, 0x81);
+	G_CHECK_EQ(rdmsr(0x1a0), 0x1801);
+	check_msr_refused(0x1a0, 0x1801 | 1 << 18);
+	check_msr_refused(0x1a0, 0x1801 | 1 << 22);
+	check_msr_refused(0x1a0, 0x1801 | 1ull << 34);
+	check_msr_refused(0x1a0, 0x1801 | 1ull << 63);
+	/* AMD's event selects and counters of old: they take everything, and count nothing. */
+	for (uint32_t i = 0xc0010000; i <= 0xc0010007; i++) {
+		wrmsr(i, 0x530076);
+		G_CHECK_EQ(rdmsr(i), 0);
+	}
 	/* APIC base: another address, reserved bits, x2APIC without enable. */
 	check_msr_refused(G_MSR_APIC_BASE, rdmsr(G_MSR_APIC_BASE) | 1);
 	check_msr_refused(G_MSR_APIC_BASE, 0xfee00500);
