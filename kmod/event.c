@@ -52,6 +52,11 @@ static void take_back(struct hv_vcpu *v)
 	v->scan = true;
 }
 
+/* Exceptions that are no faults: traps, aborts, and #DB, which is of both kinds. */
+#define NOT_FAULTS                                                                    \
+	(BIT(X86_TRAP_DB) | BIT(X86_TRAP_NMI) | BIT(X86_TRAP_BP) | BIT(X86_TRAP_OF) | \
+	 BIT(X86_TRAP_DF) | BIT(X86_TRAP_MC))
+
 /* Returns whether the entry delivers an exception or an event cut short. */
 static bool inject_first(struct hv_vcpu *v)
 {
@@ -68,6 +73,12 @@ static bool inject_first(struct hv_vcpu *v)
 	/* In real mode no error code is pushed. */
 	if (!(v->cr0 & X86_CR0_PE))
 		e->has_error = false;
+	/*
+	 * What is pushed is what is in the register: so that the instruction, executed again,
+	 * does not meet its breakpoint a second time (Intel SDM Vol. 3, 17.3.1.1).
+	 */
+	if (e->type == EVENT_EXCEPTION && !(NOT_FAULTS >> e->vector & 1))
+		v->gprs.rflags |= X86_EFLAGS_RF;
 	hv_op(inject)(v, e);
 	e->type = EVENT_NONE;
 	return true;
