@@ -10,83 +10,60 @@
 	(BIT(X86_TRAP_DE) | BIT(X86_TRAP_UD) | BIT(X86_TRAP_NM) | \
 	 GENMASK(X86_TRAP_PF, X86_TRAP_TS) | BIT(X86_TRAP_MF) | BIT(X86_TRAP_XF))
 
+/* What a #DB under a step may have beside the step's own BS: the guest's. */
+#define DR6_BD	 BIT_ULL(13)
+#define DR6_HITS (DR_TRAP_BITS | DR6_BD | DR_SWITCH)
+
 /*
  * One instruction under TF, to exit behind it. The #DB intercept hides the trap
- * from the guest.
+ * from the guest. Bits of DR6 only ever add up, so it begins without.
  */
-static void step_on(struct hv_vcpu *v)
+static void step_begin(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
+	struct vmcb *b = s->vmcb;
 
 	if (s->step)
 		return;
-	s->step = true;
+	s->step = s->nmi == NMI_RETURNS ? STEP_IRET : STEP_SHADOW;
 	s->step_tf = v->gprs.rflags & X86_EFLAGS_TF;
+	s->step_dr6 = b->s.dr6;
 	v->gprs.rflags |= X86_EFLAGS_TF;
-	s->vmcb->c.intercept[2] |= STEP_FAULTS;
-	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
+	b->s.dr6 &= ~(DR6_HITS | DR_STEP);
+	b->c.intercept[2] |= STEP_FAULTS;
+	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_DR);
 }
 
-/* Back to the guest's own TF; whoever wanted the step looks again. */
-void svm_step_off(struct hv_vcpu *v)
+/* Back to the guest's own TF and DR6; whoever wanted the step looks again. */
+void svm_step_end(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
+	struct vmcb *b = s->vmcb;
 
 	if (!s->step)
 		return;
-	s->step = false;
-	v->scan = true;
-	s->vmcb->c.intercept[2] &= ~(u32)STEP_FAULTS;
-	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
-	/* An IRET that was stepped over has loaded flags of its own. */
-	if (!s->step_tf && !s->step_over_iret)
+	if (!s->step_tf && s->step != STEP_RETURNED)
 		v->gprs.rflags &= ~X86_EFLAGS_TF;
-	s->step_over_iret = false;
-}
-
-#define V_IRQ_BITS (INT_V_IRQ | INT_V_PRIO(0xf) | INT_V_IGN_TPR)
-
-/*
- * Under a hypervisor an interrupt goes in as a virtual one, which the processor takes
- * at once: the caller has seen that it can. Not by EVENTINJ, after which QEMU (7.2 at
- * least) keeps the vector and may deliver it a second time. Elsewhere not so, since
- * Bochs (2.7 at least) takes none before the guest has set IF anew.
- */
-static void inject_virtual(struct hv_vcpu *v, u8 vector)
-{
-	struct svm_vcpu *s = to_svm(v);
-	struct vmcb *b = s->vmcb;
-
-	s->virq = true;
-	b->c.int_ctl |= V_IRQ_BITS;
-	b->c.int_vector = vector;
-	b->c.intercept[3] &= ~ICPT3_VINTR;
-	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
-}
-
-/* After an exit: was the virtual interrupt taken? Otherwise it goes in again. */
-void svm_virq_done(struct hv_vcpu *v)
-{
-	struct svm_vcpu *s = to_svm(v);
-	struct vmcb *b = s->vmcb;
-	struct hv_event e = {.type = EVENT_INTERRUPT, .vector = b->c.int_vector};
-
-	s->virq = false;
-	if (b->c.int_ctl & INT_V_IRQ && v->inject.type == EVENT_NONE)
-		event_requeue(v, &e);
-	b->c.int_ctl &= ~V_IRQ_BITS;
-	vmcb_dirty(b, CLEAN_TPR);
+	s->step = STEP_NONE;
+	v->scan = true;
+	b->s.dr6 = s->step_dr6 | (b->s.dr6 & (s->step_tf ? DR6_HITS | DR_STEP : DR6_HITS));
+	b->c.intercept[2] &= ~(u32)STEP_FAULTS;
+	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_DR);
 }
 
 void svm_inject(struct hv_vcpu *v, const struct hv_event *e)
 {
-	struct vmcb *b = to_svm(v)->vmcb;
+	struct svm_vcpu *s = to_svm(v);
+	struct vmcb *b = s->vmcb;
 	u32 inj = EVT_VALID | e->vector;
 
 	/* A single step of ours must not be pushed with the flags. */
-	svm_step_off(v);
-	if (e->type == EVENT_INTERRUPT && svm_features.injects_twice) {
-		inject_virtual(v, e->vector);
+	svm_step_end(v);
+	/* Taken before the IRET, which is then still to be met: if not by its handler's own. */
+	if (s->nmi == NMI_RETURNS)
+		svm_set_nmi_masked(v, true);
+	if (e->type == EVENT_INTERRUPT && svm_quirks.injects_twice) {
+		svm_inject_virtual(v, e->vector);
 		return;
 	}
 	if (e->type == EVENT_INTERRUPT)
@@ -105,10 +82,20 @@ void svm_inject(struct hv_vcpu *v, const struct hv_event *e)
 }
 
 /*
+ * #BP and #OF look alike whether INT3, INTO made them or user space: only for the
+ * latter did one go in with the entry.
+ */
+static bool repeats_itself(u8 vector, u32 injected)
+{
+	return (vector == X86_TRAP_BP || vector == X86_TRAP_OF) &&
+	       injected != (EVT_VALID | EVT_TYPE_EXCEPTION | vector);
+}
+
+/*
  * An exit came while an event was delivered. Software interrupts and INT3, INTO
  * are not repeated here: RIP is still on the instruction, which repeats itself.
  */
-void svm_requeue(struct hv_vcpu *v)
+void svm_requeue(struct hv_vcpu *v, u32 injected)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 	u32 info = b->c.exit_int_info;
@@ -126,10 +113,9 @@ void svm_requeue(struct hv_vcpu *v)
 		e.type = EVENT_NMI;
 		break;
 	case EVT_TYPE_EXCEPTION:
-		if (e.vector == X86_TRAP_BP || e.vector == X86_TRAP_OF)
+		if (repeats_itself(e.vector, injected))
 			return;
-		/* QEMU calls an interrupt whose delivery was cut short an exception. */
-		e.type = e.vector > 31 ? EVENT_INTERRUPT : EVENT_EXCEPTION;
+		e.type = svm_quirk_is_interrupt(e.vector) ? EVENT_INTERRUPT : EVENT_EXCEPTION;
 		break;
 	default:
 		return;
@@ -143,7 +129,7 @@ static void leave_after(struct hv_vcpu *v)
 	struct svm_vcpu *s = to_svm(v);
 
 	if (!s->virq && !(s->vmcb->c.event_inj & EVT_VALID)) {
-		step_on(v);
+		step_begin(v);
 		return;
 	}
 	v->scan = true;
@@ -170,11 +156,11 @@ void svm_interrupt_window(struct hv_vcpu *v)
 		v->scan = true;
 		return;
 	}
-	if (v->shadow && svm_features.loses_shadow) {
+	if (v->shadow && svm_quirks.loses_shadow) {
 		leave_after(v);
 		return;
 	}
-	b->c.int_ctl |= V_IRQ_BITS;
+	b->c.int_ctl |= INT_V_IRQ_BITS;
 	b->c.int_vector = 0;
 	b->c.intercept[3] |= ICPT3_VINTR;
 	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
@@ -184,23 +170,21 @@ void svm_close_interrupt_window(struct hv_vcpu *v)
 {
 	struct vmcb *b = to_svm(v)->vmcb;
 
-	b->c.int_ctl &= ~V_IRQ_BITS;
+	b->c.int_ctl &= ~INT_V_IRQ_BITS;
 	b->c.intercept[3] &= ~ICPT3_VINTR;
 	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
 }
 
 bool svm_nmi_masked(struct hv_vcpu *v)
 {
-	return to_svm(v)->nmi_masked;
+	return to_svm(v)->nmi != NMI_OPEN;
 }
 
-/* NMIs are masked until the handler's IRET, so that is intercepted. */
 void svm_set_nmi_masked(struct hv_vcpu *v, bool masked)
 {
 	struct svm_vcpu *s = to_svm(v);
 
-	s->nmi_masked = masked;
-	s->nmi_awaits_iret = false;
+	s->nmi = masked ? NMI_MASKED : NMI_OPEN;
 	if (masked)
 		s->vmcb->c.intercept[3] |= ICPT3_IRET;
 	else
@@ -208,39 +192,38 @@ void svm_set_nmi_masked(struct hv_vcpu *v, bool masked)
 	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
 }
 
-/* An NMI waits: for the handler's IRET, and then for that to be carried out. */
+/* An NMI waits: for an IRET to be met, which exits by itself, and to be carried out. */
 void svm_nmi_window(struct hv_vcpu *v)
 {
-	struct svm_vcpu *s = to_svm(v);
-
-	if (!s->nmi_masked || s->nmi_awaits_iret)
+	if (to_svm(v)->nmi != NMI_MASKED)
 		leave_after(v);
 }
 
-/* The intercept comes before IRET is carried out: NMIs stay masked until it was. */
 void svm_exit_iret(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
 
 	s->vmcb->c.intercept[3] &= ~ICPT3_IRET;
 	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
-	s->nmi_awaits_iret = true;
+	s->nmi = NMI_RETURNS;
 	s->iret_rip = v->gprs.rip;
 	v->scan = true;
 }
 
-/* After every exit while an IRET is awaited: was it carried out? */
-void svm_nmi_iret_done(struct hv_vcpu *v)
+/*
+ * After every exit while an IRET is to be carried out: was it? No event went in since
+ * it was met, so that RIP has moved says so, or that it faulted, which is as good.
+ */
+void svm_nmi_returns(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
 
 	if (v->gprs.rip == s->iret_rip)
 		return;
-	s->nmi_awaits_iret = false;
-	s->nmi_masked = false;
+	s->nmi = NMI_OPEN;
 	v->scan = true;
-	/* IRET has loaded the guest's own flags. */
-	s->step_over_iret = s->step;
+	if (s->step)
+		s->step = STEP_RETURNED;
 }
 
 /*
@@ -252,13 +235,11 @@ bool svm_step_fault(struct hv_vcpu *v, u64 code)
 	struct svm_vcpu *s = to_svm(v);
 	u64 vector = code - SVM_EXIT_EXCP;
 
-	if (!s->step || vector > 31 || !(STEP_FAULTS >> vector & 1))
+	if (vector > 31 || !(STEP_FAULTS >> vector & 1))
 		return false;
-	if (s->nmi_awaits_iret) {
-		s->nmi_awaits_iret = false;
-		s->nmi_masked = false;
-	}
-	svm_step_off(v);
+	if (s->step == STEP_IRET)
+		s->nmi = NMI_OPEN;
+	svm_step_end(v);
 	if (vector == X86_TRAP_PF)
 		v->cr2 = s->vmcb->c.exit_info_2;
 	event_exception(v, vector, vector >= X86_TRAP_TS && vector <= X86_TRAP_PF,
@@ -270,28 +251,20 @@ bool svm_step_fault(struct hv_vcpu *v, u64 code)
 bool svm_step_done(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = to_svm(v);
-	bool ours = s->step && !s->step_tf;
+	bool ours = s->step && !s->step_tf && !(s->vmcb->s.dr6 & DR6_HITS);
 
-	svm_step_off(v);
-	if (!ours)
-		return false;
-	/* DR6.BS was set by the step; breakpoints that hit are the guest's. */
-	s->vmcb->s.dr6 &= ~(u64)DR_STEP;
-	vmcb_dirty(s->vmcb, CLEAN_DR);
-	return !(s->vmcb->s.dr6 & DR_TRAP_BITS);
+	svm_step_end(v);
+	return ours;
 }
 
 /* CR8 writes exit only while the task priority holds an interrupt back. */
 void svm_tpr_threshold(struct hv_vcpu *v, bool exit_on_lower)
 {
-	struct svm_vcpu *s = to_svm(v);
+	struct vmcb *b = to_svm(v)->vmcb;
+	u32 bit = exit_on_lower ? BIT(ICPT_CR_WRITE(8)) : 0;
 
-	if (likely(s->cr8_intercept == exit_on_lower))
+	if (likely((b->c.intercept[0] & BIT(ICPT_CR_WRITE(8))) == bit))
 		return;
-	s->cr8_intercept = exit_on_lower;
-	if (exit_on_lower)
-		s->vmcb->c.intercept[0] |= BIT(ICPT_CR_WRITE(8));
-	else
-		s->vmcb->c.intercept[0] &= ~BIT(ICPT_CR_WRITE(8));
-	vmcb_dirty(s->vmcb, CLEAN_INTERCEPTS);
+	b->c.intercept[0] ^= BIT(ICPT_CR_WRITE(8));
+	vmcb_dirty(b, CLEAN_INTERCEPTS);
 }

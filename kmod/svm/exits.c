@@ -154,9 +154,10 @@ static int svm_exit_cr_write(struct hv_vcpu *v)
 	return exit_nothing(v);
 }
 
-/* Only CR0 is intercepted, and only while it has bits that the processor does not see. */
-static int svm_exit_cr0_read(struct hv_vcpu *v)
+/* Of CR0 and CR4, and only while the processor's differ from the guest's. */
+static int svm_exit_cr_read(struct hv_vcpu *v)
 {
+	unsigned int cr = cr_number(to_svm(v)->vmcb->c.exit_code);
 	struct decode_cr i;
 	int answer;
 	u64 *reg;
@@ -165,9 +166,28 @@ static int svm_exit_cr0_read(struct hv_vcpu *v)
 		return answer;
 	if (i.memory)
 		return exit_emulate(v, NO_GPA, 0, true);
-	svm_sync_cr0(v);
 	reg = &v->gprs.r[i.gpr];
-	*reg = i.size == 2 ? (*reg & ~0xffffULL) | (u16)v->cr0 : v->cr0;
+	if (cr == 4) {
+		*reg = v->cr4;
+	} else {
+		svm_sync_cr0(v);
+		*reg = i.size == 2 ? (*reg & ~0xffffULL) | (u16)v->cr0 : v->cr0;
+	}
+	return exit_nothing(v);
+}
+
+/*
+ * The four counters that every AMD processor has (APM Vol. 3, RDPMC). Like their MSRs
+ * they count nothing.
+ */
+static int exit_rdpmc(struct hv_vcpu *v)
+{
+	u64 *r = v->gprs.r;
+
+	if ((u32)r[HV_RCX] > 3 || (v->cr0 & X86_CR0_PE && svm_cpl(v) && !(v->cr4 & X86_CR4_PCE)))
+		return exit_forbidden(v);
+	r[HV_RAX] = 0;
+	r[HV_RDX] = 0;
 	return exit_nothing(v);
 }
 
@@ -190,13 +210,15 @@ int svm_handle_exit(struct hv_vcpu *v)
 	u64 code = c->exit_code;
 
 	trace_hv_exit(v->id, code, v->gprs.rip, c->exit_info_1, c->exit_info_2);
-	if (unlikely(s->nmi_awaits_iret))
-		svm_nmi_iret_done(v);
-	if (unlikely(svm_step_fault(v, code)))
-		return EXIT_AGAIN;
-	/* The instruction exited otherwise: what is done about it must not see our TF. */
-	if (unlikely(s->step && code != SVM_EXIT_EXCP_DB))
-		svm_step_off(v);
+	if (unlikely(s->nmi == NMI_RETURNS))
+		svm_nmi_returns(v);
+	if (unlikely(s->step)) {
+		if (svm_step_fault(v, code))
+			return EXIT_AGAIN;
+		/* The instruction exited otherwise: what is done about it must not see our TF. */
+		if (code != SVM_EXIT_EXCP_DB)
+			svm_step_end(v);
+	}
 
 	if (unlikely((u32)code == SVM_EXIT_INVALID))
 		return exit_error(v, HV_ERROR_ENTRY, code, v->cr0, v->cr4);
@@ -249,8 +271,9 @@ int svm_handle_exit(struct hv_vcpu *v)
 		exit_machine_check();
 		return EXIT_AGAIN;
 	case SVM_EXIT_CR0_READ:
+	case SVM_EXIT_CR4_READ:
 		v->stat[STAT_CONTROL]++;
-		return svm_exit_cr0_read(v);
+		return svm_exit_cr_read(v);
 	case SVM_EXIT_CR0_WRITE:
 	case SVM_EXIT_CR0_SEL:
 	case SVM_EXIT_CR4_WRITE:
@@ -272,10 +295,12 @@ int svm_handle_exit(struct hv_vcpu *v)
 		return with_next_rip(v, "\x0f\x08", 2, exit_nothing);
 	case SVM_EXIT_WBINVD:
 		v->stat[STAT_OTHER]++;
+		if (svm_quirk_is_invd(v))
+			return with_next_rip(v, "\x0f\x08", 2, exit_nothing);
 		return with_next_rip(v, "\x0f\x09", 2, exit_nothing);
 	case SVM_EXIT_RDPMC:
 		v->stat[STAT_OTHER]++;
-		return exit_forbidden(v);
+		return with_next_rip(v, "\x0f\x33", 2, exit_rdpmc);
 	case SVM_EXIT_VMRUN:
 	case SVM_EXIT_VMMCALL + 1 ... SVM_EXIT_SKINIT:
 	case SVM_EXIT_INVLPGA:
@@ -285,6 +310,11 @@ int svm_handle_exit(struct hv_vcpu *v)
 	case SVM_EXIT_RDPRU:
 		v->stat[STAT_OTHER]++;
 		return exit_undefined(v);
+	case SVM_EXIT_FERR_FREEZE:
+		v->stat[STAT_OTHER]++;
+		/* The old way of x87 errors has no interrupt controller to arrive at: see abi.md. */
+		event_exception(v, X86_TRAP_MF, false, 0);
+		return EXIT_AGAIN;
 	case SVM_EXIT_SHUTDOWN:
 		v->stat[STAT_OTHER]++;
 		return exit_shutdown(v);

@@ -12,12 +12,9 @@ void svm_vcpu_reset(struct hv_vcpu *v)
 	struct vmcb *b = s->vmcb;
 
 	b->s.dbgctl = 0;
-	s->nmi_masked = false;
-	s->nmi_awaits_iret = false;
+	s->nmi = NMI_OPEN;
+	s->step = STEP_NONE;
 	s->virq = false;
-	s->step = false;
-	s->step_over_iret = false;
-	s->cr8_intercept = false;
 	b->c.intercept[0] &= ~BIT(ICPT_CR_WRITE(8));
 	b->c.intercept[3] &= ~(ICPT3_IRET | ICPT3_VINTR);
 	b->c.int_ctl = INT_V_MASKING;
@@ -38,7 +35,12 @@ void svm_update_cr(struct hv_vcpu *v)
 		b->c.intercept[0] |= BIT(ICPT_CR_READ(0)) | BIT(ICPT_CR_WRITE(0));
 	else
 		b->c.intercept[0] &= ~(BIT(ICPT_CR_READ(0)) | BIT(ICPT_CR_WRITE(0)));
-	b->s.cr4 = v->cr4;
+	/* Without MCE a machine check would end the host. What the guest wrote it reads. */
+	b->s.cr4 = v->cr4 | X86_CR4_MCE;
+	if (v->cr4 != b->s.cr4)
+		b->c.intercept[0] |= BIT(ICPT_CR_READ(4));
+	else
+		b->c.intercept[0] &= ~BIT(ICPT_CR_READ(4));
 	/* VMRUN demands SVME; the guest does not see it. */
 	b->s.efer = v->efer | EFER_SVME;
 	vmcb_dirty(b, CLEAN_CR | CLEAN_INTERCEPTS);

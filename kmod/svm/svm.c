@@ -145,9 +145,8 @@ static int svm_setup(void)
 		.pause_threshold = boot_cpu_has(X86_FEATURE_PFTHRESHOLD),
 		.debugctl = !rdmsrl_safe(MSR_IA32_DEBUGCTLMSR, &unused),
 		.max_asid = cpuid_ebx(0x8000000a),
-		.loses_shadow = boot_cpu_has(X86_FEATURE_HYPERVISOR),
-		.injects_twice = boot_cpu_has(X86_FEATURE_HYPERVISOR),
 	};
+	svm_quirks_setup();
 	if (svm_features.max_asid < 2) {
 		pr_err("this CPU has no address space identifiers\n");
 		return -EOPNOTSUPP;
@@ -211,7 +210,7 @@ static void set_intercepts(struct vmcb_control *c)
 	c->intercept[2] = HV_INTERCEPTED_EXCEPTIONS;
 	c->intercept[3] = ICPT3_INTR | ICPT3_NMI | ICPT3_SMI | ICPT3_INIT | /* the host's */
 			  ICPT3_CR0_SEL |     /* paging and long mode are followed */
-			  ICPT3_RDPMC |	      /* no counters are offered */
+			  ICPT3_RDPMC |	      /* the host's counters */
 			  ICPT3_CPUID |	      /* features the guest does not have */
 			  ICPT3_INVD |	      /* would lose the host's data */
 			  ICPT3_HLT |	      /* would idle the host's CPU */
@@ -386,6 +385,7 @@ static void svm_enter(struct hv_vcpu *v)
 	struct vmcb *b = s->vmcb;
 	u8 tpr = lapic_tpr(&v->lapic) >> 4;
 	u64 rip = v->gprs.rip;
+	u32 injected = b->c.event_inj;
 
 	b->s.rax = v->gprs.r[HV_RAX];
 	b->s.rsp = v->gprs.r[HV_RSP];
@@ -431,7 +431,7 @@ static void svm_enter(struct hv_vcpu *v)
 	}
 	b->c.event_inj = 0;
 	if (unlikely(b->c.exit_int_info & EVT_VALID))
-		svm_requeue(v);
+		svm_requeue(v, b->s.rip == rip ? injected : 0);
 	if (s->virq)
 		svm_virq_done(v);
 }

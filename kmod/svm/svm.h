@@ -14,19 +14,32 @@
 #define MSR_BP_CFG	   0xc001102e
 #define BP_CFG_SPEC_REDUCE BIT_ULL(4)
 
+/* NMIs are masked until an IRET, of which the processor tells before it is carried out. */
+enum svm_nmi {
+	NMI_OPEN,    /* not masked */
+	NMI_MASKED,  /* IRET is intercepted */
+	NMI_RETURNS, /* the IRET was met, at iret_rip, and is to be carried out */
+};
+
+/* One instruction under a TF of ours, to exit behind it: which, and what became of it. */
+enum svm_step {
+	STEP_NONE,
+	STEP_SHADOW,   /* the one in the shadow of STI or MOV SS */
+	STEP_IRET,     /* the one that ends the masking of NMIs... */
+	STEP_RETURNED, /* ...which was carried out: RFLAGS are those that it loaded */
+};
+
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	u64 vmcb_pa;
 	u64 asid_generation; /* ASID is valid on vcpu->cpu in this generation */
-	bool virq;	     /* an interrupt went in as a virtual one */
-	bool nmi_masked;
-	bool nmi_awaits_iret; /* the handler's IRET was met, but not carried out */
-	bool step;	      /* TF is ours, to exit after one instruction */
-	bool step_over_iret;  /* that instruction was the NMI handler's IRET */
-	bool step_tf;	      /* the guest's own TF meanwhile */
-	bool cr8_intercept;
-	u64 host_traps; /* bits of the host's DEBUGCTL that are off in a stay */
+	enum svm_nmi nmi;
+	enum svm_step step;
 	u64 iret_rip;
+	u64 step_dr6;	/* the guest's own DR6 while a step is on... */
+	bool step_tf;	/* ...and its TF */
+	bool virq;	/* an interrupt went in as a virtual one: see quirks.c */
+	u64 host_traps; /* bits of the host's DEBUGCTL that are off in a stay */
 };
 
 /* Per CPU. */
@@ -46,10 +59,12 @@ extern struct svm_features {
 	bool pause_threshold;
 	bool debugctl; /* there is a DEBUGCTL MSR */
 	u32 max_asid;
-	/* Under a hypervisor, which may be QEMU's emulation: */
+} svm_features;
+
+extern struct svm_quirks {
 	bool loses_shadow;  /* VMRUN does not load the shadow */
 	bool injects_twice; /* an interrupt by EVENTINJ may be delivered again */
-} svm_features;
+} svm_quirks;
 
 DECLARE_PER_CPU(struct svm_cpu, svm_cpu);
 
@@ -79,14 +94,22 @@ void svm_nmi_window(struct hv_vcpu *v);
 bool svm_nmi_masked(struct hv_vcpu *v);
 void svm_set_nmi_masked(struct hv_vcpu *v, bool masked);
 void svm_tpr_threshold(struct hv_vcpu *v, bool exit_on_lower);
-void svm_requeue(struct hv_vcpu *v);
-void svm_virq_done(struct hv_vcpu *v);
+/* injected: what went in with the last entry, if the guest's RIP is still as it was then. */
+void svm_requeue(struct hv_vcpu *v, u32 injected);
 void svm_exit_iret(struct hv_vcpu *v);
-void svm_nmi_iret_done(struct hv_vcpu *v);
-void svm_step_off(struct hv_vcpu *v);
-bool svm_step_done(struct hv_vcpu *v);
+/* After every exit in these states, in this order. */
+void svm_nmi_returns(struct hv_vcpu *v);
 bool svm_step_fault(struct hv_vcpu *v, u64 code);
+bool svm_step_done(struct hv_vcpu *v);
+void svm_step_end(struct hv_vcpu *v);
 void svm_close_interrupt_window(struct hv_vcpu *v);
+
+/* quirks.c */
+void svm_quirks_setup(void);
+void svm_inject_virtual(struct hv_vcpu *v, u8 vector);
+void svm_virq_done(struct hv_vcpu *v);
+bool svm_quirk_is_interrupt(u8 vector);
+bool svm_quirk_is_invd(struct hv_vcpu *v);
 
 /* state.c */
 void svm_vcpu_reset(struct hv_vcpu *v);

@@ -62,6 +62,8 @@
 #define INT_V_PRIO(n) ((n) << 16)
 #define INT_V_IGN_TPR BIT(20)
 #define INT_V_MASKING BIT(24)
+/* A virtual interrupt of highest priority. */
+#define INT_V_IRQ_BITS (INT_V_IRQ | INT_V_PRIO(0xf) | INT_V_IGN_TPR)
 
 /* event_inj, exit_int_info */
 #define EVT_TYPE_INTR	   (0U << 8)
@@ -82,6 +84,7 @@
 /* Exit codes */
 enum svm_exit_code {
 	SVM_EXIT_CR0_READ = 0x000,
+	SVM_EXIT_CR4_READ = 0x004,
 	SVM_EXIT_CR0_WRITE = 0x010,
 	SVM_EXIT_CR4_WRITE = 0x014,
 	SVM_EXIT_CR8_WRITE = 0x018,
@@ -106,6 +109,7 @@ enum svm_exit_code {
 	SVM_EXIT_INVLPGA = 0x07a,
 	SVM_EXIT_IOIO = 0x07b,
 	SVM_EXIT_MSR = 0x07c,
+	SVM_EXIT_FERR_FREEZE = 0x07e,
 	SVM_EXIT_SHUTDOWN = 0x07f,
 	SVM_EXIT_VMRUN = 0x080,
 	SVM_EXIT_VMMCALL = 0x081,

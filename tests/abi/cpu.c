@@ -599,6 +599,11 @@ static GUEST void g_control_registers(uint64_t tcg)
 	check_cr4(cr4 | 1ull << 15);
 	check_cr4(cr4 | 1ull << 31);
 	check_cr4(cr4 | 1ull << 63);
+	/* The processor's own MCE is set all the while. */
+	GUEST_WRITE_CR(4, cr4 ^ CR4_MCE);
+	G_CHECK_EQ(GUEST_READ_CR(4), cr4 ^ CR4_MCE);
+	GUEST_WRITE_CR(4, cr4);
+	G_CHECK_EQ(GUEST_READ_CR(4), cr4);
 	GUEST_WRITE_CR(4, cr4 | CR4_PGE | CR4_DE);
 	G_CHECK_EQ(GUEST_READ_CR(4), cr4 | CR4_PGE | CR4_DE);
 	GUEST_WRITE_CR(4, cr4);
@@ -932,11 +937,10 @@ static void injected_exceptions(void)
 
 /* ---- Instructions that a guest without SVM does not have, and others intercepted ---- */
 
-static GUEST void g_instructions(uint64_t arg)
+static GUEST void g_instructions(uint64_t amd)
 {
 	uint32_t lo = 0, hi = 0;
 
-	(void)arg;
 	G_CHECK_EQ(G_TRY("vmrun", , G_ARGS("a"(0))), UD);
 	G_CHECK_EQ(G_TRY("vmload", , G_ARGS("a"(0))), UD);
 	G_CHECK_EQ(G_TRY("vmsave", , G_ARGS("a"(0))), UD);
@@ -945,11 +949,18 @@ static GUEST void g_instructions(uint64_t arg)
 	G_CHECK_EQ(G_TRY("skinit", , G_ARGS("a"(0))), UD);
 	G_CHECK_EQ(G_TRY("invlpga", , G_ARGS("a"(0), "c"(0))), UD);
 	G_CHECK_EQ(G_TRY("wbinvd", , ), GUEST_NO_TRAP);
+	G_CHECK_EQ(G_TRY("invd", , ), GUEST_NO_TRAP);
+	G_CHECK_EQ(G_TRY("rex.w invd", , ), GUEST_NO_TRAP);
+	G_CHECK_EQ(G_TRY("rex.w wbinvd", , ), GUEST_NO_TRAP);
 	G_CHECK_EQ(G_TRY("invlpg (%0)", , G_ARGS("r"(GUEST_WINDOW))), GUEST_NO_TRAP);
 	G_CHECK_EQ(G_TRY("pause", , ), GUEST_NO_TRAP);
-	/* RDPMC: no counters are offered; a value or #GP, nothing else. */
-	uint32_t vector = G_TRY("rdpmc", G_ARGS("+a"(lo), "+d"(hi)), G_ARGS("c"(0x123456)));
-	G_CHECK(vector == GP || vector == GUEST_NO_TRAP);
+	/* RDPMC: AMD's four count nothing; Intel's CPUID says that there are none. */
+	for (uint32_t i = 0; i < 6; i++) {
+		lo = hi = 0x1234;
+		uint32_t vector = G_TRY("rdpmc", G_ARGS("+a"(lo), "+d"(hi)), G_ARGS("c"(i)));
+		G_CHECK_EQ(vector, amd && i < 4 ? GUEST_NO_TRAP : GP);
+		G_CHECK_EQ(lo | hi, amd && i < 4 ? 0 : 0x1234);
+	}
 	if (!(guest_cpuid(1, 0).ecx >> 3 & 1)) {
 		G_CHECK_EQ(G_TRY("monitor", , G_ARGS("a"(GUEST_FREE), "c"(0), "d"(0))), UD);
 		G_CHECK_EQ(G_TRY("mwait", , G_ARGS("a"(0), "c"(0))), UD);
@@ -966,7 +977,7 @@ static void instructions(void)
 	struct vm vm;
 	struct vcpu v;
 
-	vm_long(&vm, &v, g_instructions, 0);
+	vm_long(&vm, &v, g_instructions, !host_is_vmx());
 	vcpu_done(&v);
 }
 

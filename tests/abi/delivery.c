@@ -141,6 +141,20 @@ static void raise_by_events(void)
 	r->dirty |= HV_REGS_EVENTS;
 }
 
+/* Traps, so RIP is behind the instruction that made them already. */
+static void raise_bp(void)
+{
+	r->events.exception = HV_EVENT_PENDING;
+	r->events.exception_vector = BP;
+	r->dirty |= HV_REGS_EVENTS;
+}
+
+static void raise_of(void)
+{
+	raise_bp();
+	r->events.exception_vector = OF;
+}
+
 #define INSN(name) name, name##_end
 #define IN(mode)   (1u << (mode))
 #define IN_LONG	   (IN(LONG) | IN(LONG_IST))
@@ -169,6 +183,8 @@ static const struct event {
 	{"#GP of the module", INSN(read_msr), load_msr, GP, 0, 0, IN_TABLES},
 	{"#GP of the module", INSN(read_msr), load_msr, GP, NO_ERROR, 0, IN(REAL)},
 	{"#GP of user space", INSN(nop), raise_by_events, GP, 0x4321, 0, IN_TABLES},
+	{"#BP of user space", INSN(nop), raise_bp, BP, NO_ERROR, 0, IN_ALL},
+	{"#OF of user space", INSN(nop), raise_of, OF, NO_ERROR, 0, IN_ALL},
 	{"#PF", INSN(load_rbx), load_unmapped, PF, 0, 0, IN_PAGING},
 	{"a watched write", INSN(store_rbx), load_watched, DB, NO_ERROR, 2, IN_TABLES},
 	{"a single step", INSN(nop), load_tf, DB, NO_ERROR, 1, IN_ALL},
@@ -210,6 +226,17 @@ static void touch(const struct place *p)
 		(void)guest_at(&vm, uint8_t, at);
 }
 
+/* Faults push RF set, everything else here pushes it clear; real mode pushes 16 bits. */
+static bool rf_is_wrong(const struct event *e, enum mode mode)
+{
+	bool fault = e->vector == UD || e->vector == GP || e->vector == PF;
+
+	/* QEMU's emulation sets it for none of its own; of those it raises again the module does. */
+	if (fault && host_is_tcg() && e->code != read_msr && e->prepare != raise_by_events)
+		return false;
+	return !(s.rflags & FLAG_RF) == (fault && mode != REAL);
+}
+
 static void deliver(const struct event *e, const struct place *p, bool touched, enum mode mode)
 {
 	char what[160];
@@ -233,6 +260,8 @@ static void deliver(const struct event *e, const struct place *p, bool touched, 
 			  (unsigned long long)(s.start + e->rip));
 	if (s.rflags & FLAG_TF && e->prepare != load_tf)
 		test_fail("%s: RFLAGS %#llx", what, (unsigned long long)s.rflags);
+	if (rf_is_wrong(e, mode))
+		test_fail("%s: RF in RFLAGS %#llx", what, (unsigned long long)s.rflags);
 	if (e->vector == PF && r->sregs.cr2 != UNMAPPED)
 		test_fail("%s: CR2 %#llx", what, (unsigned long long)r->sregs.cr2);
 	if (e->vector == INTERRUPT)
@@ -418,7 +447,8 @@ static void check_waiting(const struct event *e, const char *what)
 		       v_events->interrupt_vector == INTERRUPT;
 	else if (e->vector == NMI)
 		seen = v_events->nmi_pending && !v_events->nmi_masked;
-	else if (e->code == ud || e->error != NO_ERROR)
+	else if (e->code == ud || e->error != NO_ERROR || e->prepare == raise_bp ||
+		 e->prepare == raise_of)
 		seen = v_events->exception & HV_EVENT_PENDING &&
 		       v_events->exception_vector == e->vector &&
 		       (e->error == NO_ERROR || v_events->exception_error == e->error);
@@ -749,6 +779,62 @@ static void nmi_iret_hole(void)
 	expect_end();
 }
 
+/*
+ * The handler had enabled interrupts, and one is taken when the IRET was met, but not
+ * carried out: NMIs are masked until that one's IRET, which is the first.
+ */
+static void nmi_iret_interrupted(void)
+{
+	const uint64_t copy = STEP_FREE + 0x800;
+	uint64_t iret;
+
+	enter_nmi_others_wait();
+	step_return(&s, s.start);
+	iret = r->gprs.rip;
+	/* The other NMI's frame must not overwrite this one's. */
+	memcpy(vm.ram + copy, vm.ram + r->gprs.r[HV_RSP], 5 * 8);
+	r->gprs.r[HV_RSP] = HOLE;
+	vcpu_expect(&v, HV_EXIT_EMULATE);
+	CHECK_EQ(r->gprs.rip, iret);
+	r->gprs.r[HV_RSP] = copy;
+	raise_interrupt();
+	r->dirty = HV_REGS_GPR;
+	CHECK_EQ(step_run(&s), INTERRUPT);
+	CHECK_EQ(s.rip, iret);
+	CHECK_EQ(r->events.nmi_masked, 1);
+	CHECK_EQ(r->events.nmi_pending, 1);
+	vcpu_eoi(&v);
+	step_return(&s, iret);
+	expect_second_nmi(iret);
+	step_return(&s, iret);
+	CHECK_EQ(step_run(&s), GUEST_NO_TRAP);
+	CHECK_EQ(r->events.nmi_masked, 0);
+	CHECK_EQ(r->events.nmi_pending, 0);
+}
+
+/*
+ * The step over an IRET, where there is one, leaves no trace in DR6, and what is there of
+ * old (a breakpoint, a single step) makes no #DB of it.
+ */
+static void nmi_iret_dr6(void)
+{
+	static const uint64_t old[] = {0xffff0ff0, 0xffff4ff0, 0xffff0ff1, 0xffff4ff5};
+
+	for (size_t i = 0; i < ARRAY_SIZE(old); i++) {
+		enter_nmi_others_wait();
+		r->dregs = (struct hv_dregs){.dr = {STEP_FREE}, .dr6 = old[i], .dr7 = 0xd0402};
+		vcpu_set(&v, HV_REGS_DREGS);
+		step_return(&s, s.start);
+		expect_second_nmi(s.start);
+		vcpu_get(&v, HV_REGS_DREGS);
+		CHECK_EQ(r->dregs.dr6, old[i]);
+		vcpu_get(&v, HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS);
+		expect_end();
+		vcpu_close(&v);
+		vm_close(&vm);
+	}
+}
+
 static const struct test tests[] = {
 	{"real_mode", real_mode, 0},
 	{"protected_mode", protected_mode, 0},
@@ -767,6 +853,8 @@ static const struct test tests[] = {
 	{"nmi_iret_to_absent", nmi_iret_to_absent, 0},
 	{"nmi_iret_stage2", nmi_iret_stage2, 0},
 	{"nmi_iret_hole", nmi_iret_hole, 0},
+	{"nmi_iret_interrupted", nmi_iret_interrupted, 0},
+	{"nmi_iret_dr6", nmi_iret_dr6, 0},
 };
 
 int main(int argc, char **argv)
