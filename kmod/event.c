@@ -158,12 +158,6 @@ static void take_sipi(struct hv_vcpu *v)
 	v->mp_state = HV_MP_RUNNABLE;
 }
 
-/*
- * The processor latches one NMI while another is handled, or is about to be: AMD APM
- * Vol. 2, 8.1.2; Intel SDM Vol. 3, 6.7.1. So of those that nobody has taken yet two count.
- */
-#define NMI_LIMIT 2
-
 void event_post_nmi(struct hv_vcpu *v)
 {
 	atomic_add_unless(&v->nmi_posted, 1, NMI_LIMIT);
@@ -174,7 +168,7 @@ static void take_nmis(struct hv_vcpu *v)
 {
 	unsigned int n = v->nmi_count + atomic_xchg(&v->nmi_posted, 0);
 
-	v->nmi_count = min_t(unsigned int, n, hv_op(nmi_masked)(v) ? 1 : NMI_LIMIT);
+	v->nmi_count = min(n, event_nmi_limit(hv_op(nmi_masked)(v)));
 	v->scan = true;
 }
 

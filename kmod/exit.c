@@ -25,7 +25,7 @@ void exit_skip(struct hv_vcpu *v)
 {
 	v->gprs.rip = v->next_rip;
 	if (unlikely(v->shadow)) {
-		v->shadow = 0;
+		v->shadow = SHADOW_NONE;
 		v->scan = true;
 	}
 	v->gprs.rflags &= ~X86_EFLAGS_RF;

@@ -59,6 +59,13 @@ struct hv_event {
 	u32 error;
 };
 
+/* The interrupt shadow. AMD-V has one for both, which is the first here; user space, too. */
+enum hv_shadow {
+	SHADOW_NONE = 0,
+	SHADOW_STI = BIT(0),
+	SHADOW_MOV_SS = BIT(1),
+};
+
 /* Work for a vCPU: a bit here, a barrier, a kick. */
 enum hv_request {
 	REQ_EVENT,     /* look for interrupts */
@@ -126,7 +133,7 @@ struct hv_vcpu {
 	u64 dr[4], dr6, dr7;	  /* (v) */
 	bool dr_live;		  /* (v) the guest's DR0-3 are in the CPU in the loop... */
 	unsigned long host_dr[4]; /* (v) ...and the host's here */
-	u8 shadow;		  /* (v) interrupt shadow */
+	u8 shadow;		  /* (v) enum hv_shadow */
 	bool flush;		  /* (v) translations must go before the next entry runs */
 	u16 host_ldt;		  /* (v) the host's LDT at the beginning of a stay */
 
@@ -507,6 +514,15 @@ static inline void event_ud(struct hv_vcpu *v)
 void event_prepare(struct hv_vcpu *v);
 /* Delivery of this event was interrupted by an exit. */
 void event_requeue(struct hv_vcpu *v, const struct hv_event *e);
+/*
+ * The processor latches one NMI while another is handled, or is about to be: AMD APM
+ * Vol. 2, 8.1.2; Intel SDM Vol. 3, 6.7.1. So of those that nobody has taken yet two count.
+ */
+#define NMI_LIMIT 2
+static inline unsigned int event_nmi_limit(bool masked)
+{
+	return masked ? 1 : NMI_LIMIT;
+}
 /* An NMI for the vCPU; any context. The caller kicks. */
 void event_post_nmi(struct hv_vcpu *v);
 /* Interrupts and NMIs that other CPUs posted; and, where sleeping is allowed, INIT and SIPI. */

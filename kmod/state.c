@@ -237,7 +237,7 @@ void state_reset(struct hv_vcpu *v, bool init)
 	v->cr2 = 0;
 	v->cr4 = 0;
 	v->efer = 0;
-	v->shadow = 0;
+	v->shadow = SHADOW_NONE;
 	v->inject.type = EVENT_NONE;
 	v->exception.type = EVENT_NONE;
 	v->nmi_count = 0;
@@ -281,7 +281,7 @@ static void store_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 static void store_events(struct hv_vcpu *v, struct hv_events *e)
 {
 	e->mp_state = v->mp_state;
-	e->shadow = v->shadow;
+	e->shadow = v->shadow != SHADOW_NONE;
 	e->nmi_pending = v->nmi_count + (v->inject.type == EVENT_NMI);
 	e->nmi_masked = hv_op(nmi_masked)(v) && v->inject.type != EVENT_NMI;
 	if (v->inject.type == EVENT_INTERRUPT) {
@@ -404,8 +404,7 @@ static int load_dregs(struct hv_vcpu *v, const struct hv_dregs *d)
 static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 {
 	if (e->mp_state > HV_MP_HALTED || e->shadow > 1 || e->nmi_masked > 1 ||
-	    e->nmi_pending > (e->nmi_masked ? 1 : 2) || e->pad0 ||
-	    e->interrupt & ~HV_EVENT_PENDING ||
+	    e->nmi_pending > NMI_LIMIT || e->pad0 || e->interrupt & ~HV_EVENT_PENDING ||
 	    e->exception & ~(HV_EVENT_PENDING | HV_EVENT_ERROR_CODE))
 		return -EINVAL;
 	/* NMI is not an exception, and there are 32 of them. */
@@ -415,8 +414,8 @@ static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 	if (e->interrupt && e->interrupt_vector < 16)
 		return -EINVAL;
 	v->mp_state = e->mp_state;
-	v->shadow = e->shadow;
-	v->nmi_count = e->nmi_pending;
+	v->shadow = e->shadow ? SHADOW_STI : SHADOW_NONE;
+	v->nmi_count = min_t(u8, e->nmi_pending, event_nmi_limit(e->nmi_masked));
 	hv_op(set_nmi_masked)(v, e->nmi_masked);
 	v->inject = (struct hv_event){
 		.type = e->interrupt ? EVENT_INTERRUPT : EVENT_NONE,

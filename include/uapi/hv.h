@@ -271,7 +271,7 @@ struct hv_events {
 	__u8 exception; /* HV_EVENT_* */
 	__u8 exception_vector;
 	__u8 shadow;	  /* 1: in the shadow of STI or MOV SS */
-	__u8 nmi_pending; /* 0 to 2: how many wait; with nmi_masked at most 1 */
+	__u8 nmi_pending; /* 0 to 2: how many wait; with nmi_masked one counts */
 	__u8 nmi_masked;
 	__u8 interrupt; /* HV_EVENT_PENDING: being delivered */
 	__u8 interrupt_vector;

@@ -78,7 +78,7 @@ void svm_inject(struct hv_vcpu *v, const struct hv_event *e)
 	}
 	b->c.event_inj = inj;
 	/* The frame that is pushed ends the shadow. */
-	v->shadow = 0;
+	v->shadow = SHADOW_NONE;
 }
 
 /*

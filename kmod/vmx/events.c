@@ -20,7 +20,7 @@ void vmx_inject(struct hv_vcpu *v, const struct hv_event *e)
 	if (e->type == EVENT_NMI) {
 		info |= INTR_TYPE_NMI;
 		/* The delivery masks them; before it they must not be masked. */
-		to_vmx(v)->blocking &= ~BLOCK_NMI;
+		to_vmx(v)->nmi_masked = false;
 	} else if (e->type == EVENT_EXCEPTION) {
 		info |= INTR_TYPE_EXCEPTION;
 	}
@@ -30,7 +30,7 @@ void vmx_inject(struct hv_vcpu *v, const struct hv_event *e)
 	}
 	vmcs_write(VMCS_ENTRY_INTR_INFO, info);
 	/* The frame that is pushed ends the shadow. */
-	v->shadow = 0;
+	v->shadow = SHADOW_NONE;
 }
 
 /*
@@ -73,25 +73,19 @@ void vmx_interrupt_window(struct hv_vcpu *v)
  */
 void vmx_nmi_window(struct hv_vcpu *v)
 {
-	bool sti = v->shadow && v->gprs.rflags & X86_EFLAGS_IF &&
-		   !(to_vmx(v)->blocking & BLOCK_MOV_SS);
+	bool sti = v->shadow == SHADOW_STI && v->gprs.rflags & X86_EFLAGS_IF;
 
 	vmx_set_primary(v, sti ? PRI_INTERRUPT_WINDOW : PRI_NMI_WINDOW, true);
 }
 
 bool vmx_nmi_masked(struct hv_vcpu *v)
 {
-	return to_vmx(v)->blocking & BLOCK_NMI;
+	return to_vmx(v)->nmi_masked;
 }
 
 void vmx_set_nmi_masked(struct hv_vcpu *v, bool masked)
 {
-	struct vmx_vcpu *x = to_vmx(v);
-
-	if (masked)
-		x->blocking |= BLOCK_NMI;
-	else
-		x->blocking &= ~BLOCK_NMI;
+	to_vmx(v)->nmi_masked = masked;
 }
 
 /*

@@ -335,10 +335,7 @@ static void vmx_put(struct hv_vcpu *v)
 /* ------------------------------------------------------------------------- */
 /* The entry                                                                  */
 
-/*
- * A shadow may only stand beside IF as STI made it, and a single step that waits
- * behind it must be told: Intel SDM Vol. 3, 26.3.1.5.
- */
+/* A single step that waits behind a shadow must be told: Intel SDM Vol. 3, 26.3.1.5. */
 static void write_interruptibility(struct hv_vcpu *v, u32 now)
 {
 	struct vmx_vcpu *x = to_vmx(v);
@@ -349,17 +346,17 @@ static void write_interruptibility(struct hv_vcpu *v, u32 now)
 	x->interruptibility = now;
 }
 
+static_assert(SHADOW_STI == BLOCK_STI && SHADOW_MOV_SS == BLOCK_MOV_SS);
+
+/* That of STI may only stand beside IF: Intel SDM Vol. 3, 26.3.1.5. */
 static u32 interruptibility(const struct hv_vcpu *v)
 {
 	const struct vmx_vcpu *x = v->arch;
-	u32 shadow = 0;
+	u32 shadow = v->shadow;
 
-	if (unlikely(v->shadow)) {
-		shadow = x->blocking & (BLOCK_STI | BLOCK_MOV_SS);
-		if (!shadow || !(v->gprs.rflags & X86_EFLAGS_IF))
-			shadow = v->gprs.rflags & X86_EFLAGS_IF ? BLOCK_STI : BLOCK_MOV_SS;
-	}
-	return shadow | (x->blocking & BLOCK_NMI);
+	if (unlikely(shadow) && !(v->gprs.rflags & X86_EFLAGS_IF))
+		shadow = BLOCK_MOV_SS;
+	return shadow | (x->nmi_masked ? BLOCK_NMI : 0);
 }
 
 /*
@@ -413,11 +410,11 @@ static void read_guest(struct hv_vcpu *v)
 	x->rsp = vmcs_read(VMCS_GUEST_RSP);
 	x->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
 	x->interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	x->blocking = x->interruptibility;
+	x->nmi_masked = x->interruptibility & BLOCK_NMI;
 	v->gprs.rip = x->rip;
 	v->gprs.r[HV_RSP] = x->rsp;
 	v->gprs.rflags = x->rflags;
-	v->shadow = !!(x->blocking & (BLOCK_STI | BLOCK_MOV_SS));
+	v->shadow = x->interruptibility & (BLOCK_STI | BLOCK_MOV_SS);
 }
 
 /* What an interrupt handler may have changed between two entries. */

@@ -62,9 +62,10 @@ struct vmx_vcpu {
 	u8 tpr_threshold;
 	u32 timer;
 
+	bool nmi_masked; /* in force, or from the next entry on */
+
 	/* The last exit */
 	u32 reason;
-	u32 blocking; /* interruptibility then; NMI masking follows the core */
 	u32 vectoring;
 	u32 intr_info;
 

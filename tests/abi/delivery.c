@@ -612,6 +612,16 @@ static void expect_end(void)
 static void nmis_at_once(void)
 {
 	start(LONG);
+	/* The latch of one that is masked holds one. */
+	r->events.nmi_masked = 1;
+	r->events.nmi_pending = 2;
+	vcpu_set(&v, HV_REGS_EVENTS);
+	vcpu_get(&v, HV_REGS_EVENTS);
+	CHECK_EQ(r->events.nmi_pending, 1);
+	r->events.nmi_masked = 0;
+	r->events.nmi_pending = 0;
+	vcpu_set(&v, HV_REGS_EVENTS);
+	vcpu_get(&v, HV_REGS_GPR | HV_REGS_SREGS | HV_REGS_EVENTS);
 	for (unsigned int n = 1; n <= 4; n++) {
 		STEP_BEGIN(&s, nop);
 		for (unsigned int i = 0; i < n; i++)

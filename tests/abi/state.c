@@ -149,7 +149,6 @@ static void impossible_state(void)
 	REFUSED(v.run->events.shadow = 2);
 	REFUSED(v.run->events.nmi_masked = 2);
 	REFUSED(v.run->events.nmi_pending = 3);
-	REFUSED((v.run->events.nmi_masked = 1, v.run->events.nmi_pending = 2));
 	REFUSED(v.run->events.pad0 = 1);
 #undef REFUSED
 	vcpu_sync(&v, 2);
