@@ -673,10 +673,8 @@ static void finish_step(struct emu *emu, bool completed)
 	single_step_trap(emu);
 }
 
-/* A fault is pushed with RF set (Intel SDM Vol. 3, 18.3.1.1): injection does not do that. */
 static void finish_fault(struct emu *emu)
 {
-	emu->safe.rflags |= FLAG_RF;
 	set_gprs(emu, &emu->safe);
 	if (emu->fault.has_cr2) {
 		emu->run->sregs.cr2 = emu->fault.cr2;

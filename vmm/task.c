@@ -613,9 +613,6 @@ static void set_exception(struct task *t)
 	e->exception = HV_EVENT_PENDING | (t->fault.has_error ? HV_EVENT_ERROR_CODE : 0);
 	e->exception_vector = t->fault.vector;
 	e->exception_error = t->fault.has_error ? t->fault.error : 0;
-	/* Injection does not set RF for a fault: Intel SDM Vol. 3, 18.3.1.1. */
-	if (t->fault.vector != VECTOR_DB)
-		t->gprs.rflags |= FLAG_RF;
 }
 
 bool task_switch(const struct mem *mem, struct hv_run *run)

@@ -236,7 +236,6 @@ static inline void expect_exception(uint8_t vector, uint32_t error)
 	ck_assert_uint_eq(run.events.exception, HV_EVENT_PENDING | HV_EVENT_ERROR_CODE);
 	ck_assert_uint_eq(run.events.exception_vector, vector);
 	ck_assert_uint_eq(run.events.exception_error, error);
-	ck_assert(run.gprs.rflags & FLAG_RF);
 	ck_assert_uint_eq(run.events.shadow, 0);
 }
 

@@ -25,7 +25,6 @@ static void remember(void)
 static void expect_old_fault(uint8_t vector, uint32_t error)
 {
 	expect_exception(vector, error);
-	run.gprs.rflags &= ~FLAG_RF;
 	if (vector == VECTOR_PF)
 		before.sregs.cr2 = run.sregs.cr2;
 	ck_assert_mem_eq(&run.gprs, &before.gprs, sizeof(run.gprs));
