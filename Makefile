@@ -135,7 +135,8 @@ $(BUILD)/libhv-san.a: $(SAN_OBJ)
 $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libhv-san.a
 	@mkdir -p $(@D)
 	@echo "  LD  san $@"
-	@$(CC) -fsanitize=address,undefined -pthread -o $@ $< $(BUILD)/libhv-san.a \
+	@$(CC) -fsanitize=address,undefined -pthread -Wl,--wrap=pthread_mutex_unlock \
+		-o $@ $< $(BUILD)/libhv-san.a \
 		$(CHECK_LIBS) $(LIBS)
 
 # ABI tests run as root in the test host. Their programs hold code that runs in their guests, and so

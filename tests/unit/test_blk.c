@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
@@ -67,6 +68,31 @@ static bool all_are(const uint8_t *p, uint8_t byte, size_t len)
 			return false;
 	}
 	return true;
+}
+
+/* ------------------------------------------------------------------------- */
+/* A host that has its days: the thread's system calls are those here         */
+
+static int host_error;		/* what they fail with */
+static unsigned int host_fails; /* how often */
+
+static bool host_failed(void)
+{
+	if (!host_fails)
+		return false;
+	host_fails--;
+	errno = host_error;
+	return true;
+}
+
+ssize_t preadv(int fd, const struct iovec *iov, int n, off_t at)
+{
+	return host_failed() ? -1 : syscall(SYS_preadv, fd, iov, n, at, 0);
+}
+
+int fallocate(int fd, int mode, off_t at, off_t len)
+{
+	return host_failed() ? -1 : syscall(SYS_fallocate, fd, mode, at, len);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -404,6 +430,53 @@ START_TEST(zeroes_by_writing)
 }
 END_TEST
 
+/* Not now, or an interrupted call: the request goes on, and nobody hears of it. */
+START_TEST(try_again)
+{
+	struct block *b = open_disk(1);
+	struct iovec iov = {buf, 512};
+	struct block_io io = {
+		.op = BLOCK_READ, .offset = 512, .len = 512, .iov = &iov, .nr_iov = 1};
+
+	host_error = _i ? EAGAIN : EINTR;
+	host_fails = 3;
+	memset(buf, 0, 512);
+	ck_assert_int_eq(run(b, &io), 0);
+	ck_assert_uint_eq(*(uint32_t *)buf, 0x10000001);
+	ck_assert_uint_eq(host_fails, 0);
+	block_close(b);
+}
+END_TEST
+
+/* What a file system says that cannot do it, in either way: zeroes are written, a discard is forgotten. */
+START_TEST(unable)
+{
+	static const enum block_op op[] = {BLOCK_ZERO, BLOCK_UNMAP, BLOCK_DISCARD};
+	struct block *b = open_disk(1);
+	struct iovec iov = {buf, 512};
+	struct block_io io = {.op = BLOCK_READ, .len = 512, .iov = &iov, .nr_iov = 1};
+
+	host_error = _i ? EINVAL : EOPNOTSUPP;
+	for (unsigned int i = 0; i < 3; i++) {
+		host_fails = 1;
+		ck_assert_int_eq(run_range(b, op[i], i * 1024, 512), 0);
+	}
+	/* Of other requests, and of other reasons, it is an error. */
+	host_fails = 1;
+	ck_assert_int_eq(run(b, &io), -host_error);
+	host_error = EIO;
+	for (unsigned int i = 0; i < 3; i++) {
+		host_fails = 1;
+		ck_assert_int_eq(run_range(b, op[i], 4096, 512), -EIO);
+	}
+	block_close(b);
+	read_image();
+	for (unsigned int s = 0; s < 16; s++)
+		ck_assert_uint_eq(*(uint32_t *)(buf + s * 512),
+				  s == 0 || s == 2 ? 0 : 0x10000000 + s);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------- */
 /* The device                                                                 */
 
@@ -428,7 +501,6 @@ static void start_blk(bool readonly, const char *serial)
 {
 	struct blk_config c = {.path = path, .readonly = readonly, .serial = serial};
 
-	make_image();
 	guest_start();
 	blk = virtio_blk_create(&guest.env, &c, &guest_error);
 	ck_assert_msg(blk != NULL, "%s", guest_error.text);
@@ -437,14 +509,37 @@ static void start_blk(bool readonly, const char *serial)
 
 static void rw_set_up(void)
 {
+	make_image();
 	start_blk(false, "S123");
 	driver_start(FEATURES | RW_FEATURES, RING);
 }
 
 static void ro_set_up(void)
 {
+	make_image();
 	start_blk(true, "a serial number that is too long");
 	driver_start(FEATURES | RO_FEATURES, RING);
+}
+
+/* A disk too large to be written for a test, but not to be sparse */
+static void large_set_up(void)
+{
+	make_image();
+	ck_assert_int_eq(truncate(path, 1LL << 32), 0);
+	start_blk(false, NULL);
+	driver_start(FEATURES | RW_FEATURES, RING);
+}
+
+/* A disk on tmpfs, which cannot zero */
+static void tmpfs_set_up(void)
+{
+	int fd = memfd_create("disk", 0);
+
+	memset(buf, 0xee, DISK_SIZE);
+	ck_assert_int_eq(write(fd, buf, DISK_SIZE), DISK_SIZE);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	start_blk(false, NULL);
+	driver_start(FEATURES | RW_FEATURES, RING);
 }
 
 /* A host that forbids io_uring: the disk gets a thread instead. */
@@ -511,6 +606,15 @@ static uint8_t request(uint32_t type, uint64_t sector, uint64_t data, uint32_t l
 	return status_of(0);
 }
 
+static uint8_t range(uint32_t type, uint64_t sector, uint32_t count, uint32_t flags)
+{
+	struct virtio_blk_discard_write_zeroes seg = {
+		.sector = sector, .num_sectors = count, .flags = flags};
+
+	memcpy(guest_ptr(GUEST_DATA), &seg, sizeof(seg));
+	return request(type, 0, GUEST_DATA, 16, 0, 1);
+}
+
 START_TEST(configuration)
 {
 	ck_assert_uint_eq(cfg_rd(PCI_DEVICE_ID, 2), 0x1042);
@@ -565,6 +669,101 @@ START_TEST(serial_number)
 	/* What is not written is not said to be, and the status comes behind it. */
 	ck_assert_uint_eq(request(VIRTIO_BLK_T_GET_ID, 0, GUEST_DATA, 32, WRITE, 20), 0);
 	ck_assert(all_are(guest_ptr(GUEST_DATA + 20), 0xff, 12));
+}
+END_TEST
+
+/* What the host cannot do is not done: the guest hears of it, and of the next success. */
+START_TEST(host_error_is_told)
+{
+	struct rlimit limit = {.rlim_cur = DISK_SIZE / 2, .rlim_max = RLIM_INFINITY};
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	memset(guest_ptr(GUEST_DATA), 0x77, 1024);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_OUT, SECTORS / 2, GUEST_DATA, 512, 0, 1),
+			  VIRTIO_BLK_S_IOERR);
+	/* Half of it can be */
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_OUT, SECTORS / 2 - 1, GUEST_DATA, 1024, 0, 1),
+			  VIRTIO_BLK_S_IOERR);
+	limit.rlim_cur = RLIM_INFINITY;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_OUT, SECTORS / 2, GUEST_DATA, 512, 0, 1), 0);
+	/* A file that became shorter */
+	ck_assert_int_eq(truncate(path, DISK_SIZE / 2), 0);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, SECTORS / 2 - 1, GUEST_DATA, 1024, WRITE, 0),
+			  VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, SECTORS / 2 - 1, GUEST_DATA, 512, WRITE, 513),
+			  0);
+}
+END_TEST
+
+/* The device says how much it takes at once, and takes no more. */
+START_TEST(largest_range)
+{
+	uint32_t max =
+		mmio_rd(drv.device + offsetof(struct virtio_blk_config, max_discard_sectors), 4);
+
+	ck_assert_uint_eq(max, 1u << 21);
+	ck_assert_uint_eq(
+		mmio_rd(drv.device + offsetof(struct virtio_blk_config, max_write_zeroes_sectors),
+			4),
+		max);
+	ck_assert_uint_eq(range(VIRTIO_BLK_T_DISCARD, 8, max, 0), 0);
+	ck_assert_uint_eq(range(VIRTIO_BLK_T_DISCARD, 8, max + 1, 0), VIRTIO_BLK_S_IOERR);
+	ck_assert_uint_eq(range(VIRTIO_BLK_T_WRITE_ZEROES, max, max, 1), 0);
+	ck_assert_uint_eq(range(VIRTIO_BLK_T_WRITE_ZEROES, max, max + 1, 1), VIRTIO_BLK_S_IOERR);
+}
+END_TEST
+
+/* One request that takes several system calls, one after another */
+START_TEST(zeroes_in_pieces)
+{
+	int fd = open(path, O_RDONLY);
+
+	ck_assert_uint_eq(range(VIRTIO_BLK_T_WRITE_ZEROES, 1, SECTORS - 2, 0), 0);
+	ck_assert_int_eq(pread(fd, buf, DISK_SIZE, 0), DISK_SIZE);
+	ck_assert(all_are(buf, 0xee, 512));
+	ck_assert(all_are(buf + 512, 0, DISK_SIZE - 1024));
+	ck_assert(all_are(buf + DISK_SIZE - 512, 0xee, 512));
+	close(fd);
+}
+END_TEST
+
+/*
+ * A request in every entry of the ring uses up what one doorbell does; after that the device still
+ * asks for doorbells, and hears of what came meanwhile.
+ */
+START_TEST(full_ring)
+{
+	const unsigned int tables = 0x30000;
+	struct vring_used *used = guest_ptr(RING_USED);
+
+	driver_start(1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC, RING);
+	for (unsigned int i = 0; i < RING; i++) {
+		const struct vring_desc table[3] = {
+			{HEADERS + i * 16, 16, NEXT, 1},
+			{GUEST_DATA + i * 512, 512, NEXT | WRITE, 2},
+			{STATUSES + i, 1, WRITE, 0},
+		};
+
+		put_header(i, VIRTIO_BLK_T_IN, i);
+		memcpy(guest_ptr(tables + i * sizeof(table)), table, sizeof(table));
+		ring_desc(i, tables + i * sizeof(table), sizeof(table), VRING_DESC_F_INDIRECT, 0);
+		ring_offer(i);
+	}
+	ring_kick();
+	for (unsigned int i = 0; i < RING; i++)
+		ck_assert_uint_eq(wait_used().len, 513);
+	for (unsigned int i = 0; i < RING; i++) {
+		ck_assert_uint_eq(status_of(i), 0);
+		ck_assert_uint_eq(*(uint32_t *)guest_ptr(GUEST_DATA + i * 512), 0x10000000 + i);
+	}
+	for (unsigned int ms = 0; ms < GUEST_WAIT_MS; ms++) {
+		if (!__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE))
+			break;
+		usleep(1000);
+	}
+	ck_assert_uint_eq(__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE), 0);
 }
 END_TEST
 
@@ -652,15 +851,6 @@ START_TEST(out_of_bounds)
 	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 0, GUEST_DATA, 512, WRITE, 513), 0);
 }
 END_TEST
-
-static uint8_t range(uint32_t type, uint64_t sector, uint32_t count, uint32_t flags)
-{
-	struct virtio_blk_discard_write_zeroes seg = {
-		.sector = sector, .num_sectors = count, .flags = flags};
-
-	memcpy(guest_ptr(GUEST_DATA), &seg, sizeof(seg));
-	return request(type, 0, GUEST_DATA, 16, 0, 1);
-}
 
 START_TEST(discard_and_zero)
 {
@@ -858,6 +1048,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, failures_are_told, 0, 2);
 	tcase_add_loop_test(t, zeroes, 0, 2);
 	tcase_add_loop_test(t, zeroes_by_writing, 0, 2);
+	tcase_add_loop_test(t, try_again, 0, 2);
+	tcase_add_loop_test(t, unable, 0, 2);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("device");
@@ -869,6 +1061,8 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, serial_number, 0, 1);
 	tcase_add_test(t, any_layout);
 	tcase_add_test(t, batches);
+	tcase_add_test(t, full_ring);
+	tcase_add_test(t, host_error_is_told);
 	tcase_add_test(t, out_of_bounds);
 	tcase_add_test(t, discard_and_zero);
 	tcase_add_test(t, no_header_or_status);
@@ -884,6 +1078,16 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, serial_number, 1, 2);
 	suite_add_tcase(s, t);
 
+	t = tcase_create("large device");
+	tcase_add_checked_fixture(t, large_set_up, tear_down);
+	tcase_add_test(t, largest_range);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("device on tmpfs");
+	tcase_add_checked_fixture(t, tmpfs_set_up, tear_down);
+	tcase_add_test(t, zeroes_in_pieces);
+	suite_add_tcase(s, t);
+
 	/* The last: without a process for each test the ban stays. */
 	t = tcase_create("device without io_uring");
 	tcase_add_checked_fixture(t, thread_set_up, tear_down);
@@ -891,6 +1095,8 @@ static Suite *suite(void)
 	tcase_add_test(t, write_then_read);
 	tcase_add_test(t, write_through);
 	tcase_add_test(t, batches);
+	tcase_add_test(t, full_ring);
+	tcase_add_test(t, host_error_is_told);
 	tcase_add_test(t, discard_and_zero);
 	tcase_add_test(t, reset_in_flight);
 	tcase_add_test(t, destroy_in_flight);

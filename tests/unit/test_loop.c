@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +18,7 @@
 #define MSEC 1000000ULL
 
 static struct loop *loop;
+static struct loop_timer *self, *second;
 
 static void setup(void)
 {
@@ -27,6 +29,9 @@ static void setup(void)
 static void teardown(void)
 {
 	loop_destroy(loop);
+	/* What nobody points to any more is a leak, and an error. */
+	loop = NULL;
+	self = NULL;
 }
 
 static uint64_t now(void)
@@ -52,6 +57,48 @@ static void run_for(unsigned int ms)
 	ck_assert_int_eq(loop_run(loop), 0);
 	loop_timer_destroy(t);
 }
+
+/* The number that the next descriptor gets. */
+static int next_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+/* A process that may open no more, at each of the descriptors that a loop needs; and one without input. */
+START_TEST(test_creation)
+{
+	int next = next_fd(), left = 0;
+	struct rlimit old, limit;
+	struct loop *one;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	for (;; left++) {
+		limit = (struct rlimit){.rlim_cur = next + left, .rlim_max = old.rlim_max};
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+		one = loop_create();
+		ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+		if (one)
+			break;
+		ck_assert_int_eq(next_fd(), next);
+	}
+	ck_assert_int_ge(left, 3);
+	ck_assert_int_gt(next_fd(), next);
+	loop_destroy(one);
+	ck_assert_int_eq(next_fd(), next);
+
+	close(STDIN_FILENO);
+	one = loop_create();
+	ck_assert_ptr_nonnull(one);
+	loop_stop(one);
+	ck_assert_int_eq(loop_run(one), 0);
+	loop_destroy(one);
+	ck_assert_int_eq(next_fd(), STDIN_FILENO);
+	loop_destroy(NULL);
+}
+END_TEST
 
 START_TEST(test_stop_before_run_counts_once)
 {
@@ -132,6 +179,35 @@ static void count_event(void *arg, int fd, uint32_t events)
 	(void)events;
 	events_seen++;
 }
+
+static void note_hangup(void *arg, int fd, uint32_t events)
+{
+	*(uint32_t *)arg = events;
+	loop_del_fd(loop, fd);
+	loop_stop(loop);
+}
+
+/* A hang-up and an error are told to whoever watches, asked for or not. */
+START_TEST(test_hangup_is_told)
+{
+	uint32_t events = 0;
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	loop_add_fd(loop, fds[0], EPOLLIN, note_hangup, &events);
+	close(fds[1]);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_uint_eq(events, EPOLLHUP);
+	close(fds[0]);
+
+	ck_assert_int_eq(pipe(fds), 0);
+	loop_add_fd(loop, fds[1], EPOLLPRI, note_hangup, &events);
+	close(fds[0]);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_uint_eq(events, EPOLLERR);
+	close(fds[1]);
+}
+END_TEST
 
 START_TEST(test_hangup_of_a_silenced_fd_does_not_spin)
 {
@@ -221,7 +297,6 @@ START_TEST(test_timers_fire_once_in_order_not_early)
 }
 END_TEST
 
-static struct loop_timer *self;
 static unsigned int fired;
 
 static void arm_in_the_past(void *arg)
@@ -245,6 +320,35 @@ START_TEST(test_timer_in_the_past_does_not_starve_descriptors)
 	loop_del_fd(loop, fd);
 	close(fd);
 	loop_timer_destroy(self);
+}
+END_TEST
+
+static void arm_second(void *arg)
+{
+	fired++;
+	loop_timer_arm(second, arg ? now() + 3600000 * MSEC : 0);
+	loop_stop(loop);
+}
+
+static void must_not_fire(void *arg)
+{
+	(void)arg;
+	ck_abort_msg("a timer that was armed anew or disarmed fired at its old time");
+}
+
+/* Both are due; the first moves the other, or disarms it (_i: 0). */
+START_TEST(test_due_timer_armed_anew)
+{
+	fired = 0;
+	second = loop_timer_create(loop, must_not_fire, NULL);
+	self = loop_timer_create(loop, arm_second, _i ? &fired : NULL);
+	loop_timer_arm(second, 2);
+	loop_timer_arm(self, 1);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_uint_eq(fired, 1);
+	run_for(20);
+	loop_timer_destroy(self);
+	loop_timer_destroy(second);
 }
 END_TEST
 
@@ -336,14 +440,17 @@ int main(void)
 	TCase *tc = tcase_create("loop");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, test_creation);
 	tcase_add_test(tc, test_stop_before_run_counts_once);
 	tcase_add_test(tc, test_fd_event);
 	tcase_add_test(tc, test_bad_fds);
 	tcase_add_test(tc, test_mod_to_nothing_and_back);
+	tcase_add_test(tc, test_hangup_is_told);
 	tcase_add_test(tc, test_hangup_of_a_silenced_fd_does_not_spin);
 	tcase_add_test(tc, test_removed_fd_gets_no_stale_event);
 	tcase_add_test(tc, test_timers_fire_once_in_order_not_early);
 	tcase_add_test(tc, test_timer_in_the_past_does_not_starve_descriptors);
+	tcase_add_loop_test(tc, test_due_timer_armed_anew, 0, 2);
 	tcase_add_test(tc, test_timer_may_destroy_itself);
 	tcase_add_test(tc, test_removal_from_another_thread_waits_for_the_callback);
 	tcase_add_test(tc, test_timer_destroyed_from_another_thread_waits);
