@@ -89,11 +89,12 @@ static struct prefixes take_prefixes(struct cursor *c, enum decode_mode mode)
 		case 0xf2:
 		case 0xf3:
 			break;
-		case 0x26: /* ES, CS, SS, DS */
+		case 0x26: /* ES, CS, SS, DS; ignored in 64-bit mode: APM Vol. 3, 1.2.4 */
 		case 0x2e:
 		case 0x36:
 		case 0x3e:
-			p.segment = byte >> 3 & 3;
+			if (mode != DECODE_64)
+				p.segment = byte >> 3 & 3;
 			break;
 		case 0x64: /* FS, GS */
 		case 0x65:

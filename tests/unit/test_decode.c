@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <Zydis/Zydis.h>
 
-#include "include/uapi/hv.h"
+#include "decode_zydis.h"
 #include "kmod/decode.h"
 #include "suite.h"
 
@@ -377,78 +376,6 @@ static void fill(u8 bytes[16])
 		bytes[pos] &= 0xc7;
 }
 
-static bool known_mnemonic(ZydisMnemonic m)
-{
-	return m == ZYDIS_MNEMONIC_MOV || m == ZYDIS_MNEMONIC_MOVZX || m == ZYDIS_MNEMONIC_MOVSX ||
-	       m == ZYDIS_MNEMONIC_MOVSXD;
-}
-
-/* By the manual alone: is this one of the forms that decode.h lists? */
-static bool should_accept(const ZydisDecodedInstruction *z, const ZydisDecodedOperand *ops)
-{
-	bool memory = ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY ||
-		      ops[1].type == ZYDIS_OPERAND_TYPE_MEMORY;
-
-	if (!memory || !known_mnemonic(z->mnemonic))
-		return false;
-	if (z->opcode_map == ZYDIS_OPCODE_MAP_0F)
-		return (z->opcode & 0xf6) == 0xb6;
-	if (z->opcode_map != ZYDIS_OPCODE_MAP_DEFAULT)
-		return false;
-	switch (z->opcode) {
-	case 0x63:
-		return z->operand_width != 16;
-	case 0x88 ... 0x8b:
-	case 0xa0 ... 0xa3:
-	case 0xc6:
-	case 0xc7:
-		return true;
-	default:
-		return false;
-	}
-}
-
-/* What Zydis sees otherwise, or NULL. */
-static const char *difference(const struct decode_insn *insn, const ZydisDecodedInstruction *z,
-			      const ZydisDecodedOperand *ops)
-{
-	bool write = ops[0].type == ZYDIS_OPERAND_TYPE_MEMORY;
-	const ZydisDecodedOperand *mem = &ops[!write], *other = &ops[write];
-	bool sign = z->mnemonic == ZYDIS_MNEMONIC_MOVSX || z->mnemonic == ZYDIS_MNEMONIC_MOVSXD;
-
-	if (!known_mnemonic(z->mnemonic))
-		return "instruction";
-	if (mem->type != ZYDIS_OPERAND_TYPE_MEMORY)
-		return "memory operand";
-	if (insn->len != z->length)
-		return "length";
-	if (insn->write != write)
-		return "direction";
-	if (insn->size * 8 != mem->size)
-		return "size";
-	if (insn->sign_extend != sign)
-		return "sign extension";
-	if (insn->immediate) {
-		u64 mask = insn->size == 8 ? ~0ULL : (1ULL << (8 * insn->size)) - 1;
-
-		if (other->type != ZYDIS_OPERAND_TYPE_IMMEDIATE)
-			return "source";
-		return insn->imm == (other->imm.value.u & mask) ? NULL : "immediate";
-	}
-
-	if (other->type != ZYDIS_OPERAND_TYPE_REGISTER)
-		return "register operand";
-	bool high = other->reg.value >= ZYDIS_REGISTER_AH && other->reg.value <= ZYDIS_REGISTER_BH;
-	ZydisRegister full =
-		ZydisRegisterGetLargestEnclosing(ZYDIS_MACHINE_MODE_LONG_64, other->reg.value);
-
-	if (insn->high_byte != high)
-		return "high byte";
-	if (insn->reg != ZydisRegisterGetId(full) + (high ? 4 : 0))
-		return "register";
-	return insn->dest_size * 8 == other->size ? NULL : "width of the register";
-}
-
 static void disagree(const u8 *bytes, unsigned int avail, const char *what)
 {
 	char text[64] = "";
@@ -460,11 +387,6 @@ static void disagree(const u8 *bytes, unsigned int avail, const char *what)
 
 START_TEST(test_against_zydis)
 {
-	static const ZydisMachineMode zmode[] = {ZYDIS_MACHINE_MODE_LEGACY_16,
-						 ZYDIS_MACHINE_MODE_LEGACY_32,
-						 ZYDIS_MACHINE_MODE_LONG_64};
-	static const ZydisStackWidth zwidth[] = {ZYDIS_STACK_WIDTH_16, ZYDIS_STACK_WIDTH_32,
-						 ZYDIS_STACK_WIDTH_64};
 	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT] = {0};
 	ZydisDecodedInstruction z;
 	ZydisDecoder decoder;
@@ -472,7 +394,7 @@ START_TEST(test_against_zydis)
 	unsigned int accepted = 0;
 	u8 bytes[16];
 
-	ck_assert(ZYAN_SUCCESS(ZydisDecoderInit(&decoder, zmode[_i], zwidth[_i])));
+	ck_assert(zydis_init(&decoder, modes[_i]));
 	for (unsigned int round = 0; round < FUZZ_ROUNDS; round++) {
 		unsigned int avail = rnd() % 16;
 		const char *what;
