@@ -147,6 +147,8 @@ include tests/abi/Makefile.inc
 include tests/guest/hostile/Makefile.inc
 # The guest that switches tasks.
 include tests/guest/tasks/Makefile.inc
+# Fuzzers of what is pure.
+include tests/fuzz/Makefile.inc
 
 # The small guest of the boot tests and the demo.
 GUEST := $(BUILD)/guest/initramfs.cpio
@@ -250,6 +252,7 @@ help:
 ##                   whether processors without what hv needs are refused, each with its reason
 ##   make bench      instructions per operation, compared with KVM, in an emulated host;
 ##                   BENCH="amd intel" for more than AMD-V
+##   make fuzz       fuzzers of what is pure, FUZZ_SECONDS (20) each
 ##   make lint       formatting, static checks, builds with gcc and clang
 ##   make check-kernels
 ##                   the module on Debian's other kernels; KERNELS="6.12 7.2" or others to choose some

@@ -334,6 +334,15 @@ START_TEST(indirect_nested)
 }
 END_TEST
 
+/* The table is the ring, so the descriptor in it is the one that named it. */
+START_TEST(indirect_is_the_ring)
+{
+	set_desc(DESC, 0, DESC, SIZE * 16, INDIRECT, 0);
+	offer(0);
+	assert_broken("not allowed");
+}
+END_TEST
+
 START_TEST(indirect_and_next)
 {
 	set_desc(DESC, 0, TABLE, 16, INDIRECT | NEXT, 1);
@@ -708,6 +717,7 @@ static Suite *suite(void)
 	tcase_add_test(t, four_gib);
 	tcase_add_test(t, indirect_not_negotiated);
 	tcase_add_test(t, indirect_nested);
+	tcase_add_test(t, indirect_is_the_ring);
 	tcase_add_test(t, indirect_and_next);
 	tcase_add_test(t, indirect_lengths);
 	tcase_add_test(t, indirect_elsewhere);

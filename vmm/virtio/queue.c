@@ -149,6 +149,7 @@ static int read_chain(struct virtqueue *q, struct queue_chain *c)
 {
 	const struct vring_desc *table = q->desc;
 	unsigned int count = q->size, left = q->size, i = c->head;
+	bool indirect = false; /* not to be told by where the table is: it may be the ring itself */
 	struct vring_desc d;
 
 	for (;;) {
@@ -160,7 +161,7 @@ static int read_chain(struct virtqueue *q, struct queue_chain *c)
 
 		if (d.flags & VRING_DESC_F_INDIRECT) {
 			/* 2.7.5.3: a table ends the chain, and has no table in it. */
-			if (!q->indirect || table != q->desc || d.flags & VRING_DESC_F_NEXT)
+			if (!q->indirect || indirect || d.flags & VRING_DESC_F_NEXT)
 				return queue_fail(q, "an indirect descriptor is not allowed here");
 			if (!d.len || d.len % sizeof(d) || d.len / sizeof(d) > QUEUE_MAX)
 				return queue_fail(q, "an indirect table has an impossible length");
@@ -168,6 +169,7 @@ static int read_chain(struct virtqueue *q, struct queue_chain *c)
 			if (!table)
 				return queue_fail(q, "an indirect table is not in memory");
 			count = left = d.len / sizeof(d);
+			indirect = true;
 			i = 0;
 			continue;
 		}
