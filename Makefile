@@ -69,10 +69,15 @@ kernel-module:
 	+@MAKE="$(MAKE)" scripts/kernel kbuild $(KDIR) --no-print-directory \
 		M=$(abspath $(MODTREE)) $(KFLAGS) modules
 
-# The module for the kernel of the test host amd, which need not be the kernel that runs here.
+# The module for the kernel of the test host amd, which need not be the kernel that runs here. If it is,
+# there is one tree, which two builds at once would spoil.
 .PHONY: host-module
+ifeq ($(KVER),$(HOSTKVER))
+host-module: kernel-module
+else
 host-module:
 	+@$(MAKE) --no-print-directory kernel-module KDIR=/lib/modules/$(HOSTKVER)/build
+endif
 
 # ---------------------------------------------------------------------------- user space
 
