@@ -168,6 +168,73 @@ START_TEST(linux_bad_headers)
 }
 END_TEST
 
+/* The oldest protocol, the shortest header for it, and the number of sectors that means another. */
+START_TEST(linux_limits)
+{
+	const uint8_t shortest = offsetof(struct setup_header, init_size) + 4 + 0x1f1 - 0x202;
+	const struct boot_params *bp = at(LAYOUT_ZERO_PAGE);
+	struct boot_config cfg = {.initrd = initrd_path};
+	struct image i;
+
+	make_bzimage(&i);
+	bz_header(&i)->version = 0x020c;
+	bz_header(&i)->jump = (uint16_t)(shortest << 8 | 0xeb);
+	expect_ok(boot_image(&i));
+	ck_assert_uint_eq(bp->hdr.ramdisk_image, 0);
+	bz_header(&i)->jump -= 0x100;
+	expect_error(boot_image(&i), ENOEXEC, kernel_path);
+
+	make_bzimage(&i);
+	bz_header(&i)->setup_sects = 0;
+	memset(i.data + BZ_SETUP, 0xaa, 5 * 512 - BZ_SETUP);
+	memset(i.data + 5 * 512, 0xb4, 1024);
+	i.len = 5 * 512 + 1024;
+	expect_ok(boot_image(&i));
+	check_bytes(MiB(2), 0xb4, 1024);
+
+	/* How much memory it takes is said. */
+	make_bzimage(&i);
+	bz_header(&i)->init_size = (uint32_t)LOW_RAM;
+	expect_error(boot_image(&i), ENOSPC, kernel_path);
+	ck_assert_ptr_nonnull(strstr(err.text, "67 MiB"));
+
+	/* An initrd that ends where it may, begins where the kernel ends, and does not fit. */
+	make_bzimage(&i);
+	bz_header(&i)->initrd_addr_max = (uint32_t)MiB(32) - 2;
+	write_file(initrd_path, i.data, 4096);
+	write_file(kernel_path, i.data, i.len);
+	expect_ok(boot(cfg));
+	ck_assert_uint_eq(bp->hdr.ramdisk_image, MiB(32) - 2 * 4096);
+	make_bzimage(&i);
+	write_file(kernel_path, i.data, i.len);
+	ck_assert_int_eq(truncate(initrd_path, (off_t)(LOW_RAM - MiB(10))), 0);
+	expect_ok(boot(cfg));
+	ck_assert_uint_eq(bp->hdr.ramdisk_image, MiB(10));
+	ck_assert_int_eq(truncate(initrd_path, (off_t)(LOW_RAM - MiB(10) + 4096)), 0);
+	expect_error(boot(cfg), ENOSPC, initrd_path);
+	ck_assert_ptr_nonnull(strstr(err.text, "55300 KiB"));
+}
+END_TEST
+
+/* What we have room for, when the kernel would take any. */
+START_TEST(longest_cmdline)
+{
+	char line[LAYOUT_CMDLINE_MAX + 1];
+	struct image i;
+
+	make_bzimage(&i);
+	bz_header(&i)->cmdline_size = 0xffffffff;
+	write_file(kernel_path, i.data, i.len);
+	memset(line, 'x', sizeof(line));
+	line[LAYOUT_CMDLINE_MAX - 1] = '\0';
+	expect_ok(boot((struct boot_config){.cmdline = line}));
+	ck_assert_str_eq(at(LAYOUT_CMDLINE), line);
+	line[LAYOUT_CMDLINE_MAX - 1] = 'x';
+	line[LAYOUT_CMDLINE_MAX] = '\0';
+	expect_error(boot((struct boot_config){.cmdline = line}), E2BIG, kernel_path);
+}
+END_TEST
+
 START_TEST(linux_cmdline_limit)
 {
 	char line[2050];
@@ -262,6 +329,91 @@ START_TEST(pvh_bad_notes)
 	write_file(kernel_path, i.data, i.len);
 	ck_assert_int_eq(truncate(kernel_path, (off_t)GiB(2)), 0);
 	expect_error(boot((struct boot_config){0}), ENOEXEC, kernel_path);
+}
+END_TEST
+
+/* Notes of others before ours need not fill whole words; the segment says how they are aligned. */
+START_TEST(pvh_notes)
+{
+	const uint8_t shorter[12] = {5, 0, 0, 0, 3, 0, 0, 0, 18};
+	struct image i;
+	Elf64_Phdr *p = (Elf64_Phdr *)(i.data + 64);
+
+	make_elf64(&i, 0, ELF_TEXT + 0x20, 8);
+	memcpy(i.data + 256, shorter, sizeof(shorter));
+	expect_ok(boot_image(&i));
+	ck_assert_uint_eq(entry.gprs.rip, ELF_TEXT + 0x20);
+	/* Names and values begin at multiples of 8 from the beginning of the segment. */
+	memmove(i.data + 288, i.data + 280, 32);
+	p->p_align = 8;
+	expect_ok(boot_image(&i));
+	ck_assert_uint_eq(entry.gprs.rip, ELF_TEXT + 0x20);
+	/* Notes end with their segment, here in the middle of padding. */
+	make_elf64(&i, 0, ELF_TEXT, 8);
+	memcpy(i.data + 256, shorter, sizeof(shorter));
+	p->p_filesz = 23;
+	expect_error(boot_image(&i), ENOEXEC, kernel_path);
+	ck_assert_ptr_nonnull(strstr(err.text, "neither a PVH note"));
+	/* A segment of another kind is none of notes. */
+	make_elf64(&i, 0, ELF_TEXT, 8);
+	p->p_type = PT_NULL;
+	expect_error(boot_image(&i), ENOEXEC, kernel_path);
+	ck_assert_ptr_nonnull(strstr(err.text, "neither a PVH note"));
+	/* The largest, and one that is larger */
+	make_elf64(&i, 0, ELF_TEXT, 8);
+	for (unsigned int more = 0; more < 2; more++) {
+		p->p_filesz = KiB(64) + more;
+		write_file(kernel_path, i.data, i.len);
+		ck_assert_int_eq(truncate(kernel_path, (off_t)KiB(128)), 0);
+		ck_assert_int_eq(boot((struct boot_config){0}), more ? -ENOEXEC : 0);
+	}
+}
+END_TEST
+
+/* As many program headers as there may be, the last one of use, and one more. */
+START_TEST(elf_many_segments)
+{
+	struct image i;
+	Elf64_Ehdr *h64 = (Elf64_Ehdr *)i.data;
+	Elf64_Phdr *p64 = (Elf64_Phdr *)(i.data + sizeof(*h64));
+	Elf32_Ehdr *h32 = (Elf32_Ehdr *)i.data;
+	Elf32_Phdr *p32 = (Elf32_Phdr *)(i.data + sizeof(*h32));
+
+	make_elf64(&i, 0, ELF_TEXT, 8);
+	memcpy(i.data + 3720, i.data + 256, 64);
+	memset(i.data + 3800, 0x64, 256);
+	memset(p64 + 3, 0, 62 * sizeof(*p64));
+	p64[0].p_offset = 3720;
+	p64[63] = p64[1];
+	p64[63].p_offset = 3800;
+	memset(&p64[1], 0, 2 * sizeof(*p64));
+	i.len = 4096;
+	h64->e_phnum = 64;
+	dirty(ELF_TEXT, 512);
+	expect_ok(boot_image(&i));
+	check_bytes(ELF_TEXT, 0x64, 256);
+	h64->e_phnum = 65;
+	expect_error(boot_image(&i), ENOEXEC, kernel_path);
+
+	make_elf32(&i, (uint32_t)ELF_TEXT);
+	memset(i.data + 3000, 0x32, 256);
+	put_multiboot(&i, 3088, 0, NULL);
+	memset(p32 + 2, 0, 63 * sizeof(*p32));
+	p32[63] = p32[0];
+	p32[63].p_offset = 3000;
+	memset(&p32[0], 0, sizeof(*p32));
+	i.len = 4096;
+	h32->e_phnum = 64;
+	dirty(ELF_TEXT, 512);
+	expect_ok(boot_image(&i));
+	check_bytes(ELF_TEXT, 0x32, 88);
+	h32->e_phnum = 65;
+	expect_error(boot_image(&i), ENOEXEC, kernel_path);
+	h32->e_phnum = 0;
+	expect_error(boot_image(&i), ENOEXEC, kernel_path);
+	h32->e_phnum = 64;
+	h32->e_phentsize = sizeof(*p64);
+	expect_error(boot_image(&i), ENOEXEC, kernel_path);
 }
 END_TEST
 
@@ -402,6 +554,15 @@ START_TEST(multiboot_elf64)
 	expect_ok(boot_image(&i));
 	check_protected32(ELF_TEXT + 0x10);
 	ck_assert_uint_eq(entry.gprs.r[HV_RAX], 0x2badb002);
+	/* Its first byte, and the last of what it has in memory */
+	((Elf64_Ehdr *)i.data)->e_entry = ELF_KERNEL + ELF_TEXT;
+	expect_ok(boot_image(&i));
+	check_protected32(ELF_TEXT);
+	((Elf64_Ehdr *)i.data)->e_entry = ELF_KERNEL + ELF_TEXT + 511;
+	expect_ok(boot_image(&i));
+	check_protected32(ELF_TEXT + 511);
+	((Elf64_Ehdr *)i.data)->e_entry++;
+	expect_error(boot_image(&i), ENOEXEC, kernel_path);
 	/* A physical entry in a kernel linked high is taken as it is. */
 	((Elf64_Ehdr *)i.data)->e_entry = ELF_TEXT + 0x18;
 	expect_ok(boot_image(&i));
@@ -548,6 +709,7 @@ START_TEST(multiboot_modules)
 	ck_assert_int_eq(truncate(initrd_path, (off_t)LOW_RAM), 0);
 	expect_error(boot((struct boot_config){.modules = modules, .nr_modules = 1}), ENOSPC,
 		     initrd_path);
+	ck_assert_ptr_nonnull(strstr(err.text, "65536 KiB"));
 	unlink(initrd_path);
 	expect_error(boot((struct boot_config){.modules = modules, .nr_modules = 1}), ENOENT,
 		     initrd_path);
@@ -592,9 +754,13 @@ int main(void)
 	tcase_add_test(tc, linux_page_tables);
 	tcase_add_test(tc, linux_initrd_places);
 	tcase_add_test(tc, linux_bad_headers);
+	tcase_add_test(tc, linux_limits);
+	tcase_add_test(tc, longest_cmdline);
 	tcase_add_test(tc, linux_cmdline_limit);
 	tcase_add_test(tc, pvh_good);
 	tcase_add_test(tc, pvh_bad_notes);
+	tcase_add_test(tc, pvh_notes);
+	tcase_add_test(tc, elf_many_segments);
 	tcase_add_test(tc, elf_bad_segments);
 	tcase_add_test(tc, elf_bad_headers);
 	tcase_add_test(tc, multiboot_elf32);

@@ -4,9 +4,72 @@
  * cut off anywhere, and random.
  */
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "boot_image.h"
 #include "suite.h"
+
+/* A host that reads in small pieces, is interrupted, and fails: the loaders' reads are done here. */
+static size_t host_piece;   /* 0: as much as there is */
+static int host_interrupts; /* so often */
+static int host_error = -1; /* of the first read behind the header; 0: the file's end; -1: none */
+
+ssize_t pread(int fd, void *buf, size_t len, off_t offset)
+{
+	if (host_interrupts) {
+		host_interrupts--;
+		errno = EINTR;
+		return -1;
+	}
+	if (offset && host_error >= 0) {
+		errno = host_error;
+		return host_error ? -1 : 0;
+	}
+	return syscall(SYS_pread64, fd, buf, host_piece && len > host_piece ? host_piece : len,
+		       offset);
+}
+
+/* The number that the next descriptor gets. */
+static int next_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	close(fd);
+	return fd;
+}
+
+START_TEST(reads_in_pieces)
+{
+	struct boot_config cfg = {.initrd = initrd_path};
+	const struct boot_params *bp = at(LAYOUT_ZERO_PAGE);
+	struct image i;
+	int fd;
+
+	make_bzimage(&i);
+	for (size_t n = 0; n < 1024; n++)
+		i.data[BZ_SETUP + n] = (uint8_t)(n / 4);
+	write_file(kernel_path, i.data, i.len);
+	write_file(initrd_path, i.data, i.len);
+	/* With nothing on standard input its number is as good as any. */
+	close(STDIN_FILENO);
+	fd = next_fd();
+	for (host_piece = 1; host_piece < 2048; host_piece = host_piece * 7 + 1) {
+		host_interrupts = 3;
+		dirty(MiB(2), 1024);
+		expect_ok(boot(cfg));
+		ck_assert_mem_eq(at(MiB(2)), i.data + BZ_SETUP, 1024);
+		ck_assert_mem_eq(at(bp->hdr.ramdisk_image), i.data, i.len);
+		ck_assert_int_eq(next_fd(), fd);
+	}
+	host_error = EIO;
+	expect_error(boot(cfg), EIO, kernel_path);
+	ck_assert_ptr_nonnull(strstr(err.text, strerror(EIO)));
+	host_error = 0;
+	expect_error(boot(cfg), EIO, kernel_path);
+	ck_assert_ptr_nonnull(strstr(err.text, "shrank"));
+	ck_assert_int_eq(next_fd(), fd);
+}
+END_TEST
 
 START_TEST(kernel_not_a_file)
 {
@@ -189,6 +252,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 120);
+	tcase_add_test(tc, reads_in_pieces);
 	tcase_add_test(tc, kernel_not_a_file);
 	tcase_add_test(tc, initrd_bad);
 	tcase_add_test(tc, kernel_larger_than_memory);
