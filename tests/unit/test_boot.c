@@ -290,6 +290,10 @@ START_TEST(pvh_good)
 	ck_assert_uint_eq(get32(LAYOUT_PVH_INFO + 48), 6);
 	ck_assert_uint_eq(get64(map + 3 * 24), MiB(1));
 	ck_assert_uint_eq(get64(map + 3 * 24 + 8), LOW_RAM - MiB(1));
+	/* What is reserved, and the module's own command line, which it has not. */
+	ck_assert_uint_eq(get32(map + 3 * 24 + 20), 0);
+	ck_assert_uint_eq(get64(list + 16), 0);
+	ck_assert_uint_eq(get64(list + 24), 0);
 	ck_assert_uint_eq(get32(map + 3 * 24 + 16), 1);
 }
 END_TEST
@@ -335,7 +339,7 @@ END_TEST
 /* Notes of others before ours need not fill whole words; the segment says how they are aligned. */
 START_TEST(pvh_notes)
 {
-	const uint8_t shorter[12] = {5, 0, 0, 0, 3, 0, 0, 0, 18};
+	const uint8_t shorter[12] = {5, 0, 0, 0, 4, 0, 0, 0, 18};
 	struct image i;
 	Elf64_Phdr *p = (Elf64_Phdr *)(i.data + 64);
 
@@ -351,9 +355,16 @@ START_TEST(pvh_notes)
 	/* Notes end with their segment, here in the middle of padding. */
 	make_elf64(&i, 0, ELF_TEXT, 8);
 	memcpy(i.data + 256, shorter, sizeof(shorter));
+	i.data[260] = 3;
 	p->p_filesz = 23;
 	expect_error(boot_image(&i), ENOEXEC, kernel_path);
 	ck_assert_ptr_nonnull(strstr(err.text, "neither a PVH note"));
+	/* The same at the end of the largest that there may be */
+	memcpy(i.data + 260, &(uint32_t){KiB(64) - 1 - 20}, 4);
+	p->p_filesz = KiB(64) - 1;
+	write_file(kernel_path, i.data, i.len);
+	ck_assert_int_eq(truncate(kernel_path, (off_t)KiB(128)), 0);
+	expect_error(boot((struct boot_config){0}), ENOEXEC, kernel_path);
 	/* A segment of another kind is none of notes. */
 	make_elf64(&i, 0, ELF_TEXT, 8);
 	p->p_type = PT_NULL;

@@ -22,7 +22,8 @@ ssize_t pread(int fd, void *buf, size_t len, off_t offset)
 		return -1;
 	}
 	if (offset && host_error >= 0) {
-		errno = host_error;
+		/* At the end there is no error, whatever the last one was. */
+		errno = host_error ? host_error : EINTR;
 		return host_error ? -1 : 0;
 	}
 	return syscall(SYS_pread64, fd, buf, host_piece && len > host_piece ? host_piece : len,

@@ -222,6 +222,21 @@ static void *reader(void *arg)
 	return NULL;
 }
 
+START_TEST(test_removed_from_the_middle)
+{
+	struct probe p[4] = {{0}};
+	uint64_t value;
+
+	for (unsigned int i = 0; i < 4; i++)
+		ck_assert_int_eq(bus_add(bus, i * 0x10, 8, &probe_ops, &p[i]), 0);
+	ck_assert_int_eq(bus_remove(bus, 0x10, &p[1]), 0);
+	for (unsigned int i = 0; i < 4; i++) {
+		ck_assert(bus_read(bus, i * 0x10, 4, &value) == (i != 1));
+		ck_assert_uint_eq(p[i].reads, i != 1);
+	}
+}
+END_TEST
+
 START_TEST(test_ranges_come_and_go_under_readers)
 {
 	struct probe fixed = {0}, moving = {0};
@@ -253,6 +268,7 @@ int main(void)
 	tcase_add_test(tc, test_wrapping_and_empty_ranges_are_refused);
 	tcase_add_test(tc, test_remove_needs_base_and_owner);
 	tcase_add_test(tc, test_many_ranges_stay_in_order);
+	tcase_add_test(tc, test_removed_from_the_middle);
 	tcase_add_test(tc, test_ranges_move_from_inside_an_access);
 	tcase_add_test(tc, test_ranges_come_and_go_under_readers);
 	suite_add_tcase(suite, tc);

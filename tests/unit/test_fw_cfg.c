@@ -182,6 +182,31 @@ START_TEST(names)
 		add_file(name, "x");
 	}
 	ck_assert_int_eq(fw_cfg_add_file(fw, "one-more", "y", 1, &err), -ENOSPC);
+	/* The last key, and the first that there is not */
+	read_port(FW_CFG_FILE_FIRST + FW_CFG_MAX_FILES - 1, name, 2);
+	ck_assert_mem_eq(name, "x", 2);
+	read_port(FW_CFG_FILE_FIRST + FW_CFG_MAX_FILES, name, 2);
+	ck_assert_mem_eq(name, "\0", 2);
+}
+END_TEST
+
+/* The access structure and the data above 4 GiB; the upper half of the address counts once. */
+START_TEST(dma_above_4g)
+{
+	const uint64_t at = LAYOUT_HIGH_RAM + 0x2000, to = LAYOUT_HIGH_RAM + 0x3000;
+
+	add_file("opt/a", "high");
+	put_access(DMA_SELECT | DMA_READ | FW_CFG_FILE_FIRST << 16, 4, to);
+	memcpy(mem_span(&mem, at, 16), mem_span(&mem, CONTROL, 16), 16);
+	start(at);
+	ck_assert_mem_eq(mem_span(&mem, to, 4), "high", 4);
+	ck_assert_mem_eq(mem_span(&mem, at, 4), "\0\0\0\0", 4);
+	/* A half address of the wrong width is none. */
+	memset(mem_span(&mem, to, 4), 0, 4);
+	out(4, 2, htobe32((uint32_t)(at >> 32)));
+	memcpy(mem_span(&mem, at, 16), mem_span(&mem, CONTROL, 16), 16);
+	out(8, 4, htobe32((uint32_t)at));
+	ck_assert_mem_eq(mem_span(&mem, to, 4), "\0\0\0\0", 4);
 }
 END_TEST
 
@@ -377,6 +402,7 @@ int main(void)
 	tcase_add_test(tc, machine_items);
 	tcase_add_test(tc, directory);
 	tcase_add_test(tc, names);
+	tcase_add_test(tc, dma_above_4g);
 	tcase_add_test(tc, host_files);
 	tcase_add_test(tc, dma_read);
 	tcase_add_test(tc, dma_hostile);

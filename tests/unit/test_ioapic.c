@@ -116,6 +116,24 @@ START_TEST(registers)
 }
 END_TEST
 
+/* A narrow access gets the low bytes, and no bit more. */
+START_TEST(narrow_reads)
+{
+	uint64_t value;
+
+	put(0x10, 0x10000 | 0xa7ff);
+	ck_assert(bus_read(mmio, WIN, 1, &value));
+	ck_assert_uint_eq(value, get(0x10) & 0xff);
+	ck_assert(bus_read(mmio, WIN, 2, &value));
+	ck_assert_uint_eq(value, get(0x10) & 0xffff);
+	put(0x10, 0x1ffff);
+	ck_assert(bus_read(mmio, WIN, 1, &value));
+	ck_assert_uint_eq(value, 0xff);
+	ck_assert(bus_read(mmio, WIN, 2, &value));
+	ck_assert_uint_le(value, 0xffff);
+}
+END_TEST
+
 START_TEST(edge)
 {
 	program(4, 3, 0x31);
@@ -295,6 +313,7 @@ int main(void)
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, registers);
+	tcase_add_test(t, narrow_reads);
 	tcase_add_test(t, edge);
 	tcase_add_test(t, message_format);
 	tcase_add_test(t, level);

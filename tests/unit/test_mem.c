@@ -2,6 +2,7 @@
 /* Tests of vmm/mem.c: the map of guest memory and the bounds of every access to it. */
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -47,7 +48,8 @@ START_TEST(test_span_never_leaves_its_region)
 	ck_assert_ptr_null(mem_span(&mem, MiB(2), 1));
 	ck_assert_ptr_null(mem_span(&mem, MiB(2) - 1, 2));
 	ck_assert_ptr_null(mem_span(&mem, MiB(1), MiB(1) + 1));
-	ck_assert_ptr_nonnull(mem_span(&mem, MiB(1), MiB(1)));
+	ck_assert_ptr_eq(mem_span(&mem, MiB(1), MiB(1)), mem.region[0].hva);
+	ck_assert_ptr_eq(mem_span(&mem, MiB(1) + 5, 1), mem.region[0].hva + 5);
 	/* Lengths and addresses that would wrap */
 	ck_assert_ptr_null(mem_span(&mem, MiB(1), UINT64_MAX));
 	ck_assert_ptr_null(mem_span(&mem, MiB(1) + 1, UINT64_MAX));
@@ -95,6 +97,32 @@ START_TEST(test_host_address_is_congruent_for_large_pages)
 }
 END_TEST
 
+/* Address space that was taken to have a choice is given back. */
+static unsigned long address_space(void)
+{
+	unsigned long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+
+	ck_assert_int_eq(fscanf(f, "%lu", &pages), 1);
+	fclose(f);
+	return pages * 4096;
+}
+
+START_TEST(test_nothing_is_left_mapped)
+{
+	unsigned long before;
+
+	address_space(); /* what the first call needs for itself */
+	before = address_space();
+	for (unsigned int i = 0; i < 64; i++) {
+		ck_assert_int_eq(mem_add_ram(&mem, MiB(1) + KiB(4) * i, MiB(4), &error), 0);
+		ck_assert_uint_le(address_space(), before + MiB(4));
+		mem_destroy(&mem);
+		ck_assert_uint_le(address_space(), before);
+	}
+}
+END_TEST
+
 START_TEST(test_bad_ranges_are_refused)
 {
 	ck_assert_int_eq(mem_add_ram(&mem, 0, 0, &error), -EINVAL);
@@ -123,6 +151,7 @@ START_TEST(test_regions_are_limited)
 	for (unsigned int i = 0; i < MEM_MAX_REGIONS; i++)
 		ck_assert_int_eq(mem_add_ram(&mem, MiB(i), KiB(4), &error), 0);
 	ck_assert_int_eq(mem_add_ram(&mem, MiB(100), KiB(4), &error), -ENOSPC);
+	ck_assert_ptr_null(mem_span(&mem, MiB(100), 1));
 }
 END_TEST
 
@@ -145,6 +174,7 @@ int main(void)
 	tcase_add_test(tc, test_adjacent_regions_are_not_one);
 	tcase_add_test(tc, test_regions_are_sorted);
 	tcase_add_test(tc, test_host_address_is_congruent_for_large_pages);
+	tcase_add_test(tc, test_nothing_is_left_mapped);
 	tcase_add_test(tc, test_bad_ranges_are_refused);
 	tcase_add_test(tc, test_overlaps_are_refused);
 	tcase_add_test(tc, test_regions_are_limited);

@@ -606,6 +606,8 @@ static void msix_set_up(void)
 	set_up();
 	memset(&sink, 0, sizeof(sink));
 	sink.bound_fd = -1;
+	/* With nothing on standard input its number is as good as any. */
+	close(STDIN_FILENO);
 	init_device(&msix_dev);
 	ck_assert_int_eq(msix_init(&msix_dev.msix, &msix_dev.pci, &fake_sink, 2, 1, 0x3000, &error),
 			 0);
@@ -759,6 +761,37 @@ START_TEST(msix_unbindable)
 }
 END_TEST
 
+/* As many vectors as there may be, and what lies behind the last: nothing. */
+START_TEST(msix_last)
+{
+	struct device d;
+	const uint64_t end = MSIX_MAX_VECTORS * 16;
+
+	init_device(&d);
+	ck_assert_int_eq(msix_init(&d.msix, &d.pci, &fake_sink, MSIX_MAX_VECTORS, 1, 0, &error), 0);
+	msix_write(&d.msix, end - 8, 4, 0x77);
+	ck_assert_uint_eq(msix_read(&d.msix, end - 8, 4), 0x77);
+	msix_write(&d.msix, end, 8, 0x1234);
+	ck_assert_uint_eq(msix_read(&d.msix, end, 8), 0);
+	msix_notify(&d.msix, MSIX_MAX_VECTORS);
+	msix_fini(&d.msix);
+	ck_assert_uint_eq(d.msix.nr, 0);
+}
+END_TEST
+
+/* Behind the entries of a device with fewer, too: no message is bound. */
+START_TEST(msix_behind)
+{
+	struct msix *m = &msix_dev.msix;
+
+	control(PCI_MSIX_FLAGS_ENABLE);
+	set_entry(2, 0xfee00000, 0x40, 0);
+	ck_assert_uint_eq(sink.binds, 0);
+	ck_assert_uint_eq(m->vector[2].addr, 0);
+	ck_assert_uint_eq(m->vector[2].data, 0);
+}
+END_TEST
+
 START_TEST(msix_too_many)
 {
 	struct device d;
@@ -798,6 +831,8 @@ static Suite *suite(void)
 	tcase_add_test(t, msix_table);
 	tcase_add_test(t, msix_masking);
 	tcase_add_test(t, msix_unbindable);
+	tcase_add_test(t, msix_last);
+	tcase_add_test(t, msix_behind);
 	tcase_add_test(t, msix_too_many);
 	suite_add_tcase(s, t);
 	return s;

@@ -68,6 +68,10 @@ static void tear_down(void)
 	rtc_destroy(rtc);
 	loop_destroy(loop);
 	bus_destroy(pio);
+	/* What nobody points to any more is a leak, and an error. */
+	rtc = NULL;
+	loop = NULL;
+	pio = NULL;
 }
 
 static uint8_t get(uint8_t reg)

@@ -4,7 +4,12 @@
  * and of the entropy device: capabilities, negotiation, status, queues that
  * break, resets, doorbells and interrupts.
  */
+#define _GNU_SOURCE /* syscall() */
+#include <errno.h>
 #include <linux/virtio_ids.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
 
 #include "virtio/rng.h"
 #include "virtio_guest.h"
@@ -171,9 +176,22 @@ START_TEST(queue_registers)
 	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_MSIX, 2), 0xffff);
 	common_wr(VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
 	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_MSIX, 2), 1);
-	/* Not before FEATURES_OK */
+	/* Each half can be written again. */
+	common_wr(VIRTIO_PCI_COMMON_Q_DESCHI, 4, 0x01020304);
+	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_DESCLO, 8), 0x0102030455667788);
+	common_wr(VIRTIO_PCI_COMMON_Q_DESCLO, 4, 0x05060708);
+	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_DESCLO, 8), 0x0102030405060708);
+	/* A queue that could run is not enabled before FEATURES_OK. */
+	driver_queue_regs(RING_DESC, RING_AVAIL, RING_USED, QUEUE_SIZE);
+	status_wr(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	features_wr(ALL_FEATURES);
 	common_wr(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
 	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
+	status_wr(STATUS_FEATURES);
+	common_wr(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 2);
+	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
+	common_wr(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 1);
 	/* Queues that do not exist */
 	common_wr(VIRTIO_PCI_COMMON_Q_SELECT, 2, 1);
 	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_SIZE, 2), 0);
@@ -225,9 +243,25 @@ START_TEST(without_doorbell)
 	ck_assert_int_eq(guest.doorbell_fd, -1);
 	driver_start(ALL_FEATURES, QUEUE_SIZE);
 	round_trip();
-	/* Doorbells of queues that there are not */
-	ck_assert(bus_write(guest.pio, drv.notify_port + 4, 2, 1));
-	ck_assert(bus_write(guest.pio, drv.notify_port + 12, 4, 1));
+}
+END_TEST
+
+/* Nobody's descriptor is written to: 0 is what a queue that was never made would name. */
+START_TEST(doorbells_that_are_not)
+{
+	eventfd_t count;
+	int fd = eventfd(0, EFD_NONBLOCK);
+
+	ck_assert_int_eq(dup2(fd, 0), 0);
+	driver_start(ALL_FEATURES, QUEUE_SIZE);
+	for (unsigned int i = 1; i < 4; i++)
+		ck_assert(bus_write(guest.pio, drv.notify_port + i * 4, 2, 0));
+	ck_assert_int_eq(eventfd_read(fd, &count), -1);
+	settle();
+	ck_assert_uint_eq(locked_read(&kicks), 1); /* that of DRIVER_OK */
+	ck_assert(bus_write(guest.pio, drv.notify_port, 2, 0));
+	round_trip();
+	close(fd);
 }
 END_TEST
 
@@ -495,6 +529,26 @@ END_TEST
 
 static struct virtio_rng *rng;
 
+/* Entropy as the host has it: the device's calls are those here. */
+static size_t random_piece;	       /* at most so much at a time; 0: all */
+static unsigned int random_interrupts; /* so often, at first */
+static int random_error;	       /* then this, if not 0 */
+
+ssize_t getrandom(void *buf, size_t len, unsigned int flags)
+{
+	if (random_interrupts) {
+		random_interrupts--;
+		errno = EINTR;
+		return -1;
+	}
+	if (random_error) {
+		errno = random_error;
+		return -1;
+	}
+	return syscall(SYS_getrandom, buf, random_piece && len > random_piece ? random_piece : len,
+		       flags);
+}
+
 static void rng_set_up(void)
 {
 	guest_start();
@@ -508,6 +562,7 @@ static void rng_tear_down(void)
 {
 	guest_stop_loop();
 	virtio_rng_destroy(rng);
+	rng = NULL;
 	guest_end();
 }
 
@@ -538,6 +593,62 @@ START_TEST(entropy)
 		ck_assert_mem_ne(first, guest_ptr(GUEST_DATA), 64);
 		ck_assert(all_zero(guest_ptr(GUEST_DATA + 64), 64));
 	}
+}
+END_TEST
+
+START_TEST(entropy_in_pieces)
+{
+	random_piece = 1;
+	random_interrupts = 3;
+	ring_desc(0, GUEST_DATA, 128, VRING_DESC_F_WRITE, 0);
+	ring_offer(0);
+	ring_kick();
+	ck_assert_uint_eq(wait_used().len, 128);
+	for (unsigned int i = 0; i < 128; i += 32)
+		ck_assert(!all_zero(guest_ptr(GUEST_DATA + i), 32));
+	/* None at all: the driver gets its buffer back, empty. */
+	random_error = ENOSYS;
+	ring_offer(0);
+	ring_kick();
+	ck_assert_uint_eq(wait_used().len, 0);
+}
+END_TEST
+
+/* A full ring uses up what one doorbell does; the device asks for the next all the same. */
+START_TEST(entropy_full_ring)
+{
+	struct vring_used *used = guest_ptr(RING_USED);
+
+	driver_start(1ULL << VIRTIO_F_VERSION_1, 8);
+	for (unsigned int i = 0; i < 8; i++) {
+		ring_desc(i, GUEST_DATA + i * 64, 64, VRING_DESC_F_WRITE, 0);
+		ring_offer(i);
+	}
+	ring_kick();
+	for (unsigned int i = 0; i < 8; i++)
+		ck_assert_uint_eq(wait_used().len, 64);
+	for (unsigned int ms = 0; ms < GUEST_WAIT_MS; ms++) {
+		if (!__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE))
+			break;
+		usleep(1000);
+	}
+	ck_assert_uint_eq(__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE), 0);
+}
+END_TEST
+
+/* No slot on the bus: nothing is left behind. */
+START_TEST(entropy_without_slot)
+{
+	struct virtio_rng *all[40], *one;
+	unsigned int n = 0;
+
+	while ((one = virtio_rng_create(&guest.env, &guest_error)))
+		all[n++] = one;
+	ck_assert_uint_gt(n, 16);
+	ck_assert_uint_gt(strlen(guest_error.text), 0);
+	while (n)
+		virtio_rng_destroy(all[--n]);
+	virtio_rng_destroy(NULL);
 }
 END_TEST
 
@@ -597,6 +708,7 @@ static Suite *suite(void)
 	tcase_add_test(t, a_chain);
 	tcase_add_test(t, small_ring);
 	tcase_add_test(t, without_doorbell);
+	tcase_add_test(t, doorbells_that_are_not);
 	tcase_add_test(t, doorbell_moves);
 	tcase_add_test(t, early_kick);
 	tcase_add_test(t, bus_master);
@@ -617,6 +729,9 @@ static Suite *suite(void)
 	tcase_add_checked_fixture(t, rng_set_up, rng_tear_down);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, entropy);
+	tcase_add_test(t, entropy_in_pieces);
+	tcase_add_test(t, entropy_full_ring);
+	tcase_add_test(t, entropy_without_slot);
 	tcase_add_test(t, entropy_bounded);
 	tcase_add_test(t, entropy_many);
 	tcase_add_test(t, entropy_hostile);
