@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Tests of vmm/log.c: what reaches standard error, and what a guest can make of it. */
+#define _GNU_SOURCE /* pseudo-terminals */
 #include <check.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -47,6 +49,27 @@ START_TEST(test_one_line)
 {
 	log_error("disk '%s' has %d errors", "a", 3);
 	ck_assert_str_eq(text(), "vmm: disk 'a' has 3 errors\n");
+}
+END_TEST
+
+/* On a terminal in raw mode the line ends by itself. */
+START_TEST(test_raw_terminal)
+{
+	int master = posix_openpt(O_RDWR | O_NOCTTY), slave;
+	char line[64] = "";
+	struct termios t;
+
+	ck_assert(master >= 0 && !grantpt(master) && !unlockpt(master));
+	slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+	ck_assert_int_eq(tcgetattr(slave, &t), 0);
+	cfmakeraw(&t);
+	ck_assert_int_eq(tcsetattr(slave, TCSANOW, &t), 0);
+	dup2(slave, STDERR_FILENO);
+	log_error("raw");
+	ck_assert_int_eq(read(master, line, sizeof(line) - 1), 10);
+	ck_assert_str_eq(line, "vmm: raw\r\n");
+	close(slave);
+	close(master);
 }
 END_TEST
 
@@ -120,6 +143,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_one_line);
+	tcase_add_test(tc, test_raw_terminal);
 	tcase_add_test(tc, test_no_escape_sequences);
 	tcase_add_test(tc, test_long_messages_are_cut);
 	tcase_add_test(tc, test_full_pipe);

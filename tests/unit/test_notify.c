@@ -54,8 +54,13 @@ START_TEST(test_path)
 	snprintf(name, sizeof(name), "/tmp/test_notify.%d", getpid());
 	fd = listen_at(name);
 	expect_ready(fd);
+	/* With nothing on standard input its number is as good as any, and free again afterwards. */
+	close(STDIN_FILENO);
+	expect_ready(fd);
+	ck_assert_int_eq(dup(fd), STDIN_FILENO);
 	close(fd);
 	unlink(name);
+	close(STDIN_FILENO);
 	ck_assert_int_eq(notify_send("READY=1"), -ENOENT);
 }
 END_TEST
@@ -86,6 +91,15 @@ START_TEST(test_bad_addresses)
 	ck_assert_int_eq(notify_send("READY=1"), -EINVAL);
 	setenv("NOTIFY_SOCKET", "@", 1);
 	ck_assert_int_eq(notify_send("READY=1"), -EINVAL);
+	/* The longest and the shortest that a socket may have, and nobody there; one more is too long. */
+	longer[sizeof(((struct sockaddr_un *)0)->sun_path)] = '\0';
+	setenv("NOTIFY_SOCKET", longer, 1);
+	ck_assert_int_eq(notify_send("READY=1"), -EINVAL);
+	longer[sizeof(((struct sockaddr_un *)0)->sun_path) - 1] = '\0';
+	setenv("NOTIFY_SOCKET", longer, 1);
+	ck_assert_int_eq(notify_send("READY=1"), -ENOENT);
+	setenv("NOTIFY_SOCKET", "@-", 1);
+	ck_assert_int_eq(notify_send("READY=1"), -ECONNREFUSED);
 	setenv("NOTIFY_SOCKET", "relative", 1);
 	ck_assert_int_eq(notify_send("READY=1"), -EINVAL);
 }

@@ -122,9 +122,9 @@ START_TEST(message_that_is_not_utf8)
 	struct machine_result result = {.end = MACHINE_FAILED};
 	json_t *root;
 
-	strcpy(result.text, "kernel caf\xe9: No such file");
+	strcpy(result.text, "kernel \x7f\x80\x81 caf\xe9: No such file");
 	root = parse(&result);
-	ck_assert_str_eq(string(root, "message"), "kernel caf?: No such file");
+	ck_assert_str_eq(string(root, "message"), "kernel \x7f?? caf?: No such file");
 	json_decref(root);
 
 	memset(result.text, 'x', sizeof(result.text));
