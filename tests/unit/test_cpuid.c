@@ -243,6 +243,43 @@ START_TEST(test_passed)
 }
 END_TEST
 
+/* Of a host that has everything guests get these features and no others: a bit more is a decision. */
+START_TEST(test_offered_and_no_more)
+{
+	static const struct {
+		u32 function, index;
+		struct cpuid_leaf leaf;
+	} offered[] = {
+		/* EBX: CLFLUSH's size */
+		{0x1, 0, {0xffffffff, 0x0000ff00, 0xf7fa3203, 0x0f8bfbff}},
+		{0x4, 1, {0x00000122, 0x01c0003f, 0x0000003f, 0}},
+		{0x6, 0, {0x00000004, 0, 0, 0}},
+		{0x7, 0, {0x00000001, 0xfdbf27ab, 0x1a405f47, 0x0080451c}},
+		{0x7, 1, {0x00001c30, 0, 0, 0}},
+		{0xd, 1, {0x00000007, 0x00000240, 0, 0}}, /* EBX: size, computed */
+		{0x80000001, 0, {0xffffffff, 0xffffffff, 0x006109f1, 0xefd3fbff}},
+		{0x80000007, 0, {0, 0, 0, 0x00000100}},
+		{0x80000008, 0, {0x00003030, 0x24000005, 0, 0}},
+		{0x8000001a, 0, {0xffffffff, 0, 0, 0}},
+		{0x8000001d, 2, {0x00000123, 0x01c0003f, 0x0000003f, 0}},
+		{0x8000001e, 0, {0, 0, 0, 0}},
+		{0x80000021, 0, {0x00000e47, 0, 0, 0}},
+	};
+	struct hv_cpuid_table t;
+
+	build(&t, read_greedy, XCR0_ALL);
+	for (unsigned int i = 0; i < ARRAY_SIZE(offered); i++) {
+		struct cpuid_leaf got = ask(&t, offered[i].function, offered[i].index);
+		const struct cpuid_leaf *want = &offered[i].leaf;
+
+		ck_assert_msg(!memcmp(&got, want, sizeof(got)),
+			      "%x.%u: %08x %08x %08x %08x instead of %08x %08x %08x %08x",
+			      offered[i].function, offered[i].index, got.eax, got.ebx, got.ecx,
+			      got.edx, want->eax, want->ebx, want->ecx, want->edx);
+	}
+}
+END_TEST
+
 /* What the module makes itself is there on a host that has nothing, and nothing else is. */
 START_TEST(test_synthesised)
 {
@@ -741,6 +778,7 @@ int main(void)
 
 	tcase_add_test(tc, test_hidden);
 	tcase_add_test(tc, test_passed);
+	tcase_add_test(tc, test_offered_and_no_more);
 	tcase_add_test(tc, test_synthesised);
 	tcase_add_test(tc, test_xcr0_gates);
 	tcase_add_test(tc, test_table_is_sorted);
