@@ -6,6 +6,8 @@
 #define _GNU_SOURCE /* memmem() */
 #include <check.h>
 #include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -249,6 +251,257 @@ START_TEST(dsdt_contents)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------- */
+/* The DSDT, read term by term as an OS does                                  */
+
+static char listing[32768];
+
+__attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
+{
+	size_t at = strlen(listing);
+	va_list args;
+
+	va_start(args, fmt);
+	ck_assert_int_lt(vsnprintf(listing + at, sizeof(listing) - at, fmt, args),
+			 (int)(sizeof(listing) - at));
+	va_end(args);
+}
+
+struct bytes {
+	const uint8_t *at, *end;
+};
+
+static uint64_t next(struct bytes *b, size_t size)
+{
+	uint64_t value = 0;
+
+	ck_assert_uint_ge((size_t)(b->end - b->at), size);
+	memcpy(&value, b->at, size);
+	b->at += size;
+	return value;
+}
+
+/* 20.2.4: the part that a package length spans, which is taken off. */
+static struct bytes package(struct bytes *b)
+{
+	const uint8_t *begin = b->at;
+	uint8_t lead = next(b, 1);
+	size_t len = lead & (lead >> 6 ? 0xf : 0x3f);
+	struct bytes part;
+
+	for (unsigned int i = 0; i < lead >> 6; i++)
+		len |= next(b, 1) << (4 + 8 * i);
+	ck_assert_uint_le(len, (size_t)(b->end - begin));
+	part = (struct bytes){b->at, begin + len};
+	b->at = part.end;
+	return part;
+}
+
+/* 20.2.2 */
+static void name_string(struct bytes *b, char *name)
+{
+	unsigned int parts = 1;
+
+	if (*b->at == '\\')
+		*name++ = next(b, 1);
+	if (*b->at == 0x2e) {
+		next(b, 1);
+		parts = 2;
+	}
+	while (parts--) {
+		for (unsigned int i = 0; i < 4; i++) {
+			*name = next(b, 1);
+			ck_assert(*name == '_' || (*name >= 'A' && *name <= 'Z') ||
+				  (*name >= '0' && *name <= '9'));
+			name++;
+		}
+		if (parts)
+			*name++ = '.';
+	}
+	*name = '\0';
+}
+
+static void hex(struct bytes b)
+{
+	while (b.at < b.end)
+		say("%02x", (unsigned int)next(&b, 1));
+}
+
+/* 20.2.3 and packages of such */
+static void data(struct bytes *b)
+{
+	uint8_t op = next(b, 1);
+	struct bytes part;
+	unsigned int count;
+
+	switch (op) {
+	case 0x00:
+	case 0x01:
+		say("%u", op);
+		break;
+	case 0x0a:
+		say("%#llx", (unsigned long long)next(b, 1));
+		break;
+	case 0x0b:
+		say("%#llx", (unsigned long long)next(b, 2));
+		break;
+	case 0x0c:
+		say("%#llx", (unsigned long long)next(b, 4));
+		break;
+	case 0x0d:
+		say("\"%s\"", (const char *)b->at);
+		while (next(b, 1))
+			;
+		break;
+	case 0x11: /* buffer: its size, then as many bytes */
+		part = package(b);
+		say("buffer ");
+		data(&part);
+		say(" ");
+		hex(part);
+		break;
+	case 0x12:
+		part = package(b);
+		count = next(&part, 1);
+		say("{");
+		while (count--) {
+			data(&part);
+			say(count ? "," : "}");
+		}
+		ck_assert_ptr_eq(part.at, part.end);
+		break;
+	default:
+		ck_abort_msg("data object %#x", op);
+	}
+}
+
+static void terms(struct bytes b, unsigned int depth)
+{
+	while (b.at < b.end) {
+		struct bytes part = {0};
+		uint8_t op = next(&b, 1);
+		char name[32];
+
+		say("%*s", (int)depth, "");
+		switch (op) {
+		case 0x08:
+			name_string(&b, name);
+			say("%s ", name);
+			data(&b);
+			say("\n");
+			break;
+		case 0x10:
+			part = package(&b);
+			name_string(&part, name);
+			say("scope %s\n", name);
+			terms(part, depth + 1);
+			break;
+		case 0x14:
+			part = package(&b);
+			name_string(&part, name);
+			say("method %s ", name);
+			hex(part);
+			say("\n");
+			break;
+		case 0x5b:
+			op = next(&b, 1);
+			if (op == 0x80) {
+				name_string(&b, name);
+				say("region %s %u ", name, (unsigned int)next(&b, 1));
+				data(&b);
+				say(" ");
+				data(&b);
+				say("\n");
+				break;
+			}
+			part = package(&b);
+			name_string(&part, name);
+			say("%s %s\n", op == 0x82 ? "device" : op == 0x81 ? "field" : "?", name);
+			if (op == 0x82) {
+				terms(part, depth + 1);
+			} else {
+				say("%*s ", (int)depth, "");
+				hex(part);
+				say("\n");
+			}
+			break;
+		default:
+			ck_abort_msg("term %#x after:\n%s", op, listing);
+		}
+	}
+}
+
+/* All that there is, with nothing left out and nothing between. */
+START_TEST(dsdt_as_a_whole)
+{
+	static const char before_prt[] =
+		"\\_S5_ {0x5,0x5,0,0}\n"
+		"scope \\_SB_\n"
+		" device C000\n"
+		"  _HID \"ACPI0007\"\n"
+		"  _UID 0\n"
+		" device C001\n"
+		"  _HID \"ACPI0007\"\n"
+		"  _UID 1\n"
+		" device C002\n"
+		"  _HID \"ACPI0007\"\n"
+		"  _UID 0x2\n"
+		" device C003\n"
+		"  _HID \"ACPI0007\"\n"
+		"  _UID 0x3\n"
+		" device PCI0\n"
+		"  _HID 0x80ad041\n"
+		"  _CID 0x30ad041\n"
+		"  _UID 0\n"
+		"  _SEG 0\n"
+		"  _BBN 0\n"
+		"  _CRS buffer 0x44 880d00020c00000000000000000001004701f80cf80c0108880d00010c0300000010ff7f00000070871700000c0100000000000000c0ffffffdf00000000000000207900\n";
+	static const char after_prt[] =
+		"}\n"
+		" device MRES\n"
+		"  _HID 0x20cd041\n"
+		"  _CRS buffer 0xe 86090001000000e0000010007900\n"
+		" device COM1\n"
+		"  _HID 0x105d041\n"
+		"  _CRS buffer 0x13 4701f803f80301088906000301040000007900\n"
+		" device RTC_\n"
+		"  _HID 0xbd041\n"
+		"  _CRS buffer 0x13 47017000700001028906000301080000007900\n"
+		" device FWCF\n"
+		"  _HID \"QEMU0002\"\n"
+		"  _CRS buffer 0xa 470110051005010c7900\n"
+		" device PEVT\n"
+		"  _HID \"QEMU0001\"\n"
+		"  _CRS buffer 0xa 47010505050501017900\n"
+		" device PWRB\n"
+		"  _HID 0xc0cd041\n"
+		" device GED_\n"
+		"  _HID \"ACPI0013\"\n"
+		"  _CRS buffer 0xb 8906000101090000007900\n"
+		"  region EVTR 1 0x608 1\n"
+		"  field EVTR\n"
+		"   014556535408\n"
+		"  method _EVT 09704556535460a00c7b60010086505752420a80\n";
+	const uint8_t *d = dsdt(&everything);
+	const char *at = listing;
+
+	terms((struct bytes){d + 36, d + get32(d + 4)}, 0);
+	ck_assert_msg(!strncmp(at, before_prt, strlen(before_prt)), "%s", listing);
+	at += strlen(before_prt);
+	/* Pin n of every device at GSI 16 + n */
+	for (unsigned int i = 0; i < 32 * 4; i++) {
+		char route[64], number[8];
+
+		snprintf(number, sizeof(number), i % 4 > 1 ? "%#x" : "%u", i % 4);
+		snprintf(route, sizeof(route), "%s{%#x,%s,0,%#x}", i ? "," : "  _PRT {",
+			 i / 4 << 16 | 0xffff, number, 16 + i % 4);
+		ck_assert_msg(!strncmp(at, route, strlen(route)), "no %s in %s", route, listing);
+		at += strlen(route);
+	}
+	ck_assert_str_eq(at, after_prt);
+}
+END_TEST
+
 START_TEST(bad_callers)
 {
 	struct acpi_config cfg = {.cpus = 0};
@@ -362,6 +615,7 @@ int main(void)
 	tcase_add_test(tc, madt);
 	tcase_add_test(tc, mcfg);
 	tcase_add_test(tc, dsdt_contents);
+	tcase_add_test(tc, dsdt_as_a_whole);
 	tcase_add_test(tc, bad_callers);
 	tcase_add_test(tc, aml_lengths);
 	tcase_add_test(tc, aml_terms);
