@@ -125,6 +125,9 @@ UNIT       := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
 SAN_OBJ    := $(filter-out $(BUILD)/san/vmm/main.o,$(VMM_SRC:%.c=$(BUILD)/san/%.o)) \
 	      $(KMOD_PURE:%.c=$(BUILD)/san/%.o)
 KSHIM      := -Itests/unit/kshim
+comma      := ,
+# Functions of the C library that tests/unit/suite.h stands in front of.
+UNIT_WRAP  := $(addprefix -Wl$(comma)--wrap=,pthread_mutex_unlock malloc calloc realloc strdup strndup)
 
 $(KMOD_PURE:%.c=$(BUILD)/san/%.o) $(UNIT_KMOD:%.c=$(BUILD)/san/%.o): EXTRA := $(KSHIM)
 
@@ -140,8 +143,7 @@ $(BUILD)/libhv-san.a: $(SAN_OBJ)
 $(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libhv-san.a
 	@mkdir -p $(@D)
 	@echo "  LD  san $@"
-	@$(CC) -fsanitize=address,undefined -pthread -Wl,--wrap=pthread_mutex_unlock \
-		-o $@ $< $(BUILD)/libhv-san.a \
+	@$(CC) -fsanitize=address,undefined -pthread $(UNIT_WRAP) -o $@ $< $(BUILD)/libhv-san.a \
 		$(CHECK_LIBS) $(LIBS)
 
 # ABI tests run as root in the test host. Their programs hold code that runs in their guests, and so

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What every test program ends with, and a check of every lock. */
+/* What every test program ends with, a check of every lock, and memory that runs short. */
 #ifndef TESTS_UNIT_SUITE_H
 #define TESTS_UNIT_SUITE_H
 
 #include <check.h>
+#include <errno.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -25,6 +27,31 @@ int __wrap_pthread_mutex_unlock(pthread_mutex_t *mutex)
 	}
 	return __real_pthread_mutex_unlock(mutex);
 }
+
+/* Which of the next allocations fails: 1 is the first; 0: none. */
+static unsigned int allocation_to_fail;
+
+static inline bool allocation_fails(void)
+{
+	if (!allocation_to_fail || --allocation_to_fail)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+#define FAILING(type, name, parameters, ...)                                   \
+	type __real_##name parameters;                                         \
+	type __wrap_##name parameters;                                         \
+	type __wrap_##name parameters                                          \
+	{                                                                      \
+		return allocation_fails() ? NULL : __real_##name(__VA_ARGS__); \
+	}
+
+FAILING(void *, malloc, (size_t size), size)
+FAILING(void *, calloc, (size_t n, size_t size), n, size)
+FAILING(void *, realloc, (void *old, size_t size), old, size)
+FAILING(char *, strdup, (const char *s), s)
+FAILING(char *, strndup, (const char *s, size_t n), s, n)
 
 /* Run all tests of the suite; returns the exit status of the program. */
 static inline int suite_run(Suite *suite)

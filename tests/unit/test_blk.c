@@ -237,10 +237,16 @@ START_TEST(nothing_is_left_open)
 	struct error e;
 	struct block *b;
 	int fd = next_fd();
+	char name[32], target[64] = "";
+	bool has_uring = syscall(SYS_io_uring_setup, 0, NULL) < 0 && errno == EFAULT;
 
 	for (unsigned int i = 0; i < 3; i++) {
 		b = block_open(&c, &e);
 		ck_assert_ptr_nonnull(b);
+		/* Where there is io_uring it is used, unless it is not wanted. */
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", block_fd(b));
+		ck_assert_int_gt(readlink(name, target, sizeof(target) - 1), 0);
+		ck_assert_int_eq(!strstr(target, "io_uring"), _i == 1 || !has_uring);
 		refused(c, "in use");
 		block_close(b);
 		ck_assert_int_eq(next_fd(), fd);

@@ -18,10 +18,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <termios.h>
 #include <time.h>
 #include <unistd.h>
@@ -567,6 +569,74 @@ START_TEST(tty_restored_from_outside)
 }
 END_TEST
 
+/* The shell's child in the foreground sets the modes, one in the background leaves them alone. */
+static int judge_foreground(void)
+{
+	bool raw_in_front, raw_behind;
+	pid_t other;
+
+	if (setsid() < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0))
+		return 1;
+	signal(SIGTTOU, SIG_IGN);
+	terminal_start_raw();
+	raw_in_front = is_raw();
+	other = fork();
+	if (!other) {
+		setpgid(0, 0);
+		pause();
+		_exit(0);
+	}
+	setpgid(other, other);
+	if (tcsetpgrp(STDIN_FILENO, other))
+		return 2;
+	terminal_restore();
+	raw_behind = is_raw();
+	kill(other, SIGKILL);
+	return raw_in_front && raw_behind ? 0 : 3;
+}
+
+START_TEST(tty_in_the_background)
+{
+	int status;
+	pid_t pid;
+
+	on_pty();
+	pid = fork();
+	if (!pid)
+		_exit(judge_foreground());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* Each is undone once, and an error of the caller's stays. */
+START_TEST(tty_undone_once)
+{
+	int flags, null = open("/dev/null", O_RDWR);
+
+	on_pty();
+	flags = fcntl(STDOUT_FILENO, F_GETFL);
+	terminal_set_nonblocking();
+	ck_assert(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK);
+	terminal_restore();
+	ck_assert_int_eq(fcntl(STDOUT_FILENO, F_GETFL), flags);
+	fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
+	terminal_restore();
+	ck_assert(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK);
+	terminal_start_raw();
+	ck_assert(is_raw());
+	/* Standard input that is gone meanwhile makes an error that nobody sees. */
+	dup2(null, STDIN_FILENO);
+	errno = EXDEV;
+	terminal_end();
+	ck_assert_int_eq(errno, EXDEV);
+	/* Where there is no terminal, nothing is done, to signals either. */
+	signal(SIGCONT, SIG_IGN);
+	terminal_start_raw();
+	ck_assert(signal(SIGCONT, SIG_IGN) == SIG_IGN);
+}
+END_TEST
+
 /* Nobody reads the terminal; closing it does not hang, nor does putting. */
 START_TEST(tty_stalled)
 {
@@ -720,6 +790,8 @@ int main(void)
 	tcase_add_test(t, tty_keys);
 	tcase_add_test(t, tty_keys_when_input_is_full);
 	tcase_add_test(t, tty_restored_from_outside);
+	tcase_add_test(t, tty_in_the_background);
+	tcase_add_test(t, tty_undone_once);
 	tcase_add_test(t, tty_stalled);
 	tcase_add_test(t, tty_hangs_up);
 	tcase_add_test(t, stdin_is_dev_null);

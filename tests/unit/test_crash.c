@@ -39,6 +39,17 @@ START_TEST(refused_field)
 	says("base of IDTR is 0x1");
 	explain(HV_ERROR_ENTRY, 0x80000021, 0x080e, 4);
 	says("selector of TR is 0x4");
+	/* The first and the last of each row, and what is in none */
+	explain(HV_ERROR_ENTRY, 0x80000021, 0x0800, 4);
+	says("selector of ES is 0x4");
+	explain(HV_ERROR_ENTRY, 0x80000021, 0x0810, 4);
+	says("field 0x810");
+	explain(HV_ERROR_ENTRY, 0x80000021, 0x4800, 5);
+	says("limit of ES is 0x5");
+	explain(HV_ERROR_ENTRY, 0x80000021, 0x4824, 5);
+	says("field 0x4824");
+	explain(HV_ERROR_ENTRY, 0x80000021, 0x280c, 5);
+	says("PDPTE1 is 0x5");
 	explain(HV_ERROR_ENTRY, 0x80000021, 0x6820, 2);
 	says("RFLAGS is 0x2");
 	explain(HV_ERROR_ENTRY, 0x80000021, 0x1234, 2);

@@ -38,6 +38,8 @@ START_TEST(test_panic_port)
 	ck_assert_uint_eq(panics, 0);
 	bus_write(pio, PORT_PVPANIC, 1, 1);
 	ck_assert_uint_eq(panics, 1);
+	/* One port, and no more. */
+	ck_assert(!bus_read(pio, PORT_PVPANIC + 1, 1, &value));
 
 	pvpanic_destroy(p);
 	ck_assert(!bus_read(pio, PORT_PVPANIC, 1, &value));

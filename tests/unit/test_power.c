@@ -155,6 +155,11 @@ START_TEST(debug_exit_port)
 	ck_assert_ptr_null(debug_exit_create(pio, 0xfffe, on_exit_write, &exits, &e));
 	debug_exit_destroy(d);
 	ck_assert(!bus_write(pio, 0xf4, 1, 0));
+	/* The last four ports, and one beyond. */
+	d = debug_exit_create(pio, 0xfffc, on_exit_write, &exits, &e);
+	ck_assert_ptr_nonnull(d);
+	debug_exit_destroy(d);
+	ck_assert_ptr_null(debug_exit_create(pio, 0xfffd, on_exit_write, &exits, &e));
 	debug_exit_destroy(NULL);
 }
 END_TEST

@@ -58,6 +58,17 @@ static int all_closed(void)
 	return open("/dev/zero", O_RDONLY) > STDERR_FILENO ? 0 : 3;
 }
 
+/* What is open stays as it is, and nothing is opened beside it. */
+static int none_closed(void)
+{
+	int before = dup(STDERR_FILENO);
+
+	close(before);
+	if (process_open_standard_fds())
+		return 1;
+	return dup(STDERR_FILENO) == before ? 0 : 2;
+}
+
 static int error_closed(void)
 {
 	dup2(open("/dev/zero", O_RDWR), STDOUT_FILENO);
@@ -69,6 +80,7 @@ static int error_closed(void)
 
 START_TEST(closed_standard_descriptors)
 {
+	ck_assert_int_eq(in_child(none_closed), 0);
 	ck_assert_int_eq(in_child(all_closed), 0);
 	ck_assert_int_eq(in_child(error_closed), 0);
 }
