@@ -36,11 +36,7 @@ connect() {
 }
 
 start "run=\"echo type; read line; echo you typed: \$line\"" --console "unix=$work/socket"
-left=60
-until [ -S "$work/socket" ] || [ $left = 0 ]; do
-	left=$((left - 1))
-	sleep 0.5
-done
+await_file -S "$work/socket"
 connect "UNIX-CONNECT:$work/socket" -
 if await "^type" "$work/screen"; then
 	echo hello >&3
@@ -68,11 +64,7 @@ terminal() {
 }
 
 terminal_verdict() {
-	left=$((LIMIT * 2))
-	until [ -s "$work/after" ] || [ $left = 0 ]; do
-		left=$((left - 1))
-		sleep 0.5
-	done
+	await_file -s "$work/after"
 	exec 3>&-
 	status=$(cat "$work/status" 2>/dev/null)
 	cp "$work/screen" "$work/console"

@@ -10,11 +10,7 @@ DISK=$HV_DEBIAN
 mkfifo "$work/keys"
 start "root=/dev/vda rw systemd.show_status=0" --memory 512M --disk "$DISK" \
 	--console "unix=$work/socket"
-left=60
-until [ -S "$work/socket" ] || [ $left = 0 ]; do
-	left=$((left - 1))
-	sleep 0.5
-done
+await_file -S "$work/socket"
 socat "UNIX-CONNECT:$work/socket" - <"$work/keys" >>"$work/console" 2>/dev/null &
 background="$background $!"
 exec 3>"$work/keys"

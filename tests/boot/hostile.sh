@@ -17,7 +17,7 @@ cp "$work/source" "$work/disk"
 run_hostile() {
 	: >"$work/$1.console"
 	vmm run --kernel "$HOSTILE" --cmdline "case=$1" --memory 4G --name "$1" --debug-exit 0xf4 \
-		--disk "$work/disk" --disk "$work/source,readonly=on" --time-limit "$LIMIT" \
+		--disk "$work/disk" --disk "$work/source,readonly=on" --time-limit $((LIMIT * HV_PATIENCE)) \
 		--console "file=$work/$1.console" >"$work/$1.out" 2>"$work/$1.err" </dev/null &
 	hostile=$!
 	background="$background $hostile"
@@ -63,9 +63,8 @@ case_of() {
 		;;
 	never)
 		# It says on its console what it does from then on.
-		left=$((LIMIT * 2))
-		until grep -q ing "$work/$1.console" || [ $left = 0 ]; do
-			left=$((left - 1))
+		begin_limit "$LIMIT"
+		until grep -q ing "$work/$1.console" || ! within_limit; do
 			sleep 0.5
 		done
 		kill -TERM "$hostile"

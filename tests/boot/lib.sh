@@ -4,6 +4,9 @@
 # directory reads it first; they run in a test host, in the directory of the project, by its small
 # shell. A script prints "ok NAME" or "not ok NAME: reason" for each thing that it tested.
 
+# shellcheck source=tests/limit.sh
+. tests/limit.sh
+
 GUEST=build/guest/initramfs.cpio
 KERNEL=$HV_KERNEL
 # A guest that lasts longer is stuck.
@@ -32,7 +35,7 @@ boot() {
 	words=$1
 	shift
 	: >"$work/console"
-	timeout -s KILL "$LIMIT" vmm run --kernel "$KERNEL" --initrd "$GUEST" --memory 256M \
+	limited "$LIMIT" KILL vmm run --kernel "$KERNEL" --initrd "$GUEST" --memory 256M \
 		--console "file=$work/console" --cmdline "$CMDLINE $words" "$@" \
 		>"$work/out" 2>"$work/err" </dev/null
 	status=$?
@@ -52,7 +55,7 @@ start() {
 
 # finish: waits for the guest of start, no longer than LIMIT seconds, and sets $status.
 finish() {
-	(sleep "$LIMIT" && kill -KILL "$vmm") 2>/dev/null &
+	guard "$LIMIT" "$vmm" 2>/dev/null &
 	guard=$!
 	wait "$vmm"
 	status=$?
@@ -62,11 +65,18 @@ finish() {
 # await PATTERN [FILE] [SECONDS]: waits until the console shows it. Fails when the time is over, or
 # the guest.
 await() {
-	left=$((${3:-$LIMIT} * 2))
+	begin_limit "${3:-$LIMIT}"
 	until grep -qE -- "$1" "${2:-$work/console}" 2>/dev/null; do
-		left=$((left - 1))
-		[ $left -gt 0 ] || return 1
+		within_limit || return 1
 		kill -0 "$vmm" 2>/dev/null || return 1
+		sleep 0.5
+	done
+}
+
+# await_file TEST FILE: waits until the file passes that test, -S or -s, no longer than LIMIT seconds.
+await_file() {
+	begin_limit "$LIMIT"
+	until test "$1" "$2" || ! within_limit; do
 		sleep 0.5
 	done
 }
@@ -115,7 +125,7 @@ refuses() {
 	wanted=$2
 	word=$3
 	shift 3
-	timeout -s KILL 30 vmm run --console none --time-limit 20 "$@" >"$work/out" 2>"$work/err" </dev/null
+	limited 30 KILL vmm run --console none --time-limit $((30 * HV_PATIENCE)) "$@" >"$work/out" 2>"$work/err" </dev/null
 	status=$?
 	lines=$(wc -l <"$work/err")
 	: >"$work/console"

@@ -10,8 +10,8 @@ if grep -qw svm /proc/cpuinfo && grep -qw hypervisor /proc/cpuinfo; then
 	words=tcg
 fi
 : >"$work/console"
-timeout -s KILL "$LIMIT" vmm run --kernel build/guest/tasks.elf --memory 64M --cmdline "$words" --debug-exit 0xf4 \
-	--console "file=$work/console" --time-limit "$LIMIT" >"$work/out" 2>"$work/err" </dev/null
+limited "$LIMIT" KILL vmm run --kernel build/guest/tasks.elf --memory 64M --cmdline "$words" --debug-exit 0xf4 \
+	--console "file=$work/console" --time-limit $((LIMIT * HV_PATIENCE)) >"$work/out" 2>"$work/err" </dev/null
 status=$?
 tr -d '\r' <"$work/console" | grep '^ok\|^not ok'
 # What vmm makes of the value 0x10 at the debug exit port.

@@ -17,7 +17,7 @@
 struct test {
 	const char *name;
 	void (*fn)(void);
-	unsigned int seconds; /* time limit; 0: TEST_SECONDS */
+	unsigned int seconds; /* time limit, see limit_ns(); 0: TEST_SECONDS */
 };
 
 #define TEST_SECONDS 30
