@@ -184,13 +184,14 @@ static GUEST bool hook_user(struct guest_frame *f)
 	return true;
 }
 
-static GUEST void g_user_mode(uint64_t arg)
+static GUEST void g_user_mode(uint64_t xsave)
 {
-	/* HLT; mov to kernel-only page; ud2: each at its own address */
-	static const uint8_t code[] = {0xf4, 0xcc, 0xcc, 0xcc, 0xa2, 0, 0, 0, 0x40, 0, 0, 0, 0};
+	/* HLT; mov to kernel-only page; XSETBV(0, 1), then UD2: each at its own address */
+	static const uint8_t code[] = {0xf4, 0xcc, 0xcc, 0xcc, 0xa2, 0,	   0,	 0,    0x40,
+				       0,    0,	   0,	 0,    0x31, 0xc9, 0x31, 0xd2, 0xb8,
+				       1,    0,	   0,	 0,    0x0f, 0x01, 0xd1, 0x0f, 0x0b};
 	volatile uint8_t *page = (volatile uint8_t *)(uintptr_t)GUEST_FREE;
 
-	(void)arg;
 	for (unsigned int i = 0; i < sizeof(code); i++)
 		page[i] = code[i];
 	wrmsr(G_MSR_STAR, 0x0018000800000000);
@@ -202,6 +203,9 @@ static GUEST void g_user_mode(uint64_t arg)
 	G_CHECK_EQ(flat_user_enter(GUEST_FREE, GUEST_FREE + 0x1000), GP << 16);
 	/* A supervisor's page, written: #PF, present + write + user. */
 	G_CHECK_EQ(flat_user_enter(GUEST_FREE + 4, GUEST_FREE + 0x1000), PF << 16 | 7);
+	/* So is XSETBV, which would be right in the kernel. */
+	if (xsave)
+		G_CHECK_EQ(flat_user_enter(GUEST_FREE + 13, GUEST_FREE + 0x1000), GP << 16);
 	guest_cpu()->hook = 0;
 }
 
@@ -210,7 +214,7 @@ static void user_mode(void)
 	struct vm vm;
 	struct vcpu v;
 
-	vm_long(&vm, &v, g_user_mode, 0);
+	vm_long(&vm, &v, g_user_mode, hv_caps().xcr0 & 2);
 	vm_map(&vm, 0, GUEST_FREE + 0x2000, PTE_P | PTE_W);
 	vcpu_done(&v);
 }

@@ -148,6 +148,47 @@ static void pio_dirty(void)
 	CHECK_EQ(vcpu_reg(&v, RCX), 0x1234);
 }
 
+/*
+ * User space moves RIP away at the exit: nothing of the instruction is completed, neither its result
+ * nor the step behind it, and the guest goes on where it was put.
+ */
+static void moved_away(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t insn[4], len;
+	} cases[] = {
+		{"in al, imm8", INSN(0xe4, 0x71)},
+		{"out al, imm8", INSN(0xe6, 0x71)},
+		{"mov (%rbx),%eax", INSN(0x8b, 0x03)},
+		{"mov %eax,(%rbx)", INSN(0x89, 0x03)},
+	};
+	/* Neither before nor behind it, so that a step would be seen */
+	const uint64_t elsewhere = CODE + 0x100;
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 0);
+	vm_load(&vm, elsewhere, out_low, sizeof(out_low));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		vm_load(&vm, CODE, cases[i].insn, cases[i].len);
+		prepare(&v, M64, CODE);
+		vcpu_run(&v);
+		if (v.run->exit_reason != HV_EXIT_PIO && v.run->exit_reason != HV_EXIT_MMIO)
+			test_fail("%s: %s", cases[i].name, vcpu_describe(&v));
+		if (v.run->exit_reason == HV_EXIT_PIO)
+			v.run->exit.pio.data = 0x55;
+		else
+			v.run->exit.mmio.data = 0x55;
+		v.run->gprs.rip = elsewhere;
+		v.run->dirty = HV_REGS_GPR;
+		expect_end(&v, cases[i].name);
+		CHECK_EQ(vcpu_reg(&v, RAX), preset(HV_RAX));
+		vcpu_complete(&v);
+	}
+}
+
 /* ---- Plain MOVs ---- */
 
 struct mov_case {
@@ -655,6 +696,7 @@ static void read_only_slot(void)
 static const struct test tests[] = {
 	{"pio_widths", pio_widths, 0},
 	{"pio_dirty", pio_dirty, 0},
+	{"moved_away", moved_away, 0},
 	{"mmio_mov", mmio_mov, 0},
 	{"mmio_rip_relative", mmio_rip_relative, 0},
 	{"mmio_across_pages", mmio_across_pages, 60},

@@ -268,6 +268,7 @@ START_TEST(pvh_good)
 		write_file(initrd_path, "ramdisk", 7);
 		dirty(ELF_TEXT, 1024);
 		dirty(LAYOUT_PVH_INFO, 4096);
+		dirty(LAYOUT_BOOT_GDT, 0x20);
 		expect_ok(boot((struct boot_config){
 			.cmdline = "root=x", .initrd = initrd_path, .acpi_rsdp = 0xe0000}));
 		check_protected32(ELF_TEXT + 0x20);

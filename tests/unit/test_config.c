@@ -176,6 +176,11 @@ START_TEST(test_numbers_have_bounds)
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
 		refused("--cpus", bad[i], "--cpus");
 	ck_assert_int_eq(parse("--cpus", "64", NULL), 0);
+	/* Decimal unless it begins with 0x */
+	ck_assert_int_eq(parse("--cpus", "012", NULL), 0);
+	ck_assert_uint_eq(config.cpus, 12);
+	ck_assert_int_eq(parse("--cpus", "0X1f", NULL), 0);
+	ck_assert_uint_eq(config.cpus, 31);
 	refused("--debug-exit", "0xfffd", "--debug-exit");
 	refused("--debug-exit", "65536", "--debug-exit");
 	ck_assert_int_eq(parse("--debug-exit", "0", NULL), 0);

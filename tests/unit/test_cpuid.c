@@ -384,6 +384,18 @@ END_TEST
 /* ------------------------------------------------------------------------- */
 /* Users' tables                                                              */
 
+/* A leaf depends on its index, or it does not. */
+START_TEST(test_normalise_mixed)
+{
+	const struct hv_cpuid_entry one = {.function = 7, .index = 1, .flags = HV_CPUID_INDEXED};
+	struct hv_cpuid_table t = {.count = 2, .e = {{.function = 7}, one}};
+
+	ck_assert_int_eq(cpuid_normalise(&t), -EINVAL);
+	t = (struct hv_cpuid_table){.count = 2, .e = {one, {.function = 7}}};
+	ck_assert_int_eq(cpuid_normalise(&t), -EINVAL);
+}
+END_TEST
+
 START_TEST(test_normalise)
 {
 	struct hv_cpuid_table t = {.count = 4};
@@ -788,6 +800,7 @@ int main(void)
 	tc = tcase_create("user's table");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_normalise);
+	tcase_add_test(tc, test_normalise_mixed);
 	tcase_add_test(tc, test_normalise_refuses);
 	tcase_add_loop_test(tc, test_check_each_bit, 0, 2);
 	tcase_add_test(tc, test_check_features);
