@@ -349,6 +349,44 @@ static void mmio_rip_relative(void)
 	check_mov(&v, &c, CODE);
 }
 
+/* Up to the end of a page an access is one piece; across it user space has to translate both. */
+static void mmio_data_across(void)
+{
+	static const struct {
+		const char *name;
+		uint8_t insn[4], len;
+		uint8_t size;
+	} cases[] = {
+		{"mov %cl,(%rbx)", INSN(0x88, 0x0b), 1},
+		{"mov %cx,(%rbx)", INSN(0x66, 0x89, 0x0b), 2},
+		{"mov %ecx,(%rbx)", INSN(0x89, 0x0b), 4},
+		{"mov %rcx,(%rbx)", INSN(0x48, 0x89, 0x0b), 8},
+		{"mov (%rbx),%rcx", INSN(0x48, 0x8b, 0x0b), 8},
+	};
+	struct vm vm;
+	struct vcpu v;
+
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		for (unsigned int over = 0; over < cases[i].size; over++) {
+			uint64_t gpa = MMIO + 0x1000 - cases[i].size + over;
+
+			vm_load(&vm, CODE, cases[i].insn, cases[i].len);
+			prepare(&v, M64, CODE);
+			v.run->gprs.r[HV_RBX] = gpa;
+			vcpu_set(&v, HV_REGS_GPR);
+			vcpu_run(&v);
+			if (v.run->exit_reason != (over ? HV_EXIT_EMULATE : HV_EXIT_MMIO))
+				test_fail("%s, %u bytes over: %s", cases[i].name, over,
+					  vcpu_describe(&v));
+			if (!over)
+				CHECK_EQ(v.run->exit.mmio.gpa, gpa);
+			vcpu_complete(&v);
+		}
+	}
+}
+
 /*
  * Two linear pages in a row that are not so in memory: code that crosses them is
  * read right only through the guest's page tables.
@@ -699,6 +737,7 @@ static const struct test tests[] = {
 	{"moved_away", moved_away, 0},
 	{"mmio_mov", mmio_mov, 0},
 	{"mmio_rip_relative", mmio_rip_relative, 0},
+	{"mmio_data_across", mmio_data_across, 0},
 	{"mmio_across_pages", mmio_across_pages, 60},
 	{"mmio_emulate", mmio_emulate, 60},
 	{"string_io", string_io, 0},
