@@ -446,6 +446,7 @@ int exit_fault(struct hv_vcpu *v, u64 gpa, unsigned int flags)
 	case S2_MMIO:
 		return exit_mmio(v, gpa, flags);
 	case S2_BAD:
+	case S2_NOMEM:
 		break;
 	}
 	return exit_error(v, HV_ERROR_MEMORY, flags, gpa, v->gprs.rip);

@@ -618,6 +618,7 @@ enum stage2_result {
 	S2_SLEEP, /* needs stage2_fault_slow() outside the loop */
 	S2_MMIO,  /* no slot, or a write to a read-only one */
 	S2_BAD,	  /* the slot's host memory is gone */
+	S2_NOMEM, /* no memory now; of stage2_fault_slow() only */
 };
 enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write);
 enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write);

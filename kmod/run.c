@@ -258,9 +258,15 @@ static int outer_work(struct hv_vcpu *v)
 
 	if (gpa != NO_GPA) {
 		v->slow_gpa = NO_GPA;
-		if (stage2_fault_slow(v, gpa, v->slow_write) == S2_BAD)
+		switch (stage2_fault_slow(v, gpa, v->slow_write)) {
+		case S2_BAD:
 			return exit_error(v, HV_ERROR_MEMORY, v->slow_write ? HV_FAULT_WRITE : 0,
 					  gpa, v->gprs.rip);
+		case S2_NOMEM:
+			return -ENOMEM;
+		default:
+			break;
+		}
 	}
 	if (v->doorbell.len && exit_ring(v) == EXIT_USER)
 		return EXIT_USER;

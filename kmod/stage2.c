@@ -522,7 +522,7 @@ enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write)
 	long n;
 
 	if (stage2_topup(v))
-		return S2_BAD;
+		return S2_NOMEM;
 	rcu_read_lock();
 	e = slot_find_in(rcu_dereference(v->vm->slots), gfn);
 	if (e)
@@ -536,6 +536,8 @@ enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write)
 				    write ? FOLL_WRITE | FOLL_HWPOISON : FOLL_HWPOISON);
 	if (n == -EINTR || n == -EAGAIN || (n < 0 && fatal_signal_pending(current)))
 		return S2_RETRY;
+	if (n == -ENOMEM)
+		return S2_NOMEM;
 	if (n != 1)
 		return S2_BAD;
 	r = map_page(v, &slot, gfn, page, write, true, seq);

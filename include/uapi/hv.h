@@ -448,8 +448,9 @@ struct hv_lapic {
  * EINTR: a signal is pending or immediate_exit was set (HV_EXIT_SIGNAL).
  * EBUSY: another thread runs it, or another hypervisor has taken the processor.
  * EINVAL: a dirty group holds a state that the processor cannot be in; nothing of
- * that group was loaded. ENOMEM: no memory for page tables. ESHUTDOWN: the host is
- * going down. After an error other than EINTR the run page tells nothing new.
+ * that group was loaded. ENOMEM: no memory for a page or for page tables.
+ * ESHUTDOWN: the host is going down. After an error other than EINTR the run page
+ * tells nothing new.
  */
 #define HV_RUN _IO(HV_IOC, 0x40)
 /* Store the groups (HV_REGS_* in the argument itself; others: EINVAL) in the run page. */
