@@ -611,60 +611,6 @@ static void control_registers(void)
 
 /* ---- Random code ---- */
 
-/* Bytes that make the interesting instructions likelier than chance would. */
-static void random_code(uint8_t *p, size_t len)
-{
-	static const uint8_t pieces[][4] = {
-		{0x0f, 0x22, 0xc0},
-		{0x0f, 0x22, 0xe0},
-		{0x0f, 0x30},
-		{0x0f, 0x32},
-		{0x0f, 0xa2},
-		{0x0f, 0x01, 0xd1},
-		{0x0f, 0x01, 0xd9},
-		{0x0f, 0x23, 0xf8},
-		{0xf4},
-		{0xfb},
-		{0xcf},
-		{0x48, 0xcf},
-		{0xf3, 0x6e},
-		{0x6c},
-		{0xe6, 0x80},
-		{0xed},
-		{0x48, 0x89, 0x03},
-		{0xf0, 0x01, 0x03},
-		{0x0f, 0x01, 0x13},
-		{0x0f, 0x01, 0x1b},
-		{0x8e, 0xd0},
-		{0xcd, 0x80},
-		{0x9d},
-		{0x0f, 0x05},
-		{0x66, 0x0f, 0xa2},
-		{0x0f, 0x09},
-		{0x0f, 0x01, 0x3b},
-		{0xcc},
-	};
-
-	for (size_t i = 0; i < len;) {
-		if (random64() % 3) {
-			p[i++] = (uint8_t)random64();
-			continue;
-		}
-		const uint8_t *piece = pieces[random64() % ARRAY_SIZE(pieces)];
-
-		for (unsigned int n = 0; n < 4 && i < len; n++) {
-			if (n && !piece[n])
-				break;
-			p[i++] = piece[n];
-		}
-	}
-	/* QEMU's emulation loses track of breakpoints over VMRUN, and dies of it at a MOV to DR7. */
-	for (size_t i = 1; host_is_tcg() && i < len; i++) {
-		if (p[i - 1] == 0x0f && p[i] == 0x23)
-			p[i] = 0x0b;
-	}
-}
-
 static void random_guests(void)
 {
 	struct itimerspec every = {{0, 20000000}, {0, 20000000}};

@@ -217,12 +217,18 @@ void bind_to_cpu(int cpu)
 	CHECK_OK(sched_setaffinity(0, sizeof(set), &set));
 }
 
+static __thread uint64_t random_state = 0x2545f4914f6cdd1d;
+
+void random_seed(uint64_t seed)
+{
+	/* Neighbouring seeds far apart, and none of them zero, which would stay zero. */
+	random_state = (seed + 1) * 0x9e3779b97f4a7c15 | 1;
+}
+
 uint64_t random64(void)
 {
-	static uint64_t state = 0x2545f4914f6cdd1d;
-
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return state;
+	random_state ^= random_state << 13;
+	random_state ^= random_state >> 7;
+	random_state ^= random_state << 17;
+	return random_state;
 }

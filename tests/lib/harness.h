@@ -77,8 +77,12 @@ void test_skip(const char *format, ...) __attribute__((noreturn, format(printf, 
 uint64_t now_ns(void);
 void sleep_ns(uint64_t ns);
 
-/* Random numbers, the same in each run (xorshift64; Marsaglia, "Xorshift RNGs"). */
+/*
+ * Random numbers, the same in each run and each thread (xorshift64; Marsaglia, "Xorshift RNGs"), and
+ * others for this thread from here on.
+ */
 uint64_t random64(void);
+void random_seed(uint64_t seed);
 
 /* From here on the thread runs on this CPU only. */
 void bind_to_cpu(int cpu);

@@ -148,6 +148,9 @@ void vm_load(struct vm *vm, uint64_t gpa, const void *code, size_t len);
  */
 void vm_load_start16(struct vm *vm, uint64_t gpa, unsigned int cpus, void (*fn)(uint64_t));
 
+/* Random bytes that are meant as code. */
+void random_code(uint8_t *p, size_t len);
+
 /* Create a vCPU in its reset state. */
 void vcpu_init(struct vcpu *v, struct vm *vm, unsigned int id);
 void vcpu_close(struct vcpu *v);
