@@ -177,7 +177,7 @@ tests: $(UNIT) $(EXTRA_TESTS)
 
 # ---------------------------------------------------------------------------- running
 
-# CHECK limits the run: groups (unit abi boot) or patterns of test names; MACHINE to some test hosts.
+# CHECK limits the run: groups (unit abi boot fuzz) or patterns of test names; MACHINE to some test hosts.
 .PHONY: check demo bench
 check: programs tests host-module $(GUEST)
 	@tests/run $(if $(MACHINE),--machine $(MACHINE)) $(CHECK)
@@ -186,6 +186,11 @@ check: programs tests host-module $(GUEST)
 .PHONY: check-kernels check-dkms
 check-kernels: programs $(EXTRA_TESTS) $(BUILD)/load
 	@scripts/check-kernels $(KERNELS)
+
+# The same on a kernel that notices mistakes, with the fuzzer of /dev/hv for FUZZ_SECONDS (30).
+.PHONY: check-debug
+check-debug: programs $(EXTRA_TESTS) $(BUILD)/load
+	@scripts/check-kernels 6.1-debug
 
 check-dkms:
 	@scripts/check-dkms
@@ -253,8 +258,8 @@ help:
 
 ##   make            the module hv.ko and the programs, under build/
 ##   make demo       start a guest here, or in an emulated host if this machine cannot
-##   make check      all tests, in emulated hosts of both vendors; CHECK="unit abi boot" or names to
-##                   choose some, MACHINE=amd or intel to choose one
+##   make check      all tests, in emulated hosts of both vendors; CHECK="unit abi boot fuzz" or names
+##                   to choose some, MACHINE=amd or intel to choose one
 ##   make check-hosts
 ##                   whether processors without what hv needs are refused, each with its reason
 ##   make bench      instructions per operation, compared with KVM, in an emulated host;
@@ -263,6 +268,8 @@ help:
 ##   make lint       formatting, static checks, builds with gcc and clang
 ##   make check-kernels
 ##                   the module on Debian's other kernels; KERNELS="6.12 7.2" or others to choose some
+##   make check-debug
+##                   the module on a kernel with KASAN, lockdep and the like, which is built once
 ##   make install    module, vmm, man pages, header, udev rule; also: make uninstall
 ##   make dkms-install
 ##                   the same, with the module built by dkms for each kernel; also: dkms-uninstall,
