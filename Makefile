@@ -65,9 +65,9 @@ kernel-module:
 		     "or say KDIR=/path/to/headers" >&2; exit 1; }
 	@mkdir -p $(MODTREE)
 	@find $(MODTREE) -xtype l -delete
-	@cp -rsf $(CURDIR)/Kbuild $(CURDIR)/kmod $(CURDIR)/include $(MODTREE)/
+	@cp -rsf "$(CURDIR)/Kbuild" "$(CURDIR)/kmod" "$(CURDIR)/include" $(MODTREE)/
 	+@MAKE="$(MAKE)" scripts/kernel kbuild $(KDIR) --no-print-directory \
-		M=$(abspath $(MODTREE)) $(KFLAGS) modules
+		"M=$(CURDIR)/$(MODTREE)" $(KFLAGS) modules
 
 # The module for the kernel of the test host amd, which need not be the kernel that runs here. If it is,
 # there is one tree, which two builds at once would spoil.
@@ -202,6 +202,11 @@ demo: all host-module $(GUEST)
 bench: programs host-module $(GUEST)
 	@scripts/bench $(BENCH)
 
+# A machine that has nothing; FULL=1 for more.
+.PHONY: check-fresh
+check-fresh:
+	@scripts/check-fresh
+
 # Processors that hv must refuse.
 .PHONY: check-hosts
 check-hosts: programs host-module
@@ -213,7 +218,7 @@ setup:
 
 .PHONY: lint
 lint:
-	@scripts/lint
+	@scripts/lint $(LINT)
 
 # ---------------------------------------------------------------------------- installation
 
@@ -265,6 +270,8 @@ help:
 ##   make bench      instructions per operation, compared with KVM, in an emulated host;
 ##                   BENCH="amd intel" for more than AMD-V
 ##   make fuzz       fuzzers of what is pure, FUZZ_SECONDS (20) each
+##   make check-fresh
+##                   whether a minimal Debian with nothing on it sets up, builds and tests a clean clone
 ##   make lint       formatting, static checks, builds with gcc and clang
 ##   make check-kernels
 ##                   the module on Debian's other kernels; KERNELS="6.12 7.2" or others to choose some
