@@ -218,7 +218,7 @@ setup:
 
 .PHONY: lint
 lint:
-	@scripts/lint $(LINT)
+	@scripts/lint $(STEPS)
 
 # ---------------------------------------------------------------------------- installation
 
