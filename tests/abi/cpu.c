@@ -954,8 +954,8 @@ static GUEST void g_instructions(uint64_t amd)
 	G_CHECK_EQ(G_TRY("invlpga", , G_ARGS("a"(0), "c"(0))), UD);
 	G_CHECK_EQ(G_TRY("wbinvd", , ), GUEST_NO_TRAP);
 	G_CHECK_EQ(G_TRY("invd", , ), GUEST_NO_TRAP);
-	G_CHECK_EQ(G_TRY("rex.w invd", , ), GUEST_NO_TRAP);
-	G_CHECK_EQ(G_TRY("rex.w wbinvd", , ), GUEST_NO_TRAP);
+	G_CHECK_EQ(G_TRY(".byte 0x48; invd", , ), GUEST_NO_TRAP);
+	G_CHECK_EQ(G_TRY(".byte 0x48; wbinvd", , ), GUEST_NO_TRAP);
 	G_CHECK_EQ(G_TRY("invlpg (%0)", , G_ARGS("r"(GUEST_WINDOW))), GUEST_NO_TRAP);
 	G_CHECK_EQ(G_TRY("pause", , ), GUEST_NO_TRAP);
 	/* RDPMC: AMD's four count nothing; Intel's CPUID says that there are none. */
