@@ -418,6 +418,19 @@ static inline struct vring_used_elem wait_used(void)
 	return used->ring[drv.used_seen++ % drv.ring_size];
 }
 
+/* The device asks for doorbells, now or soon. */
+static inline void expect_doorbells_wanted(void)
+{
+	struct vring_used *used = guest_ptr(RING_USED);
+
+	for (unsigned int ms = 0; ms < GUEST_WAIT_MS; ms++) {
+		if (!__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE))
+			break;
+		usleep(1000);
+	}
+	ck_assert_uint_eq(__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE), 0);
+}
+
 /* Let the loop do whatever it was asked for: twice round is enough. */
 static inline void settle(void)
 {
