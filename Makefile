@@ -152,8 +152,8 @@ EXTRA_TESTS :=
 include tests/abi/Makefile.inc
 # The hostile guest of the boot tests.
 include tests/guest/hostile/Makefile.inc
-# The guest that switches tasks.
-include tests/guest/tasks/Makefile.inc
+# The guests that switch tasks, and whose instructions are emulated.
+include tests/guest/Makefile.inc
 # Fuzzers of what is pure.
 include tests/fuzz/Makefile.inc
 
@@ -178,9 +178,13 @@ tests: $(UNIT) $(EXTRA_TESTS)
 # ---------------------------------------------------------------------------- running
 
 # CHECK limits the run: groups (unit abi boot fuzz) or patterns of test names; MACHINE to some test hosts.
-.PHONY: check demo bench
-check: programs tests host-module $(GUEST)
+.PHONY: check check-words demo bench
+check: check-words programs tests host-module $(GUEST)
 	@tests/run $(if $(MACHINE),--machine $(MACHINE)) $(CHECK)
+
+# A slip in them is told before anything is built.
+check-words:
+	@tests/run --list $(if $(MACHINE),--machine $(MACHINE)) $(CHECK) >/dev/null
 
 # The module on Debian's other kernels; KERNELS limits the run: see scripts/check-kernels --help.
 .PHONY: check-kernels check-dkms

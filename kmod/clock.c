@@ -22,6 +22,15 @@ static u64 scale_tsc(const struct hv_vm *vm, u64 tsc)
 	return vm->tsc_ratio ? mul_u64_u64_shr(tsc, vm->tsc_ratio, HV_TSC_FRACTION) : tsc;
 }
 
+/* From now on the VM's clock goes on from ns, and the TSC of new vCPUs from tsc. */
+static void set_clock(struct hv_vm *vm, u64 ns, u64 tsc)
+{
+	vm->clock_tsc = scale_tsc(vm, rdtsc_ordered());
+	vm->clock_mono = ktime_get_ns();
+	vm->clock_ns = ns;
+	vm->tsc_offset = tsc - vm->clock_tsc;
+}
+
 int clock_vm_init(struct hv_vm *vm, u32 khz)
 {
 	vm->tsc_khz = tsc_khz;
@@ -34,9 +43,15 @@ int clock_vm_init(struct hv_vm *vm, u32 khz)
 		vm->tsc_ratio = mul_u64_u64_div_u64(BIT_ULL(HV_TSC_FRACTION), khz, tsc_khz);
 	}
 	/* Guests start counting at zero; one base for all vCPUs keeps them in step. */
-	vm->clock_tsc = scale_tsc(vm, rdtsc());
-	vm->clock_ns = ktime_get_ns();
-	vm->tsc_offset = -vm->clock_tsc;
+	set_clock(vm, 0, 0);
+	return 0;
+}
+
+int clock_set(struct hv_vm *vm, const struct hv_clock *c)
+{
+	if (c->tsc_khz != vm->tsc_khz)
+		return -EINVAL;
+	set_clock(vm, c->ns, c->tsc);
 	return 0;
 }
 
@@ -45,23 +60,14 @@ u64 clock_guest_tsc(const struct hv_vcpu *v)
 	return scale_tsc(v->vm, rdtsc()) + v->tsc_offset;
 }
 
-/*
- * A guest or the monitor sets the TSC. Writes that differ by less than a second
- * from a running one mean "in step with the others" (what firmware and kernels
- * do CPU by CPU), so they take the VM's own offset.
- */
-void clock_write_tsc(struct hv_vcpu *v, u64 value)
+/* TSC_ADJUST is what the guest has done to its TSC: Intel SDM Vol. 3, "IA32_TSC_ADJUST Register Support". */
+void clock_write_tsc(struct hv_vcpu *v, bool host, u64 value)
 {
-	u64 offset = value - scale_tsc(v->vm, rdtsc());
-	u64 vm_offset = READ_ONCE(v->vm->tsc_offset);
-	s64 delta = offset - vm_offset;
+	u64 difference = value - clock_guest_tsc(v);
 
-	if (abs(delta) < (s64)v->vm->tsc_khz * 1000)
-		offset = vm_offset;
-	else
-		WRITE_ONCE(v->vm->tsc_offset, offset);
-	v->tsc_adjust += offset - v->tsc_offset;
-	clock_move_tsc(v, offset - v->tsc_offset);
+	if (!host)
+		v->tsc_adjust += difference;
+	clock_move_tsc(v, difference);
 }
 
 void clock_move_tsc(struct hv_vcpu *v, u64 difference)
@@ -69,49 +75,24 @@ void clock_move_tsc(struct hv_vcpu *v, u64 difference)
 	v->tsc_offset += difference;
 	hv_op(update_tsc_offset)(v);
 	vcpu_request(v, REQ_CLOCK);
+	clock_timer_update(v);
 }
 
 /* ------------------------------------------------------------------------- */
 /* LAPIC timer                                                                */
 
-static void timer_post(struct hv_vcpu *v)
-{
-	struct lapic_msg msg;
-	bool pending;
-
-	if (!lapic_lvt_msg(&v->lapic, APIC_REG_LVT_TIMER, &msg))
-		return;
-	if (!lapic_post(&v->lapic, msg.vector, false, &pending) || pending)
-		return;
-	vcpu_request(v, REQ_EVENT);
-	vcpu_kick(v);
-}
-
-/* The register reads zero once the timer is armed no more, unless it was just written anew. */
-static void deadline_passed(struct hv_vcpu *v)
-{
-	u64 deadline = READ_ONCE(v->deadline);
-
-	if (deadline)
-		cmpxchg64(&v->lapic.tsc_deadline, deadline, 0);
-	WRITE_ONCE(v->deadline, 0);
-	timer_post(v);
-}
-
+/*
+ * The timer's registers and what has become of them belong to the vCPU's thread: it looks what
+ * has run out by now, latches the interrupt and arms the hrtimer for the next time. That
+ * only makes it look.
+ */
 static enum hrtimer_restart timer_fire(struct hrtimer *t)
 {
 	struct hv_vcpu *v = container_of(t, struct hv_vcpu, timer);
-	u64 period = READ_ONCE(v->timer_period_ns);
 
-	if (!period) {
-		/* A one-shot count has run out: nothing re-arms it but a new one. */
-		WRITE_ONCE(v->lapic.timer_start_ns, 0);
-		deadline_passed(v);
-		return HRTIMER_NORESTART;
-	}
-	timer_post(v);
-	hrtimer_forward_now(t, ns_to_ktime(period));
-	return HRTIMER_RESTART;
+	vcpu_request(v, REQ_TIMER);
+	vcpu_kick(v);
+	return HRTIMER_NORESTART;
 }
 
 void clock_timer_init(struct hv_vcpu *v)
@@ -119,9 +100,38 @@ void clock_timer_init(struct hv_vcpu *v)
 	hrtimer_setup(&v->timer, timer_fire, CLOCK_MONOTONIC, HRTIMER_MODE_ABS_HARD);
 }
 
-void clock_timer_cancel(struct hv_vcpu *v)
+void clock_timer_destroy(struct hv_vcpu *v)
 {
 	hrtimer_cancel(&v->timer);
+}
+
+/* The LVT entry fires. */
+static void timer_post(struct hv_vcpu *v)
+{
+	struct lapic_msg msg;
+	bool pending;
+
+	if (lapic_lvt_msg(&v->lapic, APIC_REG_LVT_TIMER, &msg))
+		lapic_post(&v->lapic, msg.vector, false, &pending);
+	v->scan = true;
+}
+
+u64 clock_timer_expire(struct hv_vcpu *v)
+{
+	struct lapic *l = &v->lapic;
+	u64 now;
+
+	if (lapic_timer_mode(l) == APIC_TIMER_DEADLINE) {
+		if (l->tsc_deadline && !clock_until_deadline(v)) {
+			l->tsc_deadline = 0;
+			timer_post(v);
+		}
+		return 0;
+	}
+	now = ktime_get_ns();
+	if (lapic_timer_expire(l, now))
+		timer_post(v);
+	return now;
 }
 
 /* Bounded, so that neither divisions nor the timer overflow: four years. */
@@ -138,80 +148,55 @@ u64 clock_host_ticks(const struct hv_vm *vm, u64 ticks)
 				   vm->tsc_ratio);
 }
 
-static void start_deadline(struct hv_vcpu *v)
+/* When somebody must look at the timer, in CLOCK_MONOTONIC; 0: nobody need. */
+static u64 timer_due_ns(const struct hv_vcpu *v)
 {
-	u64 ticks = bounded_ticks(v->vm, clock_until_deadline(v));
-	u64 ns = mul_u64_u64_div_u64(ticks, USEC_PER_SEC, v->vm->tsc_khz);
+	const struct lapic *l = &v->lapic;
+	u64 period = lapic_timer_period_ns(l), ticks;
 
-	hrtimer_start(&v->timer, ktime_add_ns(ktime_get(), ns), HRTIMER_MODE_ABS_PINNED_HARD);
+	if (lapic_timer_mode(l) != APIC_TIMER_DEADLINE)
+		return period && l->timer_start_ns ? l->timer_start_ns + period : 0;
+	/* The backend looks after the deadline of a vCPU that runs. */
+	if (!l->tsc_deadline || (hv_host.stay_timer && v->mp_state == HV_MP_RUNNABLE))
+		return 0;
+	ticks = bounded_ticks(v->vm, clock_until_deadline(v));
+	return ktime_get_ns() + mul_u64_u64_div_u64(ticks, USEC_PER_SEC, v->vm->tsc_khz) + 1;
 }
 
-static void arm_deadline(struct hv_vcpu *v)
+/*
+ * While the interrupt is latched, or masked, the timer may run out as often as it likes: nobody
+ * would see it. So a guest has no more interrupts of the host's than it takes itself.
+ */
+static void arm(struct hv_vcpu *v)
 {
-	v->deadline = v->lapic.tsc_deadline;
-	if (!v->deadline)
-		return;
-	if (!clock_until_deadline(v))
-		deadline_passed(v);
-	else if (!hv_host.stay_timer)
-		start_deadline(v);
+	u64 due = timer_due_ns(v);
+
+	v->timer_waits = due && !lapic_timer_matters(&v->lapic);
+	if (due && !v->timer_waits)
+		hrtimer_start(&v->timer, ns_to_ktime(due), HRTIMER_MODE_ABS_PINNED_HARD);
+	else
+		hrtimer_try_to_cancel(&v->timer);
 }
 
-void clock_check_deadline(struct hv_vcpu *v)
-{
-	if (v->deadline && hv_host.stay_timer && !clock_until_deadline(v))
-		deadline_passed(v);
-}
-
-void clock_sleep(struct hv_vcpu *v)
-{
-	if (v->deadline && hv_host.stay_timer)
-		start_deadline(v);
-}
-
-void clock_wake(struct hv_vcpu *v)
-{
-	if (hv_host.stay_timer && lapic_timer_mode(&v->lapic) == APIC_TIMER_DEADLINE)
-		hrtimer_cancel(&v->timer);
-}
-
-/* Arm for the count that began at timer_start_ns, or the deadline. */
-void clock_timer_resume(struct hv_vcpu *v)
-{
-	u64 period = lapic_timer_period_ns(&v->lapic);
-	bool periodic = lapic_timer_mode(&v->lapic) == APIC_TIMER_PERIODIC;
-
-	hrtimer_cancel(&v->timer);
-	WRITE_ONCE(v->timer_period_ns, 0);
-	v->deadline = 0;
-	if (lapic_timer_mode(&v->lapic) == APIC_TIMER_DEADLINE) {
-		arm_deadline(v);
-		return;
-	}
-	if (!period || !v->lapic.timer_start_ns)
-		return;
-	if (periodic)
-		WRITE_ONCE(v->timer_period_ns, period);
-	hrtimer_start(&v->timer, ns_to_ktime(v->lapic.timer_start_ns + period),
-		      HRTIMER_MODE_ABS_PINNED_HARD);
-}
-
-/* The timer's registers were written: the count begins anew. Preemption may be off. */
+/* In no HV_RUN nothing is armed: the next one begins with this request. */
 void clock_timer_update(struct hv_vcpu *v)
 {
-	/* Before the count is set: the old one's callback would clear it. */
-	hrtimer_cancel(&v->timer);
-	v->lapic.timer_start_ns = lapic_timer_period_ns(&v->lapic) ? ktime_get_ns() : 0;
-	clock_timer_resume(v);
+	if (!v->task) {
+		vcpu_request(v, REQ_TIMER);
+		return;
+	}
+	clock_timer_expire(v);
+	arm(v);
+}
+
+void clock_timer_wait(struct hv_vcpu *v)
+{
+	if (hv_host.stay_timer)
+		arm(v);
 }
 
 /* ------------------------------------------------------------------------- */
 /* kvm-clock                                                                  */
-
-static u64 vm_clock_ns(const struct hv_vm *vm)
-{
-	return ktime_get_ns() - vm->clock_ns;
-}
 
 /* ns = (ticks << shift or >> -shift) * mul >> 32 */
 static void scale(u32 khz, u32 *mul, s8 *shift)
@@ -232,12 +217,36 @@ static void scale(u32 khz, u32 *mul, s8 *shift)
 	*shift = s;
 }
 
+/* As the guest computes it: with a stable TSC by that alone, whatever the host's clock does. */
+static u64 vm_clock_ns(const struct hv_vm *vm, u64 scaled_tsc)
+{
+	u64 ticks = scaled_tsc - vm->clock_tsc;
+	u32 mul;
+	s8 shift;
+
+	if (check_tsc_unstable())
+		return ktime_get_ns() - vm->clock_mono + vm->clock_ns;
+	scale(vm->tsc_khz, &mul, &shift);
+	ticks = shift < 0 ? ticks >> -shift : ticks << shift;
+	return vm->clock_ns + mul_u64_u32_shr(ticks, mul, 32);
+}
+
+void clock_get(const struct hv_vm *vm, struct hv_clock *c)
+{
+	u64 tsc = scale_tsc(vm, rdtsc_ordered());
+
+	*c = (struct hv_clock){
+		.ns = vm_clock_ns(vm, tsc),
+		.tsc = tsc + vm->tsc_offset,
+		.tsc_khz = vm->tsc_khz,
+	};
+}
+
 static void write_system_time(struct hv_vcpu *v)
 {
 	struct pvclock_vcpu_time_info t = {
 		.flags = check_tsc_unstable() ? 0 : PVCLOCK_TSC_STABLE_BIT,
 	};
-	u64 gpa = v->pv_system_time & ~(u64)SYSTEM_TIME_ENABLE;
 
 	/*
 	 * With a stable TSC every vCPU gets the same pair, the VM's first, so
@@ -245,72 +254,55 @@ static void write_system_time(struct hv_vcpu *v)
 	 */
 	if (t.flags) {
 		t.tsc_timestamp = v->vm->clock_tsc + v->tsc_offset;
-		t.system_time = 0;
+		t.system_time = v->vm->clock_ns;
 	} else {
 		t.tsc_timestamp = clock_guest_tsc(v);
-		t.system_time = vm_clock_ns(v->vm);
+		t.system_time = vm_clock_ns(v->vm, t.tsc_timestamp - v->tsc_offset);
 	}
 	scale(v->vm->tsc_khz, &t.tsc_to_system_mul, &t.tsc_shift);
-	/* An odd version says "being written"; the reader then waits. */
-	v->pv_version += 2;
-	t.version = v->pv_version - 1;
-	if (guest_write(v, gpa, &t, sizeof(t)))
-		return;
-	smp_wmb();
-	t.version = v->pv_version;
-	guest_write(v, gpa, &t.version, sizeof(t.version));
+	guest_record_write(v, &v->system_time, &t, sizeof(t), &t.version);
 }
 
-static void write_wall_clock(struct hv_vcpu *v, u64 gpa)
+static void write_wall_clock(struct hv_vcpu *v)
 {
-	struct pvclock_wall_clock w = {.version = 1};
-	u64 ns = ktime_get_real_ns() - vm_clock_ns(v->vm);
+	u64 ns = ktime_get_real_ns() - vm_clock_ns(v->vm, scale_tsc(v->vm, rdtsc()));
+	struct pvclock_wall_clock w;
 
 	w.sec = div_u64_rem(ns, NSEC_PER_SEC, &w.nsec);
-	if (guest_write(v, gpa, &w, sizeof(w)))
-		return;
-	smp_wmb();
-	w.version = 2;
-	guest_write(v, gpa, &w.version, sizeof(w.version));
-}
-
-/* The structures may not cross a page: guest_write() is for one page. */
-static bool fits(u64 gpa, unsigned int len)
-{
-	return (gpa & ~PAGE_MASK) + len <= PAGE_SIZE;
+	guest_record_write(v, &v->wall_clock, &w, sizeof(w), &w.version);
 }
 
 void clock_write_wall(struct hv_vcpu *v, u64 value)
 {
-	v->pv_wall_clock = value;
+	if (value)
+		guest_record_set(&v->wall_clock, value, sizeof(struct pvclock_wall_clock));
+	else
+		guest_record_clear(&v->wall_clock);
 	vcpu_request(v, REQ_CLOCK);
+}
+
+/* Written once for each write of the MSR, which reads zero then. */
+u64 clock_read_wall(const struct hv_vcpu *v)
+{
+	return v->wall_clock.stale ? v->wall_clock.gpa : 0;
 }
 
 void clock_write_system(struct hv_vcpu *v, u64 value)
 {
 	v->pv_system_time = value;
+	if (value & SYSTEM_TIME_ENABLE)
+		guest_record_set(&v->system_time, value - SYSTEM_TIME_ENABLE,
+				 sizeof(struct pvclock_vcpu_time_info));
+	else
+		guest_record_clear(&v->system_time);
 	vcpu_request(v, REQ_CLOCK);
-}
-
-/* Bring a page in and try again: outside the loop nothing else can be waiting for it. */
-static void touch(struct hv_vcpu *v, u64 gpa)
-{
-	stage2_fault_slow(v, gpa, true);
 }
 
 void clock_refresh(struct hv_vcpu *v)
 {
-	u64 wall = v->pv_wall_clock;
-
-	if (wall && fits(wall, sizeof(struct pvclock_wall_clock))) {
-		touch(v, wall);
-		write_wall_clock(v, wall);
-		/* Written once for each write of the MSR. */
-		v->pv_wall_clock = 0;
-	}
-	if (v->pv_system_time & SYSTEM_TIME_ENABLE &&
-	    fits(v->pv_system_time, sizeof(struct pvclock_vcpu_time_info))) {
-		touch(v, v->pv_system_time);
+	v->records_stale = false;
+	if (v->wall_clock.stale)
+		write_wall_clock(v);
+	if (v->system_time.in_use)
 		write_system_time(v);
-	}
 }

@@ -113,19 +113,20 @@ static void inject_interrupt(struct hv_vcpu *v, bool busy)
 		hv_op(interrupt_window)(v);
 		return;
 	}
+	/* What ran out until now is one with what is latched; the timer goes on behind that. */
+	if (unlikely(v->timer_waits))
+		clock_timer_expire(v);
 	lapic_accept(&v->lapic, vector);
+	if (unlikely(v->timer_waits))
+		clock_timer_update(v);
 	hv_op(inject)(v, &e);
 }
 
-/*
- * The last thing before an entry, so that nothing is taken from a queue that
- * is not delivered. v->scan is set by whatever can make an event deliverable.
- */
-void event_prepare(struct hv_vcpu *v)
+void event_choose(struct hv_vcpu *v)
 {
 	bool busy = inject_first(v);
 
-	if (likely(!v->scan))
+	if (!v->scan)
 		return;
 	v->scan = false;
 	if (v->nmi_count)
@@ -143,10 +144,9 @@ static void take_init(struct hv_vcpu *v)
 	v->mp_state = v->lapic.base & LAPIC_BASE_BSP ? HV_MP_RUNNABLE : HV_MP_INIT;
 }
 
-static void take_sipi(struct hv_vcpu *v)
+static void take_sipi(struct hv_vcpu *v, u8 vector)
 {
 	struct hv_sregs s;
-	u8 vector = READ_ONCE(v->sipi_vector);
 
 	if (v->mp_state != HV_MP_INIT)
 		return;
@@ -158,6 +158,50 @@ static void take_sipi(struct hv_vcpu *v)
 	v->mp_state = HV_MP_RUNNABLE;
 }
 
+/*
+ * INIT and SIPI are one word, since their order matters: where both are in it, the SIPI came
+ * behind the INIT. An INIT cancels a SIPI that waits; a SIPI behind another finds nobody waiting.
+ */
+void event_post_init(struct hv_vcpu *v)
+{
+	atomic_set(&v->start, HV_START_INIT);
+	vcpu_request(v, REQ_START);
+}
+
+void event_post_sipi(struct hv_vcpu *v, u8 vector)
+{
+	int start = atomic_read(&v->start);
+
+	do {
+		if (start & HV_START_SIPI)
+			return;
+	} while (!atomic_try_cmpxchg(&v->start, &start, start | START_SIPI(vector)));
+	vcpu_request(v, REQ_START);
+}
+
+/* What the register group has. An INIT that waits is of the group's moment or newer, and cancels it. */
+void event_load_start(struct hv_vcpu *v, int loaded)
+{
+	int start = atomic_read(&v->start), next;
+
+	do {
+		if (start & HV_START_INIT)
+			return;
+		next = start && !(loaded & HV_START_INIT) ? start : loaded;
+	} while (!atomic_try_cmpxchg(&v->start, &start, next));
+	vcpu_request(v, REQ_START);
+}
+
+static void take_start(struct hv_vcpu *v)
+{
+	int start = atomic_xchg(&v->start, 0);
+
+	if (start & HV_START_INIT)
+		take_init(v);
+	if (start & HV_START_SIPI)
+		take_sipi(v, start_vector(start));
+}
+
 void event_post_nmi(struct hv_vcpu *v)
 {
 	atomic_add_unless(&v->nmi_posted, 1, NMI_LIMIT);
@@ -167,8 +211,9 @@ void event_post_nmi(struct hv_vcpu *v)
 static void take_nmis(struct hv_vcpu *v)
 {
 	unsigned int n = v->nmi_count + atomic_xchg(&v->nmi_posted, 0);
+	bool masked = hv_op(nmi_masked)(v) || v->inject.type == EVENT_NMI;
 
-	v->nmi_count = min(n, event_nmi_limit(hv_op(nmi_masked)(v)));
+	v->nmi_count = min(n, event_nmi_limit(masked));
 	v->scan = true;
 }
 
@@ -177,6 +222,8 @@ void event_take_interrupts(struct hv_vcpu *v)
 {
 	if (vcpu_test_request(v, REQ_EVENT))
 		v->scan = true;
+	if (vcpu_test_request(v, REQ_TIMER))
+		clock_timer_update(v);
 	if (vcpu_test_request(v, REQ_NMI))
 		take_nmis(v);
 }
@@ -185,10 +232,8 @@ void event_take_interrupts(struct hv_vcpu *v)
 void event_take_requests(struct hv_vcpu *v)
 {
 	event_take_interrupts(v);
-	if (vcpu_test_request(v, REQ_INIT))
-		take_init(v);
-	if (vcpu_test_request(v, REQ_SIPI))
-		take_sipi(v);
+	if (vcpu_test_request(v, REQ_START))
+		take_start(v);
 }
 
 /* Intel SDM Vol. 2, HLT; AMD APM Vol. 3, HLT. */

@@ -150,12 +150,14 @@ int exit_hlt(struct hv_vcpu *v)
 		v->scan = true;
 		return EXIT_AGAIN;
 	}
-	if (v->exit_on_hlt) {
-		exit_set_reason(v, HV_EXIT_HLT);
-		return EXIT_USER;
-	}
 	v->mp_state = HV_MP_HALTED;
 	return EXIT_SLEEP;
+}
+
+int exit_halted(struct hv_vcpu *v)
+{
+	exit_set_reason(v, HV_EXIT_HLT);
+	return EXIT_USER;
 }
 
 /*
@@ -180,7 +182,7 @@ static void complete_later(struct hv_vcpu *v, enum hv_completion how)
  */
 static bool rings(struct hv_vcpu *v, bool pio, u64 addr, unsigned int len, u64 value)
 {
-	return !IS_ENABLED(CONFIG_PREEMPT_RT) && iobus_write(v->vm, pio, addr, len, value);
+	return !IS_ENABLED(CONFIG_PREEMPT_RT) && iobus_write(v, pio, addr, len, value);
 }
 
 /* The run page holds a write that did not ring. */
@@ -200,10 +202,10 @@ int exit_ring(struct hv_vcpu *v)
 {
 	bool rang;
 
-	rcu_read_lock();
-	rang = iobus_write(v->vm, v->doorbell.pio, v->doorbell.addr, v->doorbell.len,
+	mutex_lock(&v->vm->lock);
+	rang = iobus_write(v, v->doorbell.pio, v->doorbell.addr, v->doorbell.len,
 			   v->doorbell.value);
-	rcu_read_unlock();
+	mutex_unlock(&v->vm->lock);
 	v->doorbell.len = 0;
 	if (!rang)
 		return EXIT_USER;
@@ -234,8 +236,11 @@ int exit_fetch_failed(struct hv_vcpu *v, int error, unsigned int flags, u64 gpa)
 {
 	if (error == -EFAULT)
 		return EXIT_SLEEP;
-	if (error == GUEST_NO_PAGE)
+	if (error == GUEST_NO_PAGE) {
+		/* The processor still goes by an older entry, and would for ever: it is to look itself. */
+		v->flush = true;
 		return EXIT_AGAIN;
+	}
 	return exit_error(v, HV_ERROR_FETCH, flags, gpa, v->gprs.rip);
 }
 
@@ -342,13 +347,10 @@ static void finish_read(struct hv_vcpu *v, u64 data)
 	exit_skip(v);
 }
 
-/*
- * The local APIC's page: registers are 32 bits wide, 16 bytes apart (Intel SDM
- * Vol. 3, 11.4.1); other accesses read zero and write nothing.
- */
+/* The local APIC's page: other accesses than those to registers read zero and write nothing. */
 static int apic_access(struct hv_vcpu *v, u32 offset)
 {
-	bool ok = v->insn.size == 4 && !(offset & 0xf) && offset < 0x400;
+	bool ok = v->insn.size == 4 && lapic_is_register(offset);
 	u64 value = 0;
 	int r = EXIT_AGAIN;
 
@@ -366,8 +368,7 @@ static int apic_access(struct hv_vcpu *v, u32 offset)
 
 static bool is_apic_page(const struct hv_vcpu *v, u64 gpa)
 {
-	return (gpa & PAGE_MASK) == LAPIC_BASE_DEFAULT && lapic_enabled(&v->lapic) &&
-	       !lapic_x2apic(&v->lapic);
+	return (gpa & PAGE_MASK) == LAPIC_BASE_DEFAULT && lapic_has_page(&v->lapic);
 }
 
 /*

@@ -3,7 +3,8 @@
  * The module's own access to guest memory: by guest-physical address, by the
  * guest's page tables, and the bytes of the instruction at RIP. All of it works
  * with preemption off; a host page that is not there is reported, and brought
- * in outside the run loop (vcpu->slow_gpa).
+ * in outside the run loop (vcpu->slow_gpa). But for records that the module
+ * writes, which happens there anyway.
  */
 #include <linux/uaccess.h>
 #include <asm/msr-index.h>
@@ -24,44 +25,33 @@ static void __user *find_hva(struct hv_vcpu *v, u64 gpa, bool write)
 	return (void __user *)(unsigned long)(e->hva + (gpa - (e->gfn << PAGE_SHIFT)));
 }
 
-static int need_page(struct hv_vcpu *v, u64 gpa, bool write)
+static int need_page(struct hv_vcpu *v, u64 gpa)
 {
 	v->slow_gpa = gpa;
-	v->slow_write = write;
+	v->slow_write = false;
 	return -EFAULT;
+}
+
+/* From one page. 0, GUEST_NO_SLOT, or -EFAULT where the page is not there now. */
+static int get(struct hv_vcpu *v, u64 gpa, void *buf, unsigned int len)
+{
+	const void __user *p = find_hva(v, gpa, false);
+	unsigned long left;
+
+	if (!p)
+		return GUEST_NO_SLOT;
+	pagefault_disable();
+	left = __copy_from_user_inatomic(buf, p, len);
+	pagefault_enable();
+	return left ? -EFAULT : 0;
 }
 
 /* [gpa, gpa + len) lies in one page. 0, GUEST_NO_SLOT, or -EFAULT. */
 int guest_read(struct hv_vcpu *v, u64 gpa, void *buf, unsigned int len)
 {
-	const void __user *p;
-	unsigned long left;
+	int r = get(v, gpa, buf, len);
 
-	rcu_read_lock();
-	p = find_hva(v, gpa, false);
-	pagefault_disable();
-	left = p ? __copy_from_user_inatomic(buf, p, len) : 0;
-	pagefault_enable();
-	rcu_read_unlock();
-	if (!p)
-		return GUEST_NO_SLOT;
-	return left ? need_page(v, gpa, false) : 0;
-}
-
-int guest_write(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len)
-{
-	void __user *p;
-	unsigned long left;
-
-	rcu_read_lock();
-	p = find_hva(v, gpa, true);
-	pagefault_disable();
-	left = p ? __copy_to_user_inatomic(p, buf, len) : 0;
-	pagefault_enable();
-	rcu_read_unlock();
-	if (!p)
-		return GUEST_NO_SLOT;
-	return left ? need_page(v, gpa, true) : 0;
+	return r == -EFAULT ? need_page(v, gpa) : r;
 }
 
 /*
@@ -80,7 +70,7 @@ static __always_inline int read_u64(struct hv_vcpu *v, u64 gpa, u64 *value)
 	return 0;
 absent:
 	__uaccess_end();
-	return need_page(v, gpa, false);
+	return need_page(v, gpa);
 }
 
 /* One entry of the guest's page tables; entry_len is 4 or 8. */
@@ -184,4 +174,78 @@ int guest_fetch(struct hv_vcpu *v, u8 *buf)
 	r = fetch(v, buf);
 	pagefault_enable();
 	return r;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Records                                                                    */
+
+void guest_record_set(struct guest_record *r, u64 gpa, unsigned int len)
+{
+	r->gpa = gpa;
+	r->in_use = (gpa & ~PAGE_MASK) + len <= PAGE_SIZE;
+	r->stale = r->in_use;
+}
+
+void guest_record_clear(struct guest_record *r)
+{
+	r->in_use = false;
+	r->stale = false;
+}
+
+/* To one page, if that is there and can be written. */
+static bool put(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len)
+{
+	void __user *p = find_hva(v, gpa, true);
+	unsigned long left;
+
+	pagefault_disable();
+	left = p ? __copy_to_user_inatomic(p, buf, len) : len;
+	pagefault_enable();
+	return !left;
+}
+
+/*
+ * A reader waits while the version is odd, and looks anew when it has changed. It goes on from
+ * what is there, which another VM may have written that this one is the successor of.
+ */
+static bool put_record(struct hv_vcpu *v, const struct guest_record *r, void *image,
+		       unsigned int len, u32 *version)
+{
+	u64 version_gpa = r->gpa + ((void *)version - image);
+
+	if (get(v, version_gpa, version, sizeof(*version)))
+		return false;
+	*version |= 1;
+	if (!put(v, version_gpa, version, sizeof(*version)))
+		return false;
+	smp_wmb();
+	if (!put(v, r->gpa, image, len))
+		return false;
+	smp_wmb();
+	++*version;
+	return put(v, version_gpa, version, sizeof(*version));
+}
+
+/* The host may take the page away again before it is written, but hardly always. */
+#define RECORD_TRIES 3
+
+void guest_record_write(struct hv_vcpu *v, struct guest_record *r, void *image, unsigned int len,
+			u32 *version)
+{
+	enum stage2_result found;
+	unsigned int i;
+
+	r->stale = true;
+	for (i = 0; i < RECORD_TRIES && r->stale; i++) {
+		found = stage2_fault_slow(v, r->gpa, true);
+		if (found == S2_OK) {
+			/* Outside a stay slots remain for as long as this is held. */
+			raw_spin_lock(&v->vm->s2_lock);
+			r->stale = !put_record(v, r, image, len, version);
+			raw_spin_unlock(&v->vm->s2_lock);
+		} else if (found != S2_RETRY) {
+			break;
+		}
+	}
+	v->records_stale |= r->stale;
 }

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The processors' virtualisation, which is on only while at least one VM exists: per
- * CPU, over hotplug, suspend, reboot and a crash. Called by main.c at load, by vm.c, and
- * around each stay in a guest by run.c.
+ * The processors' virtualisation: over hotplug, suspend, reboot and a crash. It is on where
+ * the first VM was created, and on each CPU from the first stay of a vCPU there, until the last
+ * VM ends; so a CPU that runs no guests is never interrupted for those of others. Called
+ * by main.c at load, by vm.c, and around each stay in a guest by run.c.
  */
+#define pr_fmt(fmt) "hv: " fmt
+
 #include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/panic_notifier.h>
@@ -14,8 +17,9 @@
 #include "hv_internal.h"
 
 /*
- * Protects users, stopping and the CPUs' state against creation, hotplug and
- * reboot. Suspend and resume run alone, with interrupts off.
+ * Protects users and stopping, and against each other what disables CPUs: the last VM's end,
+ * hotplug and reboot. A CPU enables itself, with interrupts off. Suspend and resume run
+ * alone, with interrupts off.
  */
 static DEFINE_MUTEX(users_lock);
 static unsigned int users;
@@ -28,19 +32,29 @@ bool hardware_stopping(void)
 	return READ_ONCE(stopping);
 }
 
-static void cpu_enable(void *errp)
+int hardware_enable(void)
 {
 	int r;
 
-	if (__this_cpu_read(hv_cpu.enabled))
-		return;
-	if (hv_host.has_tsc_aux)
-		rdmsrl(MSR_TSC_AUX, *this_cpu_ptr(&hv_cpu.tsc_aux));
+	if (hardware_usable())
+		return 0;
+	/* Whoever sets these then disables this CPU: by an interrupt, or a thread, that waits for us. */
+	if (hardware_stopping() || !__this_cpu_read(hv_cpu.online))
+		return -EAGAIN;
 	r = hv_host.ops->cpu_enable();
 	if (!r)
 		__this_cpu_write(hv_cpu.enabled, true);
-	else if (errp)
-		atomic_cmpxchg((atomic_t *)errp, 0, r);
+	return r;
+}
+
+static void cpu_enable(void *err)
+{
+	*(int *)err = hardware_enable();
+}
+
+static bool is_enabled(int cpu, void *unused)
+{
+	return READ_ONCE(per_cpu(hv_cpu.enabled, cpu));
 }
 
 static void cpu_disable(void *unused)
@@ -61,25 +75,29 @@ void hardware_disable_late(void)
 	smp_store_release(this_cpu_ptr(&hv_cpu.disable_later), false);
 }
 
-/* Take the processor's virtualisation for one more VM. */
+/*
+ * Take the processor's virtualisation for one more VM. One CPU is enough to keep others
+ * from taking it, who want all or none; and has one of them taken it, any CPU tells.
+ */
 int hardware_get(void)
 {
-	atomic_t err = ATOMIC_INIT(0);
+	unsigned long flags;
+	int r = 0;
 
 	cpus_read_lock();
 	mutex_lock(&users_lock);
 	if (stopping) {
-		atomic_set(&err, -ESHUTDOWN);
+		r = -ESHUTDOWN;
 	} else if (users == 0) {
-		on_each_cpu(cpu_enable, &err, 1);
-		if (atomic_read(&err))
-			on_each_cpu(cpu_disable, NULL, 1);
+		local_irq_save(flags);
+		r = hardware_enable();
+		local_irq_restore(flags);
 	}
-	if (!atomic_read(&err))
+	if (!r)
 		users++;
 	mutex_unlock(&users_lock);
 	cpus_read_unlock();
-	return atomic_read(&err);
+	return r;
 }
 
 void hardware_put(void)
@@ -87,35 +105,42 @@ void hardware_put(void)
 	cpus_read_lock();
 	mutex_lock(&users_lock);
 	if (--users == 0)
-		on_each_cpu(cpu_disable, NULL, 1);
+		on_each_cpu_cond(is_enabled, cpu_disable, NULL, 1);
 	mutex_unlock(&users_lock);
 	cpus_read_unlock();
 }
 
-/* A CPU came online: it must be able to run the VMs there are, or stay away. */
+/* At load on all CPUs, and on one that comes online: it must be able to run guests, or stay away. */
 static int hotplug_online(unsigned int cpu)
 {
-	atomic_t err = ATOMIC_INIT(0);
-	unsigned long flags;
-
-	mutex_lock(&users_lock);
-	if (users && !stopping) {
-		local_irq_save(flags);
-		cpu_enable(&err);
-		local_irq_restore(flags);
+	if (!hv_host.ops->cpu_fits()) {
+		pr_err("CPU %u: its virtualisation is disabled, or can do less than another's\n",
+		       cpu);
+		return -EOPNOTSUPP;
 	}
-	mutex_unlock(&users_lock);
-	return atomic_read(&err);
+	if (hv_host.has_tsc_aux)
+		rdmsrl(MSR_TSC_AUX, *this_cpu_ptr(&hv_cpu.tsc_aux));
+	this_cpu_write(hv_cpu.online, true);
+	return 0;
 }
 
 static int hotplug_offline(unsigned int cpu)
 {
 	unsigned long flags;
+	bool held;
+	int unused;
 
 	mutex_lock(&users_lock);
 	local_irq_save(flags);
+	/* Threads may still come by here before they are sent elsewhere. */
+	__this_cpu_write(hv_cpu.online, false);
+	held = hardware_usable();
 	cpu_disable(NULL);
 	local_irq_restore(flags);
+	/* It may have been the only one that kept others away. */
+	if (held && users)
+		smp_call_function_single(cpumask_any_but(cpu_online_mask, cpu), cpu_enable, &unused,
+					 1);
 	mutex_unlock(&users_lock);
 	return 0;
 }
@@ -129,8 +154,8 @@ static int suspend(void)
 
 static void resume(void)
 {
-	if (users && !stopping)
-		cpu_enable(NULL);
+	if (users)
+		hardware_enable();
 }
 
 COMPAT_SYSCORE(hv_syscore, suspend, resume);
@@ -146,6 +171,7 @@ static int reboot_notify(struct notifier_block *nb, unsigned long action, void *
 	cpus_read_lock();
 	mutex_lock(&users_lock);
 	WRITE_ONCE(stopping, true);
+	/* All of them: one that has not seen this yet may be enabling itself. */
 	on_each_cpu(cpu_disable, NULL, 1);
 	/* A stay that was under way has left the guest, and ends before long. */
 	for_each_online_cpu(cpu)
@@ -170,10 +196,8 @@ static struct notifier_block reboot_block = {
  */
 static int panic_notify(struct notifier_block *nb, unsigned long action, void *data)
 {
-	if (__this_cpu_read(hv_cpu.enabled)) {
-		__this_cpu_write(hv_cpu.enabled, false);
+	if (__this_cpu_xchg(hv_cpu.enabled, false))
 		hv_host.ops->cpu_disable();
-	}
 	return NOTIFY_OK;
 }
 

@@ -7,7 +7,7 @@
  *   (c)  constant once the object is published
  *   (v)  only the thread that holds vcpu->lock
  *   (m)  vm->lock
- *   (s)  written under vm->lock, read under RCU (or with preemption off)
+ *   (s)  written under vm->lock; read under that, or by a vCPU in its stay: see vm_synchronize()
  *   (p)  vm->s2_lock
  *   (a)  atomic, any context
  */
@@ -21,6 +21,7 @@
 #include <linux/mutex.h>
 #include <linux/hrtimer.h>
 #include <linux/rcuwait.h>
+#include <linux/rcupdate.h>
 #include <linux/static_call.h>
 #include <linux/kref.h>
 #include <asm/debugreg.h>
@@ -59,21 +60,22 @@ struct hv_event {
 	u32 error;
 };
 
-/* The interrupt shadow. AMD-V has one for both, which is the first here; user space, too. */
+/* The interrupt shadow. AMD-V has one for both, which is the first here. */
 enum hv_shadow {
-	SHADOW_NONE = 0,
-	SHADOW_STI = BIT(0),
-	SHADOW_MOV_SS = BIT(1),
+	SHADOW_NONE = HV_SHADOW_NONE,
+	SHADOW_STI = HV_SHADOW_STI,
+	SHADOW_MOV_SS = HV_SHADOW_MOV_SS,
 };
 
 /* Work for a vCPU: a bit here, a barrier, a kick. */
 enum hv_request {
 	REQ_EVENT,     /* look for interrupts */
+	REQ_TIMER,     /* look at the LAPIC timer */
 	REQ_TLB_FLUSH, /* the stage-2 tables lost a mapping */
-	REQ_CLOCK,     /* refresh the paravirtual clock */
+	REQ_CLOCK,     /* write the paravirtual clock's records */
 	REQ_NMI,       /* NMIs arrived: vcpu->nmi_posted */
-	REQ_INIT,      /* an INIT arrived */
-	REQ_SIPI,      /* a SIPI arrived: vcpu->sipi_vector */
+	REQ_START,     /* INIT or SIPI arrived: vcpu->start */
+	REQ_LEAVE,     /* nothing but to leave the atomic loop: see vm_synchronize() */
 };
 
 enum hv_vcpu_mode {
@@ -115,13 +117,22 @@ struct hv_pgcache {
 	void *page[HV_PGCACHE_PAGES];
 };
 
+/*
+ * A few bytes of guest memory that the module keeps, where a register of the guest's says. They
+ * are written anew when slots change, and tried again where that did not work: guest.c.
+ */
+struct guest_record {
+	u64 gpa;
+	bool in_use;
+	bool stale; /* what should be there is not */
+};
+
 #define HV_MTRR_MSRS 28 /* 8 pairs, 11 fixed, default type */
 
 struct hv_vcpu {
 	struct hv_vm *vm;   /* (c) */
 	u32 id;		    /* (c) vCPU id and APIC id */
 	u64 serial;	    /* (c) no other vCPU of this host has or had it; not 0 */
-	int cpu;	    /* (v) CPU of the last entry; -1: none yet; read by others */
 	struct mutex lock;  /* held by HV_RUN and every register access */
 	struct hv_run *run; /* (c) shared with user space: hostile */
 
@@ -137,25 +148,27 @@ struct hv_vcpu {
 	bool flush;		  /* (v) translations must go before the next entry runs */
 	u16 host_ldt;		  /* (v) the host's LDT at the beginning of a stay */
 
-	unsigned long requests;	  /* (a) bits of enum hv_request */
-	int mode;		  /* (a) enum hv_vcpu_mode */
+	/* What others write, and look at for that, in a cache line of its own. */
+	unsigned long requests ____cacheline_aligned; /* (a) bits of enum hv_request */
+	int mode;				      /* (a) enum hv_vcpu_mode */
+	int cpu;		  /* (v) CPU of the last entry; -1: none yet; read by others */
+	unsigned long stays;	  /* (v) odd: it is in the atomic loop; read by others */
 	struct rcuwait wait;	  /* (a) sleeping in HLT or for INIT/SIPI */
 	struct task_struct *task; /* (v) in HV_RUN; read by others under RCU */
-	u8 sipi_vector;		  /* (a) */
+	atomic_t start;		  /* (a) INIT and SIPI that arrived and were not yet taken */
 	atomic_t nmi_posted;	  /* (a) NMIs that arrived and were not yet taken, up to two */
 
 	/* Events (v) */
-	struct hv_event inject;	   /* delivery was cut short: do it again */
-	struct hv_event exception; /* to be delivered next */
-	bool scan;		   /* look for deliverable interrupts at the next entry */
+	struct hv_event inject ____cacheline_aligned; /* delivery was cut short: do it again */
+	struct hv_event exception;		      /* to be delivered next */
+	bool scan;	/* look for deliverable interrupts at the next entry */
 	u8 nmi_count;	/* NMIs that wait: one to be delivered and one latched behind it */
 	bool intr_exit; /* the last exit was a host interrupt */
 	u8 mp_state;	/* enum hv_mp_state; read by others */
 
 	struct lapic lapic;   /* see lapic.h */
-	struct hrtimer timer; /* (v) arms; the callback posts, and clears what is over */
-	u64 deadline;	      /* (v) guest's TSC when the timer is due; 0: not in that mode */
-	u64 timer_period_ns;  /* (v) periodic mode, clamped; read by the callback */
+	struct hrtimer timer; /* (v) arms; the callback only makes a request */
+	bool timer_waits;     /* (v) not armed before an interrupt is taken: see clock.c */
 
 	/* Completion of the last exit to user space (v) */
 	u8 complete; /* enum hv_completion */
@@ -171,8 +184,10 @@ struct hv_vcpu {
 	u64 tsc_aux;
 	u64 misc_enable;
 	u64 mtrr[HV_MTRR_MSRS];
-	u64 pv_wall_clock, pv_system_time;
-	u32 pv_version;
+	u64 pv_system_time;
+	unsigned int msr_hint; /* the rule that was found last: msr.c */
+	struct guest_record system_time, wall_clock;
+	bool records_stale; /* a record is */
 
 	/* CPUID and what follows from it; fixed at the first HV_RUN (v) */
 	struct hv_cpuid_table cpuid;
@@ -186,6 +201,7 @@ struct hv_vcpu {
 	u64 slow_gpa;		    /* (v) EXIT_SLEEP: bring this in; NO_GPA: nothing */
 	bool slow_write;	    /* (v) ...for writing */
 	struct hv_vcpu *yield_to;   /* (v) EXIT_SLEEP: let this one run first */
+	bool split_lock;	    /* (v) EXIT_SLEEP: for the host to judge */
 	u32 last_peer;		    /* (v) who was looked at last for that */
 	struct {
 		u64 addr, value;
@@ -206,7 +222,6 @@ struct hv_slot_entry {
 
 /* Sorted by gfn; replaced as a whole. */
 struct hv_slots {
-	struct rcu_head rcu;
 	unsigned int count;
 	struct hv_slot_entry e[];
 };
@@ -222,29 +237,35 @@ struct hv_vm {
 	struct mutex lock;		     /* creation and configuration */
 	struct hv_vcpu *vcpus[HV_MAX_VCPUS]; /* set once with release, under (m) */
 	unsigned int nr_vcpus;		     /* (m) highest id + 1; read locklessly */
-	struct hv_slots __rcu *slots;	     /* (s) */
-	struct hv_iobus __rcu *iobus;	     /* (s) */
-	struct list_head irqfds;	     /* (m) */
-	unsigned int nr_irqfds;		     /* (m) */
+	struct hv_slots __rcu *slots; /* (s), and written under (p), which is enough to read */
+	struct hv_iobus __rcu *iobus; /* (s) */
+	struct list_head irqfds;      /* (m) */
+	unsigned int nr_irqfds;	      /* (m) */
 
 	/* Stage 2 */
 	raw_spinlock_t s2_lock;
 	void *s2_root;		     /* (c) the table; its entries (p) */
 	u64 s2_root_pa;		     /* (c) */
 	unsigned long notifier_seq;  /* (p) */
-	unsigned int notifier_count; /* (p) invalidations under way */
-	u64 zap_gen;		     /* (p) counts removals of entries... */
-	u64 flushed_gen;	     /* (p) ...and those that no TLB holds any more */
-	u64 *s2_top;		     /* (c) one more level, where the host has five */
+	unsigned int notifier_count; /* (p) invalidations under way... */
+	u64 notifier_start;	     /* (p) ...and addresses of the host that hold all of them */
+	u64 notifier_end;	     /* (p) */
+	wait_queue_head_t notifier_wait; /* until none is under way */
+	u64 zap_gen;			 /* (p) counts removals of entries... */
+	u64 flushed_gen;		 /* (p) ...and those that no TLB holds any more */
+	u64 *s2_top;			 /* (c) one more level, where the host has five */
 	struct mmu_notifier notifier;
 
 	/* Clock */
-	u32 tsc_khz;	/* (c) of the guest's TSC */
-	u64 tsc_ratio;	/* (c) of that to the host's, HV_TSC_FRACTION bits of fraction; 0: equal */
-	u64 clock_tsc;	/* (c) host TSC at creation, scaled... */
-	u64 clock_ns;	/* (c) ...and CLOCK_MONOTONIC then */
-	u64 tsc_offset; /* (a) that new vCPUs start with */
-	u64 lowest_rr;	/* (a) round robin of lowest-priority messages */
+	u32 tsc_khz;   /* (c) of the guest's TSC */
+	u64 tsc_ratio; /* (c) of that to the host's, HV_TSC_FRACTION bits of fraction; 0: equal */
+	/* (m), and (c) once there are vCPUs */
+	u64 clock_tsc;	/* host TSC when the clock was set, scaled... */
+	u64 clock_mono; /* ...CLOCK_MONOTONIC then... */
+	u64 clock_ns;	/* ...and what kvm-clock was set to */
+
+	u64 tsc_offset;		  /* that new vCPUs start with */
+	unsigned int lowest_last; /* (a) vCPU that took the last lowest-priority message */
 };
 
 /* ------------------------------------------------------------------------- */
@@ -269,6 +290,8 @@ struct hv_ops {
 	/* Module load: 0, or an errno after one line in the log. */
 	int (*setup)(void);
 	void (*unsetup)(void);
+	/* Can this CPU do what the one could that setup() asked? */
+	bool (*cpu_fits)(void);
 	/* Per CPU, interrupts off. -EBUSY: another hypervisor is there. */
 	int (*cpu_enable)(void);
 	void (*cpu_disable)(void);
@@ -293,6 +316,19 @@ struct hv_ops {
 	void (*enter)(struct hv_vcpu *v);
 	/* Handle the exit: EXIT_AGAIN, EXIT_USER, EXIT_SLEEP or a negative errno. */
 	int (*handle_exit)(struct hv_vcpu *v);
+
+	/*
+	 * Can the registers that the backend holds be had, outside the loop? Not while another
+	 * hypervisor has this CPU. NULL: always.
+	 */
+	bool (*reachable)(struct hv_vcpu *v);
+
+	/*
+	 * Traps that wait behind a shadow or a trap-like exit: see hv_events.debug_pending. NULL: the
+	 * processor keeps none, it takes them before it exits, or loses them.
+	 */
+	u32 (*debug_pending)(struct hv_vcpu *v);
+	void (*set_debug_pending)(struct hv_vcpu *v, u32 traps);
 
 	/* Put the event where the next entry delivers it. */
 	void (*inject)(struct hv_vcpu *v, const struct hv_event *e);
@@ -327,7 +363,8 @@ struct hv_ops {
 /* clang-format off */
 #define HV_OPS_LIST(OP) \
 	OP(vcpu_create) OP(vcpu_free) OP(vcpu_reset) OP(move) OP(load) OP(put) OP(enter) \
-	OP(handle_exit) OP(inject) OP(interrupt_window) OP(nmi_window) OP(nmi_masked) \
+	OP(handle_exit) OP(reachable) OP(debug_pending) OP(set_debug_pending) OP(inject) \
+	OP(interrupt_window) OP(nmi_window) OP(nmi_masked) \
 	OP(set_nmi_masked) OP(update_cr) OP(update_dr) OP(sync_cr0) OP(sync_dr) OP(read_cr3) OP(cpl) \
 	OP(cs_ar) OP(seg_base) OP(get_sregs) OP(set_sregs) OP(get_msr) OP(set_msr) \
 	OP(update_tsc_offset) OP(tpr_threshold)
@@ -343,6 +380,7 @@ extern const struct hv_ops svm_ops, vmx_ops;
 
 /* Per CPU; interrupts off. */
 struct hv_cpu {
+	bool online;	    /* may be enabled */
 	bool enabled;	    /* by us, and to be disabled by us... */
 	bool stay;	    /* ...but not while a vCPU stays here... */
 	bool disable_later; /* ...which then does it at the end */
@@ -362,7 +400,7 @@ extern struct hv_host {
 	bool closed_stays;	     /* interrupts stay off from load to put */
 	bool small_pages;	     /* stage-2 pages of 4 KiB only */
 	bool scales_tsc;	     /* the backend heeds hv_vm.tsc_ratio */
-	bool stay_timer;	     /* the backend ends a stay at hv_vcpu.deadline */
+	bool stay_timer;	     /* the backend ends a stay at lapic.tsc_deadline */
 	struct hv_cpuid_table cpuid; /* what guests may have */
 } hv_host;
 
@@ -370,7 +408,7 @@ extern struct hv_host {
 /* hardware.c */
 int hardware_setup(void);
 void hardware_unsetup(void);
-/* Take the processors' virtualisation for one more VM: 0, -ESHUTDOWN, or the backend's errno. */
+/* Take the processor's virtualisation for one more VM: 0, -ESHUTDOWN, or as hardware_enable(). */
 int hardware_get(void);
 void hardware_put(void);
 /* The host goes down: no vCPU enters any more. */
@@ -380,13 +418,22 @@ static __always_inline bool hardware_usable(void)
 {
 	return __this_cpu_read(hv_cpu.enabled);
 }
-/* A vCPU stays on this CPU from here on, which is not disabled under it. False: it may not. */
-static __always_inline bool hardware_stay_begin(void)
+/*
+ * Enable this CPU if it is not; interrupts off, while a VM exists. -EBUSY: another hypervisor has it;
+ * -EAGAIN: the CPU or the host goes down.
+ */
+int hardware_enable(void);
+/* A vCPU stays on this CPU from here on, which is not disabled under it. As hardware_enable(). */
+static __always_inline int hardware_stay_begin(void)
 {
-	if (unlikely(!hardware_usable()))
-		return false;
+	if (unlikely(!hardware_usable())) {
+		int r = hardware_enable();
+
+		if (r)
+			return r;
+	}
 	__this_cpu_write(hv_cpu.stay, true);
-	return true;
+	return 0;
 }
 /* The CPU was to be disabled meanwhile. */
 void hardware_disable_late(void);
@@ -416,6 +463,8 @@ static inline bool vm_mm_ok(const struct hv_vm *vm)
 {
 	return current->mm == vm->mm;
 }
+/* No vCPU uses a slot or a doorbell any more that was replaced before. Sleeps; under vm->lock. */
+void vm_synchronize(struct hv_vm *vm);
 int copy_struct_in(void *dst, size_t ksize, const void __user *src);
 
 /* vcpu.c */
@@ -424,6 +473,14 @@ void vcpu_destroy(struct hv_vcpu *v);
 void vcpu_request(struct hv_vcpu *v, enum hv_request req);
 /* Make the vCPU notice its requests: wake it, or force it out of the guest. */
 void vcpu_kick(struct hv_vcpu *v);
+/* A request of each vCPU, kicked. */
+void vcpu_request_all(struct hv_vm *vm, enum hv_request req);
+
+/* Slots and doorbells that it finds remain until the stay ends. */
+static inline bool vcpu_stays(const struct hv_vcpu *v)
+{
+	return v->stays & 1;
+}
 
 static inline bool vcpu_test_request(struct hv_vcpu *v, enum hv_request req)
 {
@@ -510,8 +567,17 @@ static inline void event_ud(struct hv_vcpu *v)
 {
 	event_exception(v, X86_TRAP_UD, false, 0);
 }
-/* Choose and inject what the next entry delivers; interrupts off. */
-void event_prepare(struct hv_vcpu *v);
+/* Choose and inject what the next entry delivers. */
+void event_choose(struct hv_vcpu *v);
+/*
+ * The last thing before an entry, with interrupts off, so that nothing is taken from a queue that
+ * is not delivered. v->scan is set by whatever can make an event deliverable.
+ */
+static __always_inline void event_prepare(struct hv_vcpu *v)
+{
+	if (unlikely(v->scan || v->exception.type || v->inject.type))
+		event_choose(v);
+}
 /* Delivery of this event was interrupted by an exit. */
 void event_requeue(struct hv_vcpu *v, const struct hv_event *e);
 /*
@@ -523,8 +589,17 @@ static inline unsigned int event_nmi_limit(bool masked)
 {
 	return masked ? 1 : NMI_LIMIT;
 }
-/* An NMI for the vCPU; any context. The caller kicks. */
+/* vcpu->start: HV_START_*, and the SIPI's vector beside that. */
+#define START_SIPI(vector) (HV_START_SIPI | (vector) << 8)
+static inline u8 start_vector(int start)
+{
+	return start >> 8;
+}
+/* For the vCPU; any context. The caller kicks. */
 void event_post_nmi(struct hv_vcpu *v);
+void event_post_init(struct hv_vcpu *v);
+void event_post_sipi(struct hv_vcpu *v, u8 vector);
+void event_load_start(struct hv_vcpu *v, int loaded);
 /* Interrupts and NMIs that other CPUs posted; and, where sleeping is allowed, INIT and SIPI. */
 void event_take_interrupts(struct hv_vcpu *v);
 void event_take_requests(struct hv_vcpu *v);
@@ -540,6 +615,8 @@ int exit_rdmsr(struct hv_vcpu *v);
 int exit_wrmsr(struct hv_vcpu *v);
 int exit_xsetbv(struct hv_vcpu *v);
 int exit_hlt(struct hv_vcpu *v);
+/* It waits in HLT, and user space is to know. */
+int exit_halted(struct hv_vcpu *v);
 /* The guest has executed PAUSE in a loop for a while; it does so again. */
 int exit_pause(struct hv_vcpu *v);
 int exit_pio(struct hv_vcpu *v, u16 port, unsigned int len, bool in);
@@ -583,20 +660,21 @@ enum msr_result {
 enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value);
 enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value);
 void msr_reset(struct hv_vcpu *v);
+/* The index of MSR number n of those that are to be saved; false: there are no more. */
+bool msr_saved(unsigned int n, u32 *index);
 
 /* slot.c */
 int slot_set(struct hv_vm *vm, const struct hv_slot *s);
 void slot_free_all(struct hv_vm *vm);
-const struct hv_slot_entry *slot_find_in(const struct hv_slots *s, u64 gfn);
 const struct hv_slot_entry *slot_search(struct hv_vcpu *v, const struct hv_slots *s, u64 gfn);
 
 /*
- * The slot of a frame, or NULL; most often it is the one found last. Preemption
- * off or RCU read lock held.
+ * The slot of a frame, or NULL; most often it is the one found last. In a stay, or under s2_lock.
  */
 static __always_inline const struct hv_slot_entry *slot_find(struct hv_vcpu *v, u64 gfn)
 {
-	const struct hv_slots *s = rcu_dereference_check(v->vm->slots, !preemptible());
+	const struct hv_slots *s = rcu_dereference_check(
+		v->vm->slots, vcpu_stays(v) || lockdep_is_held(&v->vm->s2_lock));
 	const struct hv_slot_entry *e;
 
 	if (unlikely(!s))
@@ -629,15 +707,20 @@ static __always_inline int stage2_topup(struct hv_vcpu *v)
 	return likely(v->pgcache.count == HV_PGCACHE_PAGES) ? 0 : stage2_refill(v);
 }
 void stage2_free_cache(struct hv_vcpu *v);
-/* Remove every mapping of [gfn, gfn + npages) and flush; until the end no fault maps anything. */
-void stage2_unmap_begin(struct hv_vm *vm, u64 gfn, u64 npages);
+/* Remove every mapping of the slot and flush; until the end no fault maps any of its memory. */
+void stage2_unmap_begin(struct hv_vm *vm, const struct hv_slot_entry *e);
 void stage2_unmap_end(struct hv_vm *vm);
 
 /* guest.c: preemption may be off; -EFAULT: not mapped now (host page absent) */
 int guest_read(struct hv_vcpu *v, u64 gpa, void *buf, unsigned int len);
-int guest_write(struct hv_vcpu *v, u64 gpa, const void *buf, unsigned int len);
 #define GUEST_NO_SLOT (-ENXIO)
 #define GUEST_NO_PAGE (-EADDRNOTAVAIL) /* not mapped by the guest's own tables */
+/* From now on there is a record of len bytes at gpa; not if they do not lie in one page. */
+void guest_record_set(struct guest_record *r, u64 gpa, unsigned int len);
+void guest_record_clear(struct guest_record *r);
+/* Write it; version points into the image. Sleeps. If it cannot be, it remains stale. */
+void guest_record_write(struct hv_vcpu *v, struct guest_record *r, void *image, unsigned int len,
+			u32 *version);
 /* Instruction bytes at CS:RIP, into 16 bytes aligned to 8: how many (up to 15), or an error. */
 int guest_fetch(struct hv_vcpu *v, u8 *buf);
 
@@ -672,38 +755,44 @@ void eventfd_free_irqfds(struct hv_vm *vm);
 /* iobus.c */
 int iobus_ioeventfd(struct hv_vm *vm, const struct hv_ioeventfd *i);
 void iobus_free(struct hv_vm *vm);
-/* True when an eventfd took the write. Preemption off. */
-bool iobus_write(struct hv_vm *vm, bool pio, u64 addr, unsigned int len, u64 value);
+/* True when an eventfd took the write. In a stay, or under vm->lock. */
+bool iobus_write(struct hv_vcpu *v, bool pio, u64 addr, unsigned int len, u64 value);
 
 /* clock.c */
 /* Fraction bits of hv_vm.tsc_ratio, as VT-x wants them: Intel SDM Vol. 3, 25.3 */
 #define HV_TSC_FRACTION 48
 /* tsc_khz as in struct hv_create_vm: 0, -EINVAL, -EOPNOTSUPP. */
 int clock_vm_init(struct hv_vm *vm, u32 tsc_khz);
+void clock_get(const struct hv_vm *vm, struct hv_clock *c);
+/* Before there are vCPUs. -EINVAL: another frequency. */
+int clock_set(struct hv_vm *vm, const struct hv_clock *c);
 u64 clock_guest_tsc(const struct hv_vcpu *v);
 /* Of this vCPU alone, as by TSC_ADJUST. */
 void clock_move_tsc(struct hv_vcpu *v, u64 difference);
-void clock_write_tsc(struct hv_vcpu *v, u64 value);
+/* By the monitor, or by the guest. */
+void clock_write_tsc(struct hv_vcpu *v, bool host, u64 value);
 void clock_timer_init(struct hv_vcpu *v);
-/* Arm or disarm the LAPIC timer after its registers changed. */
+void clock_timer_destroy(struct hv_vcpu *v);
+/*
+ * If the LAPIC timer has run out by now, that is done with and its interrupt latched. Returns that
+ * "now" for lapic.c; 0 in deadline mode, where no register needs it.
+ */
+u64 clock_timer_expire(struct hv_vcpu *v);
+/* The same, and arm for the next time: its registers, the TSC or IRR changed, or it fired. */
 void clock_timer_update(struct hv_vcpu *v);
-void clock_timer_resume(struct hv_vcpu *v);
-void clock_timer_cancel(struct hv_vcpu *v);
-/* Ticks from now to v->deadline, which is not 0; 0: it has passed. */
+/* Before and after the vCPU waits, which with hv_host.stay_timer makes a difference. */
+void clock_timer_wait(struct hv_vcpu *v);
+/* Ticks from now to the timer's deadline, which is not 0; 0: it has passed. */
 static inline u64 clock_until_deadline(const struct hv_vcpu *v)
 {
-	u64 now = clock_guest_tsc(v);
+	u64 now = clock_guest_tsc(v), deadline = v->lapic.tsc_deadline;
 
-	return v->deadline > now ? v->deadline - now : 0;
+	return deadline > now ? deadline - now : 0;
 }
 /* That many ticks of the guest's in ticks of the host's; no more than can be watched for. */
 u64 clock_host_ticks(const struct hv_vm *vm, u64 ticks);
-/* With hv_host.stay_timer: it may have passed now... */
-void clock_check_deadline(struct hv_vcpu *v);
-/* ...and while the vCPU is in no stay, but waits for it, somebody else must look after it. */
-void clock_sleep(struct hv_vcpu *v);
-void clock_wake(struct hv_vcpu *v);
 void clock_write_wall(struct hv_vcpu *v, u64 value);
+u64 clock_read_wall(const struct hv_vcpu *v);
 void clock_write_system(struct hv_vcpu *v, u64 value);
 /* REQ_CLOCK, where sleeping is allowed. */
 void clock_refresh(struct hv_vcpu *v);
@@ -735,7 +824,6 @@ void spec_setup(void);
 DECLARE_PER_CPU(u64, hv_spec_last);
 /* What is in the L1 cache at an entry is the guest's to read. */
 extern bool hv_spec_flush_l1d;
-extern bool hv_spec_ibrs;
 void spec_switch(const struct hv_vcpu *v);
 
 /* Before the guest runs on this CPU; preemption is off. */
@@ -743,23 +831,6 @@ static __always_inline void spec_load(const struct hv_vcpu *v)
 {
 	if (unlikely(__this_cpu_read(hv_spec_last) != v->serial || hv_spec_flush_l1d))
 		spec_switch(v);
-}
-
-/*
- * After every exit, where the kernel wants IBRS set while it runs: it restricts only
- * what was learnt before the write.
- */
-static __always_inline void spec_exit(void)
-{
-	if (unlikely(hv_spec_ibrs))
-		wrmsrl(MSR_IA32_SPEC_CTRL, this_cpu_read(x86_spec_ctrl_current));
-}
-
-/* The stay is over: before user space runs, it wants a barrier (VMSCAPE). */
-static __always_inline void spec_put(void)
-{
-	if (static_cpu_has(X86_FEATURE_IBPB_EXIT_TO_USER))
-		this_cpu_write(x86_ibpb_exit_to_user, true);
 }
 
 /* Read by spec.h. */

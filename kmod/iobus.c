@@ -23,7 +23,6 @@ struct entry {
 };
 
 struct hv_iobus {
-	struct rcu_head rcu;
 	unsigned int count;
 	struct entry e[];
 };
@@ -51,9 +50,10 @@ static unsigned int lower_bound(const struct hv_iobus *b, bool pio, u64 addr)
 	return lo;
 }
 
-bool iobus_write(struct hv_vm *vm, bool pio, u64 addr, unsigned int len, u64 value)
+bool iobus_write(struct hv_vcpu *v, bool pio, u64 addr, unsigned int len, u64 value)
 {
-	const struct hv_iobus *b = rcu_dereference_check(vm->iobus, !preemptible());
+	const struct hv_iobus *b =
+		rcu_dereference_check(v->vm->iobus, vcpu_stays(v) || lockdep_is_held(&v->vm->lock));
 	unsigned int i;
 
 	if (!b)
@@ -95,17 +95,17 @@ static int check(const struct hv_ioeventfd *i)
 	return i->addr + i->len < i->addr ? -EINVAL : 0;
 }
 
-/* Publish next; readers may look at the old one until a grace period has passed. */
-static void replace(struct hv_vm *vm, struct hv_iobus *old, struct hv_iobus *next)
-{
-	rcu_assign_pointer(vm->iobus, next);
-	if (old)
-		kfree_rcu(old, rcu);
-}
-
 static struct hv_iobus *alloc(unsigned int count)
 {
 	return kzalloc(struct_size((struct hv_iobus *)NULL, e, count), GFP_KERNEL_ACCOUNT);
+}
+
+/* When it returns, no vCPU signals an eventfd that it found in the old one. */
+static void replace(struct hv_vm *vm, struct hv_iobus *old, struct hv_iobus *next)
+{
+	rcu_assign_pointer(vm->iobus, next);
+	vm_synchronize(vm);
+	kfree(old);
 }
 
 static int assign(struct hv_vm *vm, struct hv_iobus *old, const struct entry *new)
@@ -151,8 +151,6 @@ static int deassign(struct hv_vm *vm, struct hv_iobus *old, const struct entry *
 	next->count = n - 1;
 	ctx = old->e[i].ctx;
 	replace(vm, old, next);
-	/* A vCPU may be signalling it this moment. */
-	synchronize_rcu();
 	eventfd_ctx_put(ctx);
 	return 0;
 }

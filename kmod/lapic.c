@@ -285,6 +285,37 @@ static u64 timer_start(const struct lapic *l, u64 now_ns, u32 current_count)
 	return start ? start : 1;
 }
 
+/* From here on the timer counts down from that; 0: not at all. */
+static void set_count(struct lapic *l, u64 now_ns, u32 count)
+{
+	l->timer_start_ns = count ? timer_start(l, now_ns, count) : 0;
+}
+
+bool lapic_timer_expire(struct lapic *l, u64 now_ns)
+{
+	u64 period = lapic_timer_period_ns(l);
+	s64 elapsed = now_ns - l->timer_start_ns;
+
+	if (!l->timer_start_ns || !period || elapsed < (s64)period)
+		return false;
+	if (lapic_timer_mode(l) == APIC_TIMER_PERIODIC)
+		l->timer_start_ns += elapsed - (u64)elapsed % period;
+	else
+		l->timer_start_ns = 0;
+	return true;
+}
+
+bool lapic_timer_matters(const struct lapic *l)
+{
+	struct lapic_msg msg;
+
+	if (!lapic_lvt_msg(l, APIC_REG_LVT_TIMER, &msg))
+		return false;
+	if (msg.vector < MIN_VECTOR)
+		return !test_bit(ERROR_RECEIVE_VECTOR, &l->errors);
+	return !test_bit(msg.vector, l->irr);
+}
+
 unsigned int lapic_write_tsc_deadline(struct lapic *l, u64 value)
 {
 	if (lapic_timer_mode(l) != APIC_TIMER_DEADLINE)
@@ -293,24 +324,28 @@ unsigned int lapic_write_tsc_deadline(struct lapic *l, u64 value)
 	return LAPIC_DO_TIMER;
 }
 
-static unsigned int write_lvt_timer(struct lapic *l, u32 value)
+static unsigned int write_lvt_timer(struct lapic *l, u64 now_ns, u32 value)
 {
 	enum lapic_timer_mode old = lapic_timer_mode(l);
-	u32 *lvt = &l->regs[REG(APIC_REG_LVT_TIMER)];
+	u32 *lvt = &l->regs[REG(APIC_REG_LVT_TIMER)], count = timer_current(l, now_ns);
 
 	/* Mode 3 is reserved; taken as one-shot where it cannot be refused. */
 	if ((value & LVT_TIMER_MODE) == LVT_TIMER_MODE)
 		value &= ~LVT_TIMER_MODE;
+	if (*lvt == value)
+		return 0;
 	WRITE_ONCE(*lvt, value);
 	if (lapic_timer_mode(l) == old)
-		return 0;
-	/* A count under way goes on from its beginning, once or for good. */
-	if (old != APIC_TIMER_DEADLINE && lapic_timer_mode(l) != APIC_TIMER_DEADLINE)
-		return l->timer_start_ns ? LAPIC_DO_TIMER : 0;
-	/* SDM "TSC-Deadline Mode": entering or leaving that mode disarms the timer. */
-	l->regs[REG(APIC_REG_TIMER_INIT)] = 0;
-	l->tsc_deadline = 0;
-	l->timer_start_ns = 0;
+		return LAPIC_DO_TIMER;
+	if (old != APIC_TIMER_DEADLINE && lapic_timer_mode(l) != APIC_TIMER_DEADLINE) {
+		/* SDM "APIC Timer": only a write of the initial count begins one. */
+		set_count(l, now_ns, count);
+	} else {
+		/* SDM "TSC-Deadline Mode": entering or leaving that mode disarms the timer. */
+		l->regs[REG(APIC_REG_TIMER_INIT)] = 0;
+		l->tsc_deadline = 0;
+		l->timer_start_ns = 0;
+	}
 	return LAPIC_DO_TIMER;
 }
 
@@ -379,11 +414,11 @@ static void write_svr(struct lapic *l, u32 value)
 }
 
 /* The registers that are not written on every interrupt. */
-static noinline unsigned int write_slow(struct lapic *l, u32 offset, u64 value)
+static noinline unsigned int write_slow(struct lapic *l, u32 offset, u64 now_ns, u64 value)
 {
 	const struct reg_rule *rule = rule_of(offset);
 	u8 access = lapic_x2apic(l) ? rule->x2apic : rule->xapic;
-	u32 v = value & rule->mask;
+	u32 v = value & rule->mask, count;
 
 	if (lapic_x2apic(l)) {
 		if (!(access & W) || value & ~(u64)(rule->mask | rule->ignored))
@@ -413,8 +448,10 @@ static noinline unsigned int write_slow(struct lapic *l, u32 offset, u64 value)
 		return 0;
 	case APIC_REG_ESR:
 		/* A write makes the errors since the last one readable. */
-		l->regs[REG(APIC_REG_ESR)] = xchg(&l->errors, 0);
-		return 0;
+		v = xchg(&l->errors, 0);
+		l->regs[REG(APIC_REG_ESR)] = v;
+		/* The timer may have waited for that, for its own vector is none. */
+		return v & BIT(ERROR_RECEIVE_VECTOR) ? LAPIC_DO_TIMER : 0;
 	case APIC_REG_ICR2:
 		l->icr = (u64)v << 32 | (u32)l->icr;
 		return 0;
@@ -422,24 +459,26 @@ static noinline unsigned int write_slow(struct lapic *l, u32 offset, u64 value)
 		if (lapic_timer_mode(l) == APIC_TIMER_DEADLINE)
 			return 0;
 		l->regs[REG(APIC_REG_TIMER_INIT)] = v;
+		set_count(l, now_ns, v);
 		return LAPIC_DO_TIMER;
 	case APIC_REG_TIMER_DIVIDE:
 		if (l->regs[REG(APIC_REG_TIMER_DIVIDE)] == v)
 			return 0;
+		count = timer_current(l, now_ns);
 		l->regs[REG(APIC_REG_TIMER_DIVIDE)] = v;
-		/* A count under way begins again at the new pace. */
-		return l->timer_start_ns ? LAPIC_DO_TIMER : 0;
+		set_count(l, now_ns, count);
+		return count ? LAPIC_DO_TIMER : 0;
 	}
 	/* What is left is the local vector table: masked while software-disabled. */
 	if (!software_enabled(l))
 		v |= LVT_MASKED;
 	if (offset == APIC_REG_LVT_TIMER)
-		return write_lvt_timer(l, v);
+		return write_lvt_timer(l, now_ns, v);
 	WRITE_ONCE(l->regs[REG(offset)], v);
 	return 0;
 }
 
-unsigned int lapic_write(struct lapic *l, u32 offset, u64 value)
+unsigned int lapic_write(struct lapic *l, u32 offset, u64 now_ns, u64 value)
 {
 	if (likely(offset == APIC_REG_EOI))
 		return write_eoi(l, value);
@@ -447,7 +486,7 @@ unsigned int lapic_write(struct lapic *l, u32 offset, u64 value)
 		return write_icr(l, value);
 	if (offset == APIC_REG_SELF_IPI && lapic_x2apic(l))
 		return write_self_ipi(l, value);
-	return write_slow(l, offset, value);
+	return write_slow(l, offset, now_ns, value);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -765,7 +804,7 @@ static void page_get_map(const u8 *page, u32 offset, unsigned long *map)
 
 bool lapic_load(struct lapic *l, u64 now_ns, const u8 page[1024])
 {
-	u32 offset, count;
+	u32 offset;
 
 	if (!page_valid(l, page))
 		return false;
@@ -785,8 +824,7 @@ bool lapic_load(struct lapic *l, u64 now_ns, const u8 page[1024])
 	page_get_map(page, APIC_REG_ISR, l->isr);
 	page_get_map(page, APIC_REG_IRR, l->irr);
 
-	count = page_get(page, APIC_REG_TIMER_CURRENT);
 	l->tsc_deadline = 0;
-	l->timer_start_ns = count ? timer_start(l, now_ns, count) : 0;
+	set_count(l, now_ns, page_get(page, APIC_REG_TIMER_CURRENT));
 	return true;
 }

@@ -81,10 +81,13 @@ struct lapic_msg {
 
 /* What a register write asks of the caller (a set of bits). */
 #define LAPIC_DO_ICR   (1U << 0) /* send the message in lapic_icr_msg() */
-#define LAPIC_DO_TIMER (1U << 1) /* timer registers changed: re-arm */
+#define LAPIC_DO_TIMER (1U << 1) /* what the timer does next has changed: arm it anew */
 #define LAPIC_DO_EOI   (1U << 2) /* EOI of a level interrupt: eoi_vector */
 #define LAPIC_DO_SCAN  (1U << 3) /* a pending interrupt may be deliverable now */
 #define LAPIC_DO_GP    (1U << 4) /* x2APIC: #GP, nothing changed */
+
+/* Errors that can be met here: illegal vectors sent or received, and illegal registers. */
+#define LAPIC_ERRORS 0xe0U
 
 struct lapic {
 	/*
@@ -94,19 +97,14 @@ struct lapic {
 	u32 id;			  /* (v) initial APIC id = vCPU id */
 	u32 regs[64];		  /* (v) by offset / 16; ISR, TMR and IRR are below */
 	DECLARE_BITMAP(isr, 256); /* (v) */
-	DECLARE_BITMAP(irr, 256); /* (a) */
-	DECLARE_BITMAP(tmr, 256); /* (a) */
-	unsigned long errors;	  /* (a) ESR bits that software has not latched yet */
 	u64 icr;		  /* (v) x2APIC's 64-bit ICR; xAPIC's two halves too */
 	u64 tsc_deadline;	  /* (v) guest TSC; 0: disarmed */
 	u8 eoi_vector;		  /* (v) of the last LAPIC_DO_EOI */
-	/*
-	 * The timer in its own ticks is the caller's (it knows the time): it
-	 * stores here when the current count began and reads it back: the time
-	 * of a LAPIC_DO_TIMER (0 if lapic_timer_period_ns() is), then, at each
-	 * expiry, one period more in periodic mode and 0 in one-shot mode.
-	 */
-	u64 timer_start_ns; /* (v), cleared by the timer's callback; start of the count; 0: stopped */
+	u64 timer_start_ns;	  /* (v) when the count, or its current period, began; 0: stopped */
+	/* What others write, not beside what only the vCPU uses. */
+	DECLARE_BITMAP(irr, 256) __aligned(64); /* (a) */
+	DECLARE_BITMAP(tmr, 256);		/* (a) */
+	unsigned long errors;			/* (a) ESR bits that software has not latched yet */
 };
 
 /* Power-up or INIT state; the latter keeps id and base. */
@@ -123,6 +121,17 @@ static inline bool lapic_x2apic(const struct lapic *l)
 	return l->base & LAPIC_BASE_X2APIC;
 }
 
+/* xAPIC mode: the registers are in a page, 32 bits each, 16 bytes apart (Intel SDM Vol. 3, 11.4.1). */
+static inline bool lapic_has_page(const struct lapic *l)
+{
+	return lapic_enabled(l) && !lapic_x2apic(l);
+}
+
+static inline bool lapic_is_register(u32 offset)
+{
+	return !(offset & 0xf) && offset < 0x400;
+}
+
 /*
  * IA32_APIC_BASE as the guest writes it: false (#GP) for reserved bits, for
  * transitions that the architecture forbids, and for an address other than
@@ -133,14 +142,25 @@ bool lapic_set_base(struct lapic *l, u64 value);
 bool lapic_base_ok(u64 value);
 
 /*
- * One register, by its xAPIC offset (16-byte aligned, below 0x400). now_ns: for
- * the current count. Both return a set of LAPIC_DO_*. An unknown register reads
+ * One register, by its xAPIC offset (16-byte aligned, below 0x400). now_ns is for those of the
+ * timer; what had run out by then, lapic_timer_expire() has said before. Both return a set of
+ * LAPIC_DO_*. An unknown register reads
  * as zero and ignores writes in xAPIC mode (with "illegal register" in the ESR),
  * and is LAPIC_DO_GP in x2APIC mode. value is 64 bits wide only for the ICR of
  * x2APIC mode.
  */
 unsigned int lapic_read(struct lapic *l, u32 offset, u64 now_ns, u64 *value);
-unsigned int lapic_write(struct lapic *l, u32 offset, u64 value);
+unsigned int lapic_write(struct lapic *l, u32 offset, u64 now_ns, u64 value);
+/*
+ * Is now_ns needed for that register, or does it matter for it what had run out by then? The other LVT
+ * entries are between, and it does them no harm.
+ */
+static inline bool lapic_reg_of_timer(u32 offset)
+{
+	return offset == APIC_REG_ESR ||
+	       (offset >= APIC_REG_LVT_TIMER && offset <= APIC_REG_TIMER_DIVIDE);
+}
+
 /* IA32_TSC_DEADLINE: ignored (and 0) unless the timer is in that mode. */
 unsigned int lapic_write_tsc_deadline(struct lapic *l, u64 value);
 
@@ -199,6 +219,13 @@ static inline enum lapic_timer_mode lapic_timer_mode(const struct lapic *l)
 }
 
 u64 lapic_timer_period_ns(const struct lapic *l);
+/*
+ * Has the count run out by now? Then a one-shot one is over, and a periodic one in the period
+ * it is in, and the LVT entry fires, once, however many periods it were.
+ */
+bool lapic_timer_expire(struct lapic *l, u64 now_ns);
+/* Would it make a difference if the timer fired now: not masked, and its interrupt not latched. */
+bool lapic_timer_matters(const struct lapic *l);
 
 /* The register page of HV_GET_LAPIC / HV_SET_LAPIC. Load returns false on an
  * impossible image (nothing changed then). */

@@ -73,6 +73,25 @@ static long system_get_cpuid(void __user *arg)
 	return 0;
 }
 
+static long system_get_msr_list(void __user *arg)
+{
+	struct hv_msr_list l;
+	u32 room, i, index;
+
+	if (copy_from_user(&l, arg, sizeof(l)))
+		return -EFAULT;
+	if (l.pad)
+		return -EINVAL;
+	room = l.count;
+	for (i = 0; msr_saved(i, &index); i++)
+		if (i < room && put_user(index, (u32 __user *)u64_to_user_ptr(l.indices) + i))
+			return -EFAULT;
+	l.count = i;
+	if (copy_to_user(arg, &l, sizeof(l)))
+		return -EFAULT;
+	return room < i ? -E2BIG : 0;
+}
+
 static long system_create_vm(void __user *arg)
 {
 	struct hv_create_vm c;
@@ -94,6 +113,8 @@ static long system_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return system_get_caps(p);
 	case HV_GET_CPUID:
 		return system_get_cpuid(p);
+	case HV_GET_MSR_LIST:
+		return system_get_msr_list(p);
 	case HV_CREATE_VM:
 		return system_create_vm(p);
 	default:

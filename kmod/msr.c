@@ -31,6 +31,7 @@ enum msr_class {
 	RULE_CONSTANT,	/* reads the value; writes do nothing */
 	RULE_READ_ONLY, /* reads the value; writes raise #GP */
 	RULE_TSC,
+	RULE_TSC_OFFSET,
 	RULE_TSC_ADJUST,
 	RULE_TSC_DEADLINE,
 	RULE_TSC_AUX,
@@ -81,6 +82,8 @@ static const struct msr_rule rules[] = {
 	{MSR_MTRRdefType, MSR_MTRRdefType, RULE_MTRR, 0},
 	{MSR_IA32_TSC_DEADLINE, MSR_IA32_TSC_DEADLINE, RULE_TSC_DEADLINE, 0},
 	{LAPIC_MSR_FIRST, LAPIC_MSR_LAST, RULE_X2APIC, 0},
+	/* The monitor's own: see hv.h */
+	{HV_MSR_TSC_OFFSET, HV_MSR_TSC_OFFSET, RULE_TSC_OFFSET, 0},
 	{MSR_KVM_WALL_CLOCK, MSR_KVM_WALL_CLOCK, RULE_PV_WALL, 0},
 	{MSR_KVM_SYSTEM_TIME, MSR_KVM_SYSTEM_TIME, RULE_PV_SYSTEM, 0},
 	{MSR_EFER, MSR_EFER, RULE_EFER, 0},
@@ -107,21 +110,54 @@ static const struct msr_rule rules[] = {
 	{MSR_AMD64_BU_CFG2, MSR_AMD64_BU_CFG2, RULE_CONSTANT, 0},
 };
 
-static const struct msr_rule *find_rule(u32 index)
+/* Binary search, from the one that was found last on: guests use few of them, and one again and again. */
+static const struct msr_rule *find_rule(struct hv_vcpu *v, u32 index)
 {
-	unsigned int lo = 0, hi = ARRAY_SIZE(rules);
+	unsigned int lo = 0, hi = ARRAY_SIZE(rules), i = v->msr_hint;
 
 	while (lo < hi) {
-		unsigned int mid = (lo + hi) / 2;
-
-		if (index < rules[mid].first)
-			hi = mid;
-		else if (index > rules[mid].last)
-			lo = mid + 1;
-		else
-			return &rules[mid];
+		if (index < rules[i].first) {
+			hi = i;
+		} else if (index > rules[i].last) {
+			lo = i + 1;
+		} else {
+			v->msr_hint = i;
+			return &rules[i];
+		}
+		i = (lo + hi) / 2;
 	}
 	return NULL;
+}
+
+/* Those that are state, and of no other call: EFER, FS and GS are in SREGS, the APIC in its image. */
+static bool is_saved(const struct msr_rule *rule, u32 index)
+{
+	switch (rule->class) {
+	case RULE_BACKEND:
+		return index != MSR_FS_BASE && index != MSR_GS_BASE;
+	case RULE_TSC_OFFSET:
+	case RULE_TSC_ADJUST:
+	case RULE_TSC_AUX:
+	case RULE_PAT:
+	case RULE_MISC_ENABLE:
+	case RULE_MTRR:
+	case RULE_PV_WALL:
+	case RULE_PV_SYSTEM:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool msr_saved(unsigned int n, u32 *index)
+{
+	const struct msr_rule *rule;
+
+	for (rule = rules; rule < rules + ARRAY_SIZE(rules); rule++)
+		for (*index = rule->first; *index <= rule->last; (*index)++)
+			if (is_saved(rule, *index) && !n--)
+				return true;
+	return false;
 }
 
 /* Where a memory type range register is kept: pairs, fixed ranges, default type. */
@@ -181,7 +217,7 @@ static bool has_tsc_aux(const struct hv_vcpu *v)
 /* host: the monitor asks, not the guest. */
 enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value)
 {
-	const struct msr_rule *rule = find_rule(index);
+	const struct msr_rule *rule = find_rule(v, index);
 
 	if (!rule)
 		return MSR_GP;
@@ -197,14 +233,18 @@ enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value)
 	case RULE_TSC:
 		*value = clock_guest_tsc(v);
 		return MSR_OK;
+	case RULE_TSC_OFFSET:
+		if (!host)
+			return MSR_GP;
+		*value = v->tsc_offset - v->vm->tsc_offset;
+		return MSR_OK;
 	case RULE_TSC_ADJUST:
 		*value = v->tsc_adjust;
 		return MSR_OK;
 	case RULE_TSC_DEADLINE:
 		/* Zero once it has passed: the timer is disarmed then. */
+		clock_timer_expire(v);
 		*value = v->lapic.tsc_deadline;
-		if (*value <= clock_guest_tsc(v))
-			*value = 0;
 		return MSR_OK;
 	case RULE_TSC_AUX:
 		if (!host && !has_tsc_aux(v))
@@ -228,7 +268,7 @@ enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value)
 		*value = v->mtrr[mtrr_slot(index)];
 		return MSR_OK;
 	case RULE_PV_WALL:
-		*value = v->pv_wall_clock;
+		*value = clock_read_wall(v);
 		return MSR_OK;
 	case RULE_PV_SYSTEM:
 		*value = v->pv_system_time;
@@ -239,7 +279,7 @@ enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value)
 
 enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 {
-	const struct msr_rule *rule = find_rule(index);
+	const struct msr_rule *rule = find_rule(v, index);
 
 	if (!rule)
 		return MSR_GP;
@@ -263,15 +303,21 @@ enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 	case RULE_READ_ONLY:
 		return host && value == rule->value ? MSR_OK : MSR_GP;
 	case RULE_TSC:
-		clock_write_tsc(v, value);
+		clock_write_tsc(v, host, value);
+		return MSR_OK;
+	case RULE_TSC_OFFSET:
+		if (!host)
+			return MSR_GP;
+		clock_move_tsc(v, v->vm->tsc_offset + value - v->tsc_offset);
 		return MSR_OK;
 	case RULE_TSC_ADJUST:
-		/* The caller of the interface sets the TSC by itself. */
+		/* The monitor sets the TSC by itself. */
 		if (!host)
 			clock_move_tsc(v, value - v->tsc_adjust);
 		v->tsc_adjust = value;
 		return MSR_OK;
 	case RULE_TSC_DEADLINE:
+		clock_timer_expire(v);
 		if (lapic_write_tsc_deadline(&v->lapic, value) & LAPIC_DO_TIMER)
 			clock_timer_update(v);
 		return MSR_OK;
@@ -322,7 +368,7 @@ void msr_reset(struct hv_vcpu *v)
 	/* WB, WT, UC-, UC, and these again. */
 	hv_op(set_msr)(v, MSR_IA32_CR_PAT, 0x0007040600070406ULL);
 	v->misc_enable = MSR_IA32_MISC_ENABLE_FAST_STRING | MISC_ENABLE_FIXED;
-	v->pv_wall_clock = 0;
-	v->pv_system_time = 0;
+	clock_write_wall(v, 0);
+	clock_write_system(v, 0);
 	memset(v->mtrr, 0, sizeof(v->mtrr));
 }

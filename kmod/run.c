@@ -17,20 +17,25 @@
 /* ------------------------------------------------------------------------- */
 /* The inner loop                                                             */
 
-/* What makes the thread return to user space; cheap enough for every entry. */
-static bool thread_work_pending(void)
+/* What makes the thread return to user space, or another flag; cheap enough for every entry. */
+static __always_inline bool thread_wanted(unsigned long flags)
 {
-	return read_thread_flags() & (_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL) ||
+	return read_thread_flags() & (_TIF_SIGPENDING | _TIF_NOTIFY_SIGNAL | flags) ||
 	       task_work_pending(current);
 }
 
-#define REQS_OUTER (BIT(REQ_CLOCK) | BIT(REQ_INIT) | BIT(REQ_SIPI))
+static bool thread_work_pending(void)
+{
+	return thread_wanted(0);
+}
+
+#define REQS_OUTER (BIT(REQ_CLOCK) | BIT(REQ_START) | BIT(REQ_LEAVE))
 
 /* Does the host, or a request that may sleep, want this thread out of the loop? */
 static bool must_leave(struct hv_vcpu *v)
 {
-	return compat_need_resched() || thread_work_pending() ||
-	       READ_ONCE(v->requests) & REQS_OUTER || compat_softirqs_wait();
+	return thread_wanted(COMPAT_TIF_RESCHED) || READ_ONCE(v->requests) & REQS_OUTER ||
+	       compat_softirqs_wait();
 }
 
 /* In a closed stay interrupts are off already, and remain so. */
@@ -66,7 +71,6 @@ static bool enter_once(struct hv_vcpu *v)
 	event_prepare(v);
 
 	hv_op(enter)(v);
-	spec_exit();
 
 	WRITE_ONCE(v->mode, VCPU_OUTSIDE);
 	stay_irq_on();
@@ -109,6 +113,9 @@ static int stay(struct hv_vcpu *v)
 			 */
 			if (hv_host.closed_stays || hv_spec_flush_l1d)
 				break;
+			/* The guest may spin until it is written. */
+			if (unlikely(v->records_stale))
+				break;
 			note_interrupt(v);
 		}
 	}
@@ -118,9 +125,11 @@ static int stay(struct hv_vcpu *v)
 /* EXIT_SLEEP: there is something to do outside; EXIT_USER, or a negative errno. */
 static int inner_loop(struct hv_vcpu *v)
 {
-	int r = EXIT_SLEEP;
+	int r;
 
 	fpu_load(v);
+	/* From here to the end slots and doorbells remain: pairs with vm_synchronize(). */
+	smp_store_mb(v->stays, v->stays + 1);
 	load_tsc_aux(v, true);
 	asm volatile("sldt %0" : "=r"(v->host_ldt));
 	if (unlikely(v->cpu != smp_processor_id())) {
@@ -128,7 +137,8 @@ static int inner_loop(struct hv_vcpu *v)
 		WRITE_ONCE(v->cpu, smp_processor_id());
 	}
 	local_irq_disable();
-	if (likely(hardware_stay_begin())) {
+	r = hardware_stay_begin();
+	if (likely(!r)) {
 		r = hv_op(load)(v);
 		if (likely(r == EXIT_AGAIN)) {
 			spec_load(v);
@@ -137,7 +147,7 @@ static int inner_loop(struct hv_vcpu *v)
 			stay_irq_on();
 			r = stay(v);
 			hv_op(put)(v);
-			spec_put();
+			compat_flush_before_user();
 			host_ldt_restore(v);
 			stay_irq_off();
 			vtime_account_guest_exit();
@@ -148,8 +158,10 @@ static int inner_loop(struct hv_vcpu *v)
 	if (v->intr_exit)
 		note_interrupt(v);
 	load_tsc_aux(v, false);
+	smp_store_release(&v->stays, v->stays + 1);
 	fpu_put(v);
-	return r;
+	/* Not on this CPU, or not any more. */
+	return r == -EAGAIN ? EXIT_SLEEP : r;
 }
 
 /* ------------------------------------------------------------------------- */
@@ -207,7 +219,8 @@ static void yield_to_peer(struct hv_vcpu *v)
 static void take_requests(struct hv_vcpu *v)
 {
 	event_take_requests(v);
-	if (vcpu_test_request(v, REQ_CLOCK))
+	vcpu_test_request(v, REQ_LEAVE);
+	if (vcpu_test_request(v, REQ_CLOCK) || v->records_stale)
 		clock_refresh(v);
 	if (vcpu_test_request(v, REQ_TLB_FLUSH))
 		v->flush = true;
@@ -222,12 +235,15 @@ static bool is_runnable(struct hv_vcpu *v)
 	return v->mp_state == HV_MP_RUNNABLE;
 }
 
-/* Sleep until the vCPU can run: woken from HLT, started by SIPI. -EINTR: a signal. */
+/*
+ * Sleep until the vCPU can run: woken from HLT, started by SIPI. EXIT_AGAIN; EXIT_USER: user
+ * space waits in its stead; -EINTR: a signal.
+ */
 static int wait_runnable(struct hv_vcpu *v)
 {
-	int r = 0;
+	int r = EXIT_AGAIN;
 
-	clock_sleep(v);
+	clock_timer_wait(v);
 	prepare_to_rcuwait(&v->wait);
 	for (;;) {
 		/* Before the checks, so that a wake-up after them is not lost. */
@@ -244,10 +260,14 @@ static int wait_runnable(struct hv_vcpu *v)
 			take_requests(v);
 			continue;
 		}
+		if (v->mp_state == HV_MP_HALTED && v->exit_on_hlt) {
+			r = exit_halted(v);
+			break;
+		}
 		schedule();
 	}
 	finish_rcuwait(&v->wait);
-	clock_wake(v);
+	clock_timer_wait(v);
 	return r;
 }
 
@@ -271,28 +291,46 @@ static int outer_work(struct hv_vcpu *v)
 	if (v->doorbell.len && exit_ring(v) == EXIT_USER)
 		return EXIT_USER;
 	take_requests(v);
-	if (thread_work_pending())
+	if (v->split_lock) {
+		v->split_lock = false;
+		compat_handle_split_lock(v->gprs.rip);
+	}
+	/* Work that the kernel does at a return to user space: modules cannot call it. */
+	if (thread_work_pending() || compat_throttled())
 		return -EINTR;
 	if (hardware_stopping())
 		return -ESHUTDOWN;
 	if (v->yield_to)
 		yield_to_peer(v);
 	/* Lazy preemption is no matter for cond_resched(). */
-	if (compat_need_resched())
+	if (read_thread_flags() & COMPAT_TIF_RESCHED)
 		schedule();
 	else
 		cond_resched();
 	return EXIT_AGAIN;
 }
 
+/*
+ * KVM takes one CPU after the other, and gives back those that it got when it comes to one of
+ * ours: so one that is taken may be free again soon.
+ */
+#define BUSY_WAITS 10
+
+static int wait_while_busy(void)
+{
+	schedule_timeout_interruptible(max(HZ / 100, 1));
+	return thread_work_pending() ? -EINTR : EXIT_AGAIN;
+}
+
 static int run_loop(struct hv_vcpu *v)
 {
+	unsigned int waits = 0;
 	int r;
 
 	do {
 		if (v->mp_state != HV_MP_RUNNABLE) {
 			r = wait_runnable(v);
-			if (r)
+			if (r != EXIT_AGAIN)
 				return r;
 		}
 		if (stage2_topup(v))
@@ -300,6 +338,8 @@ static int run_loop(struct hv_vcpu *v)
 		r = inner_loop(v);
 		if (r == EXIT_SLEEP)
 			r = outer_work(v);
+		else if (r == -EBUSY && waits++ < BUSY_WAITS)
+			r = wait_while_busy();
 	} while (r == EXIT_AGAIN);
 	return r;
 }
@@ -326,6 +366,8 @@ long run_vcpu(struct hv_vcpu *v)
 	v->yield_to = NULL;
 	v->has_run = true;
 	WRITE_ONCE(v->task, current);
+	if (unlikely(v->records_stale))
+		vcpu_request(v, REQ_CLOCK);
 	if (READ_ONCE(run->immediate_exit))
 		r = -EINTR;
 	else

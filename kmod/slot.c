@@ -10,8 +10,8 @@
 
 #include "hv_internal.h"
 
-/* Binary search; the caller holds RCU or vm->lock. */
-const struct hv_slot_entry *slot_find_in(const struct hv_slots *s, u64 gfn)
+/* Binary search. */
+static const struct hv_slot_entry *find_in(const struct hv_slots *s, u64 gfn)
 {
 	unsigned int lo = 0, hi = s ? s->count : 0;
 
@@ -32,7 +32,7 @@ const struct hv_slot_entry *slot_find_in(const struct hv_slots *s, u64 gfn)
 /* The slot of a frame when it is not the one found last: see slot_find(). */
 const struct hv_slot_entry *slot_search(struct hv_vcpu *v, const struct hv_slots *s, u64 gfn)
 {
-	const struct hv_slot_entry *e = slot_find_in(s, gfn);
+	const struct hv_slot_entry *e = find_in(s, gfn);
 
 	if (e)
 		v->slot_hint = e - s->e;
@@ -55,7 +55,9 @@ static int check(const struct hv_slot *s)
 
 static struct hv_slots *alloc_slots(unsigned int count)
 {
-	return kvzalloc(struct_size((struct hv_slots *)NULL, e, count), GFP_KERNEL_ACCOUNT);
+	/* How much it is the caller chooses: that there is none left is no matter for the log. */
+	return kvzalloc(struct_size((struct hv_slots *)NULL, e, count),
+			GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
 }
 
 /* HV_SET_SLOT: build the next array beside the old one and publish it. */
@@ -118,16 +120,18 @@ int slot_set(struct hv_vm *vm, const struct hv_slot *s)
 	 * at: an invalidation meanwhile must find them.
 	 */
 	if (gone.npages)
-		stage2_unmap_begin(vm, gone.gfn, gone.npages);
+		stage2_unmap_begin(vm, &gone);
+	raw_spin_lock(&vm->s2_lock);
 	rcu_assign_pointer(vm->slots, next);
-	r = 0;
-	if (gone.npages) {
+	raw_spin_unlock(&vm->s2_lock);
+	if (gone.npages)
 		stage2_unmap_end(vm);
-		/* Nor does an access by the module that found the slot go on. */
-		synchronize_rcu_expedited();
-	}
-	if (cur)
-		kvfree_rcu(cur, rcu);
+	/* What the module wrote into the memory that was there is to be in that which is there now. */
+	vcpu_request_all(vm, REQ_CLOCK);
+	/* Nor does an access by the module that found the slot go on. */
+	vm_synchronize(vm);
+	kvfree(cur);
+	r = 0;
 out:
 	mutex_unlock(&vm->lock);
 	return r;

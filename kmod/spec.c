@@ -20,7 +20,7 @@ bool hv_spec_verw __ro_after_init;
 /* VERW's operand: any selector that can be written. */
 const u16 hv_spec_selector = __KERNEL_DS;
 
-bool hv_spec_flush_l1d __ro_after_init, hv_spec_ibrs __ro_after_init;
+bool hv_spec_flush_l1d __ro_after_init;
 static bool use_ibpb __ro_after_init;
 
 DEFINE_PER_CPU(u64, hv_spec_last);
@@ -28,9 +28,16 @@ DEFINE_PER_CPU(u64, hv_spec_last);
 /* Buffers that a guest could read what the host left in: the CPU says which it has. */
 static bool leaks_buffers(void)
 {
+#ifdef X86_BUG_RFDS
+	if (boot_cpu_has_bug(X86_BUG_RFDS))
+		return true;
+#endif
+#ifdef X86_BUG_TSA
+	if (boot_cpu_has_bug(X86_BUG_TSA))
+		return true;
+#endif
 	return boot_cpu_has_bug(X86_BUG_MDS) || boot_cpu_has_bug(X86_BUG_TAA) ||
-	       boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA) || boot_cpu_has_bug(X86_BUG_RFDS) ||
-	       boot_cpu_has_bug(X86_BUG_TSA);
+	       boot_cpu_has_bug(X86_BUG_MMIO_STALE_DATA);
 }
 
 void __init spec_setup(void)
@@ -40,7 +47,6 @@ void __init spec_setup(void)
 	hv_spec_verw = leaks_buffers();
 	hv_spec_flush_l1d = boot_cpu_has_bug(X86_BUG_L1TF) && boot_cpu_has(X86_FEATURE_FLUSH_L1D);
 	use_ibpb = boot_cpu_has(X86_FEATURE_IBPB);
-	hv_spec_ibrs = boot_cpu_has(X86_FEATURE_KERNEL_IBRS);
 }
 
 /* Another vCPU's guest than last time, or the cache to be emptied. */

@@ -6,13 +6,14 @@
  *
  * Every change is made under vm->s2_lock. A fault looks up the host page
  * without it, so it notes vm->notifier_seq first and starts again when an
- * invalidation ran, or runs, meanwhile.
+ * invalidation ran meanwhile; where one of that page runs, it waits.
  */
 #include <linux/hugetlb.h>
 #include <linux/pgtable.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/wait.h>
 
 #include "hv_internal.h"
 
@@ -82,6 +83,7 @@ static void free_table(u64 *table, int level)
 		if (s2_present(table[i]) && !s2_is_leaf(table[i], level))
 			free_table(s2_table(table[i]), level - 1);
 	free_page((unsigned long)table);
+	cond_resched();
 }
 
 /* ------------------------------------------------------------------------- */
@@ -171,25 +173,72 @@ static void flush_pending(struct hv_vm *vm)
 	raw_spin_unlock(&vm->s2_lock);
 }
 
-/* Zap in pieces, so that the lock is held for a bounded time. */
-static bool zap_pieces(struct hv_vm *vm, u64 gfn, u64 end)
-{
-	while (gfn < end) {
-		u64 next = min(end, ALIGN(gfn + 1, S2_LARGE_PAGES * 64));
+/* Guest frames. */
+struct gfn_range {
+	u64 gfn, end;
+};
 
-		raw_spin_lock(&vm->s2_lock);
-		if (zap_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, next))
-			vm->zap_gen++;
-		raw_spin_unlock(&vm->s2_lock);
-		gfn = next;
+/* Those that the slot maps on [start, end), if any. */
+static bool overlap(const struct hv_slot_entry *e, u64 start, u64 end, struct gfn_range *r)
+{
+	u64 lo = max(start, e->hva);
+	u64 hi = min(end, e->hva + (e->npages << PAGE_SHIFT));
+
+	if (lo >= hi)
+		return false;
+	r->gfn = e->gfn + ((lo - e->hva) >> PAGE_SHIFT);
+	r->end = e->gfn + ((hi - e->hva + PAGE_SIZE - 1) >> PAGE_SHIFT);
+	return true;
+}
+
+/* Frames at a time, so that s2_lock is held for a bounded time: 128 MiB. */
+#define PIECE (S2_LARGE_PAGES * 64)
+
+/*
+ * Under s2_lock: the next piece behind *r of the frames that slots map on [start, end). Between two
+ * pieces the slots may change.
+ */
+static bool next_piece(const struct hv_vm *vm, u64 start, u64 end, struct gfn_range *r)
+{
+	const struct hv_slots *slots =
+		rcu_dereference_protected(vm->slots, lockdep_is_held(&vm->s2_lock));
+	u64 behind = r->end;
+	unsigned int i;
+
+	for (i = 0; slots && i < slots->count; i++) {
+		if (!overlap(&slots->e[i], start, end, r) || r->end <= behind)
+			continue;
+		r->gfn = max(r->gfn, behind);
+		r->end = min(r->end, ALIGN(r->gfn + 1, PIECE));
+		return true;
 	}
 	return false;
 }
 
-/* Faults must not map what is about to go, from here to stage2_unmap_end(). */
-static void invalidate_begin(struct hv_vm *vm)
+/* Remove the mappings of what slots map on [start, end). */
+static void zap_hva_range(struct hv_vm *vm, u64 start, u64 end, bool may_sleep)
+{
+	struct gfn_range r = {0};
+	bool more;
+
+	do {
+		raw_spin_lock(&vm->s2_lock);
+		more = next_piece(vm, start, end, &r);
+		if (more && zap_range(vm->s2_root, S2_LEVELS - 1, 0, r.gfn, r.end))
+			vm->zap_gen++;
+		raw_spin_unlock(&vm->s2_lock);
+		if (may_sleep)
+			cond_resched();
+	} while (more);
+	flush_pending(vm);
+}
+
+/* Faults must not map what is about to go, which is in [start, end), from here to stage2_unmap_end(). */
+static void invalidate_begin(struct hv_vm *vm, u64 start, u64 end)
 {
 	raw_spin_lock(&vm->s2_lock);
+	vm->notifier_start = vm->notifier_count ? min(vm->notifier_start, start) : start;
+	vm->notifier_end = vm->notifier_count ? max(vm->notifier_end, end) : end;
 	vm->notifier_count++;
 	raw_spin_unlock(&vm->s2_lock);
 }
@@ -200,48 +249,43 @@ void stage2_unmap_end(struct hv_vm *vm)
 	vm->notifier_seq++;
 	vm->notifier_count--;
 	raw_spin_unlock(&vm->s2_lock);
+	if (wq_has_sleeper(&vm->notifier_wait))
+		wake_up_all(&vm->notifier_wait);
 }
 
-void stage2_unmap_begin(struct hv_vm *vm, u64 gfn, u64 npages)
+/* Under s2_lock: may what is in [start, end) be about to go? */
+static bool is_invalidated(const struct hv_vm *vm, u64 start, u64 end)
 {
-	invalidate_begin(vm);
-	zap_pieces(vm, gfn, gfn + npages);
-	flush_pending(vm);
+	return vm->notifier_count && start < vm->notifier_end && end > vm->notifier_start;
+}
+
+static bool page_invalidated(struct hv_vm *vm, u64 hva)
+{
+	bool r;
+
+	raw_spin_lock(&vm->s2_lock);
+	r = is_invalidated(vm, hva, hva + PAGE_SIZE);
+	raw_spin_unlock(&vm->s2_lock);
+	return r;
+}
+
+void stage2_unmap_begin(struct hv_vm *vm, const struct hv_slot_entry *e)
+{
+	u64 end = e->hva + (e->npages << PAGE_SHIFT);
+
+	invalidate_begin(vm, e->hva, end);
+	zap_hva_range(vm, e->hva, end, true);
 }
 
 /* ------------------------------------------------------------------------- */
 /* Following the host                                                         */
 
-/* Call fn for the guest frames that each slot maps on [start, end). */
-static bool for_each_hva_range(struct hv_vm *vm, u64 start, u64 end,
-			       bool (*fn)(struct hv_vm *vm, u64 gfn, u64 end))
-{
-	const struct hv_slots *slots;
-	bool any = false;
-	unsigned int i;
-
-	rcu_read_lock();
-	slots = rcu_dereference(vm->slots);
-	for (i = 0; slots && i < slots->count; i++) {
-		const struct hv_slot_entry *e = &slots->e[i];
-		u64 lo = max(start, e->hva);
-		u64 hi = min(end, e->hva + (e->npages << PAGE_SHIFT));
-
-		if (lo < hi)
-			any |= fn(vm, e->gfn + ((lo - e->hva) >> PAGE_SHIFT),
-				  e->gfn + ((hi - e->hva + PAGE_SIZE - 1) >> PAGE_SHIFT));
-	}
-	rcu_read_unlock();
-	return any;
-}
-
 static int notifier_start(struct mmu_notifier *mn, const struct mmu_notifier_range *range)
 {
 	struct hv_vm *vm = container_of(mn, struct hv_vm, notifier);
 
-	invalidate_begin(vm);
-	for_each_hva_range(vm, range->start, range->end, zap_pieces);
-	flush_pending(vm);
+	invalidate_begin(vm, range->start, range->end);
+	zap_hva_range(vm, range->start, range->end, mmu_notifier_range_blockable(range));
 	return 0;
 }
 
@@ -275,24 +319,20 @@ static bool age_range(u64 *table, int level, u64 base, u64 gfn, u64 end, bool cl
 	return young;
 }
 
-static bool age(struct hv_vm *vm, u64 gfn, u64 end, bool clear)
+static bool age(struct mmu_notifier *mn, u64 start, u64 end, bool clear)
 {
-	bool young;
+	struct hv_vm *vm = container_of(mn, struct hv_vm, notifier);
+	struct gfn_range r = {0};
+	bool young = false, more;
 
-	raw_spin_lock(&vm->s2_lock);
-	young = age_range(vm->s2_root, S2_LEVELS - 1, 0, gfn, end, clear);
-	raw_spin_unlock(&vm->s2_lock);
+	do {
+		raw_spin_lock(&vm->s2_lock);
+		more = next_piece(vm, start, end, &r);
+		if (more)
+			young |= age_range(vm->s2_root, S2_LEVELS - 1, 0, r.gfn, r.end, clear);
+		raw_spin_unlock(&vm->s2_lock);
+	} while (more);
 	return young;
-}
-
-static bool age_clear(struct hv_vm *vm, u64 gfn, u64 end)
-{
-	return age(vm, gfn, end, true);
-}
-
-static bool age_test(struct hv_vm *vm, u64 gfn, u64 end)
-{
-	return age(vm, gfn, end, false);
 }
 
 /*
@@ -302,14 +342,13 @@ static bool age_test(struct hv_vm *vm, u64 gfn, u64 end)
 static compat_young_t notifier_clear_flush_young(struct mmu_notifier *mn, struct mm_struct *mm,
 						 unsigned long start, unsigned long end)
 {
-	return for_each_hva_range(container_of(mn, struct hv_vm, notifier), start, end, age_clear);
+	return age(mn, start, end, true);
 }
 
 static compat_young_t notifier_test_young(struct mmu_notifier *mn, struct mm_struct *mm,
 					  unsigned long address)
 {
-	return for_each_hva_range(container_of(mn, struct hv_vm, notifier), address,
-				  address + PAGE_SIZE, age_test);
+	return age(mn, address, address + PAGE_SIZE, false);
 }
 
 /* The process is going: nothing of its memory may stay mapped. */
@@ -317,9 +356,8 @@ static void notifier_release(struct mmu_notifier *mn, struct mm_struct *mm)
 {
 	struct hv_vm *vm = container_of(mn, struct hv_vm, notifier);
 
-	invalidate_begin(vm);
-	for_each_hva_range(vm, 0, ~0ULL, zap_pieces);
-	flush_pending(vm);
+	invalidate_begin(vm, 0, ~0ULL);
+	zap_hva_range(vm, 0, ~0ULL, true);
 	stage2_unmap_end(vm);
 }
 
@@ -443,7 +481,7 @@ static enum stage2_result map_page(struct hv_vcpu *v, const struct hv_slot_entry
 		.writable = writable,
 		.may_flush = may_flush,
 	};
-	u64 hva = e->hva + ((gfn - e->gfn) << PAGE_SHIFT);
+	u64 hva = e->hva + ((gfn - e->gfn) << PAGE_SHIFT), size = PAGE_SIZE;
 	bool ok;
 
 	if (!hv_host.small_pages && PageCompound(page) && slot_allows_large(e, gfn) &&
@@ -451,11 +489,16 @@ static enum stage2_result map_page(struct hv_vcpu *v, const struct hv_slot_entry
 		m.large = true;
 		m.gfn &= ~(S2_LARGE_PAGES - 1);
 		m.pfn &= ~(S2_LARGE_PAGES - 1);
+		size = S2_LARGE_PAGES << PAGE_SHIFT;
+		hva &= ~(size - 1);
 	}
 	raw_spin_lock(&vm->s2_lock);
-	if (vm->notifier_count || vm->notifier_seq != seq) {
+	if (is_invalidated(vm, hva, hva + size) || vm->notifier_seq != seq) {
+		/* One that has ended is no reason to wait. */
+		bool wait = vm->notifier_seq == seq;
+
 		raw_spin_unlock(&vm->s2_lock);
-		return S2_RETRY;
+		return wait ? S2_SLEEP : S2_RETRY;
 	}
 	ok = map_locked(v, &m);
 	if (m.flush)
@@ -506,8 +549,7 @@ enum stage2_result stage2_fault_fast(struct hv_vcpu *v, u64 gpa, bool write)
 	/* With interrupts off other CPUs could not be told to flush. */
 	r = map_page(v, e, gfn, page, true, !hv_host.closed_stays, seq);
 	put_page(page);
-	/* Nor does an invalidation end that waits for this CPU to take its interrupt. */
-	return r == S2_RETRY && hv_host.closed_stays ? S2_SLEEP : r;
+	return r;
 }
 
 /* Memory without struct page (VM_PFNMAP) is refused: S2_BAD. */
@@ -516,6 +558,7 @@ enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write)
 	unsigned long seq = read_seq(v->vm);
 	struct hv_slot_entry slot;
 	const struct hv_slot_entry *e;
+	unsigned int gup = FOLL_HWPOISON | COMPAT_FOLL_INTERRUPTIBLE | COMPAT_FOLL_HONOR_NUMA_FAULT;
 	u64 gfn = gpa >> PAGE_SHIFT, hva;
 	struct page *page;
 	enum stage2_result r;
@@ -523,17 +566,23 @@ enum stage2_result stage2_fault_slow(struct hv_vcpu *v, u64 gpa, bool write)
 
 	if (stage2_topup(v))
 		return S2_NOMEM;
-	rcu_read_lock();
-	e = slot_find_in(rcu_dereference(v->vm->slots), gfn);
+	raw_spin_lock(&v->vm->s2_lock);
+	e = slot_find(v, gfn);
 	if (e)
 		slot = *e;
-	rcu_read_unlock();
+	raw_spin_unlock(&v->vm->s2_lock);
 	if (!e || (write && slot.flags & HV_SLOT_READONLY))
 		return S2_MMIO;
 	hva = slot.hva + ((gfn - slot.gfn) << PAGE_SHIFT);
 
-	n = get_user_pages_unlocked(hva, 1, &page,
-				    write ? FOLL_WRITE | FOLL_HWPOISON : FOLL_HWPOISON);
+	/* Whoever takes the page away may need this CPU, which a thread with priority would not give. */
+	if (page_invalidated(v->vm, hva)) {
+		wait_event_interruptible(v->vm->notifier_wait, !page_invalidated(v->vm, hva));
+		return S2_RETRY;
+	}
+	if (write)
+		gup |= FOLL_WRITE;
+	n = get_user_pages_unlocked(hva, 1, &page, gup);
 	if (n == -EINTR || n == -EAGAIN || (n < 0 && fatal_signal_pending(current)))
 		return S2_RETRY;
 	if (n == -ENOMEM)
@@ -552,6 +601,7 @@ int stage2_init(struct hv_vm *vm)
 	int r;
 
 	raw_spin_lock_init(&vm->s2_lock);
+	init_waitqueue_head(&vm->notifier_wait);
 	vm->s2_root = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	if (!vm->s2_root)
 		return -ENOMEM;

@@ -278,10 +278,24 @@ static void store_sregs(struct hv_vcpu *v, struct hv_sregs *s)
 	s->apic_base = v->lapic.base;
 }
 
+/* What may wait: breakpoints 0 to 3, that one of them is enabled, a single step. */
+#define DEBUG_PENDING (DR_TRAP_BITS | BIT(12) | DR_STEP)
+
+/*
+ * NMIs that came are taken, so that loading the group again does not multiply them. INIT and
+ * SIPI are not: they would reset a vCPU whose exit user space is about to deal with.
+ */
 static void store_events(struct hv_vcpu *v, struct hv_events *e)
 {
+	int start = atomic_read(&v->start);
+
+	event_take_interrupts(v);
 	e->mp_state = v->mp_state;
-	e->shadow = v->shadow != SHADOW_NONE;
+	e->shadow = v->shadow;
+	if (hv_host.ops->debug_pending)
+		e->debug_pending = hv_op(debug_pending)(v) & DEBUG_PENDING;
+	e->start = start & (HV_START_INIT | HV_START_SIPI);
+	e->sipi_vector = start_vector(start);
 	e->nmi_pending = v->nmi_count + (v->inject.type == EVENT_NMI);
 	e->nmi_masked = hv_op(nmi_masked)(v) && v->inject.type != EVENT_NMI;
 	if (v->inject.type == EVENT_INTERRUPT) {
@@ -361,20 +375,23 @@ static bool sregs_ok(const struct hv_vcpu *v, const struct hv_sregs *s)
 }
 
 /* A host may go from any state of the APIC to any other: by way of "disabled". */
-static void load_apic_base(struct lapic *l, u64 base)
+static void load_apic_base(struct hv_vcpu *v, u64 base)
 {
+	struct lapic *l = &v->lapic;
+
 	if (base == l->base)
 		return;
 	lapic_set_base(l, base & ~(LAPIC_BASE_ENABLE | LAPIC_BASE_X2APIC));
 	lapic_set_base(l, base & ~LAPIC_BASE_X2APIC);
 	lapic_set_base(l, base);
+	clock_timer_update(v);
 }
 
 static int load_sregs(struct hv_vcpu *v, const struct hv_sregs *s)
 {
 	if (!sregs_ok(v, s) || !lapic_base_ok(s->apic_base))
 		return -EINVAL;
-	load_apic_base(&v->lapic, s->apic_base);
+	load_apic_base(v, s->apic_base);
 	v->cr0 = s->cr0 | X86_CR0_ET;
 	v->cr2 = s->cr2;
 	v->cr4 = s->cr4;
@@ -403,9 +420,11 @@ static int load_dregs(struct hv_vcpu *v, const struct hv_dregs *d)
 
 static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 {
-	if (e->mp_state > HV_MP_HALTED || e->shadow > 1 || e->nmi_masked > 1 ||
-	    e->nmi_pending > NMI_LIMIT || e->pad0 || e->interrupt & ~HV_EVENT_PENDING ||
-	    e->exception & ~(HV_EVENT_PENDING | HV_EVENT_ERROR_CODE))
+	if (e->mp_state > HV_MP_HALTED || e->shadow > HV_SHADOW_MOV_SS || e->nmi_masked > 1 ||
+	    e->nmi_pending > NMI_LIMIT || e->interrupt & ~HV_EVENT_PENDING ||
+	    e->exception & ~(HV_EVENT_PENDING | HV_EVENT_ERROR_CODE) ||
+	    e->start & ~(HV_START_INIT | HV_START_SIPI) || e->debug_pending & ~DEBUG_PENDING ||
+	    e->pad[0] || e->pad[1] || e->pad[2])
 		return -EINVAL;
 	/* NMI is not an exception, and there are 32 of them. */
 	if (e->exception & HV_EVENT_PENDING &&
@@ -414,7 +433,7 @@ static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 	if (e->interrupt && e->interrupt_vector < 16)
 		return -EINVAL;
 	v->mp_state = e->mp_state;
-	v->shadow = e->shadow ? SHADOW_STI : SHADOW_NONE;
+	v->shadow = e->shadow;
 	v->nmi_count = min_t(u8, e->nmi_pending, event_nmi_limit(e->nmi_masked));
 	hv_op(set_nmi_masked)(v, e->nmi_masked);
 	v->inject = (struct hv_event){
@@ -427,6 +446,11 @@ static int load_events(struct hv_vcpu *v, const struct hv_events *e)
 		.has_error = e->exception & HV_EVENT_ERROR_CODE,
 		.error = e->exception_error,
 	};
+	if (hv_host.ops->set_debug_pending)
+		hv_op(set_debug_pending)(v, e->debug_pending);
+	if (e->start)
+		event_load_start(v, e->start & HV_START_SIPI ? e->start | START_SIPI(e->sipi_vector)
+							     : e->start);
 	v->scan = true;
 	return 0;
 }

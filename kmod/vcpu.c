@@ -35,8 +35,24 @@ void vcpu_kick(struct hv_vcpu *v)
 		smp_send_reschedule(cpu);
 }
 
+void vcpu_request_all(struct hv_vm *vm, enum hv_request req)
+{
+	struct hv_vcpu *v;
+	unsigned int i;
+
+	hv_for_each_vcpu (vm, i, v) {
+		vcpu_request(v, req);
+		vcpu_kick(v);
+	}
+}
+
 /* ------------------------------------------------------------------------- */
 /* Calls                                                                      */
+
+static bool reachable(struct hv_vcpu *v)
+{
+	return !hv_host.ops->reachable || hv_op(reachable)(v);
+}
 
 static long vcpu_regs(struct hv_vcpu *v, u64 groups, bool store)
 {
@@ -128,8 +144,9 @@ static long vcpu_get_lapic(struct hv_vcpu *v, void __user *arg)
 
 	if (!l)
 		return -ENOMEM;
-	lapic_save(&v->lapic, ktime_get_ns(), l->regs);
+	lapic_save(&v->lapic, clock_timer_expire(v), l->regs);
 	l->tsc_deadline = v->lapic.tsc_deadline;
+	l->errors = READ_ONCE(v->lapic.errors);
 	if (copy_to_user(arg, l, sizeof(*l)))
 		r = -EFAULT;
 	kfree(l);
@@ -143,9 +160,11 @@ static long vcpu_set_lapic(struct hv_vcpu *v, void __user *arg)
 
 	if (IS_ERR(l))
 		return PTR_ERR(l);
-	if (lapic_load(&v->lapic, ktime_get_ns(), l->regs)) {
-		v->lapic.tsc_deadline = l->tsc_deadline;
-		clock_timer_resume(v);
+	if (!(l->errors & ~LAPIC_ERRORS) && !l->pad &&
+	    lapic_load(&v->lapic, ktime_get_ns(), l->regs)) {
+		lapic_write_tsc_deadline(&v->lapic, l->tsc_deadline);
+		WRITE_ONCE(v->lapic.errors, l->errors);
+		clock_timer_update(v);
 		v->scan = true;
 	} else {
 		r = -EINVAL;
@@ -154,11 +173,32 @@ static long vcpu_set_lapic(struct hv_vcpu *v, void __user *arg)
 	return r;
 }
 
+/* What the emulator in user space needs of the xAPIC page. */
+static long vcpu_apic(struct hv_vcpu *v, void __user *arg, bool write)
+{
+	struct hv_apic_register reg;
+	u64 value = 0;
+
+	if (copy_from_user(&reg, arg, sizeof(reg)))
+		return -EFAULT;
+	if (!lapic_is_register(reg.offset) || !lapic_has_page(&v->lapic))
+		return -EINVAL;
+	if (write)
+		return irq_apic_write(v, reg.offset, reg.value) == EXIT_USER ? v->lapic.eoi_vector
+									     : 0;
+	irq_apic_read(v, reg.offset, &value);
+	reg.value = value;
+	return copy_to_user(arg, &reg, sizeof(reg)) ? -EFAULT : 0;
+}
+
 /* The calls that need the vCPU for themselves. */
 static long vcpu_locked_ioctl(struct hv_vcpu *v, unsigned int cmd, unsigned long arg)
 {
 	void __user *p = (void __user *)arg;
 
+	/* HV_RUN waits for a while; the others say so before they change anything. */
+	if (cmd != HV_RUN && !reachable(v))
+		return -EBUSY;
 	switch (cmd) {
 	case HV_RUN:
 		return arg ? -EINVAL : run_vcpu(v);
@@ -180,6 +220,10 @@ static long vcpu_locked_ioctl(struct hv_vcpu *v, unsigned int cmd, unsigned long
 		return vcpu_get_lapic(v, p);
 	case HV_SET_LAPIC:
 		return vcpu_set_lapic(v, p);
+	case HV_READ_APIC:
+		return vcpu_apic(v, p, false);
+	case HV_WRITE_APIC:
+		return vcpu_apic(v, p, true);
 	default:
 		return -ENOTTY;
 	}
@@ -233,6 +277,8 @@ static int vcpu_mmap(struct file *file, struct vm_area_struct *vma)
 	if (vma->vm_pgoff || vma->vm_end - vma->vm_start != PAGE_SIZE ||
 	    !(vma->vm_flags & VM_SHARED) || vma->vm_flags & VM_EXEC)
 		return -EINVAL;
+	/* Nor does mprotect() make it executable later. */
+	vm_flags_clear(vma, VM_MAYEXEC);
 	vma->vm_ops = &run_vm_ops;
 	return 0;
 }
@@ -256,7 +302,7 @@ static const struct file_operations vcpu_fops = {
 /* Also for one that was never completed. */
 void vcpu_destroy(struct hv_vcpu *v)
 {
-	clock_timer_cancel(v);
+	clock_timer_destroy(v);
 	hv_op(vcpu_free)(v);
 	fpu_free(v);
 	stage2_free_cache(v);
@@ -284,6 +330,8 @@ static struct hv_vcpu *vcpu_create(struct hv_vm *vm, u32 id)
 	r = v->run ? fpu_create(v) : -ENOMEM;
 	if (!r)
 		r = hv_op(vcpu_create)(v);
+	if (!r && !reachable(v))
+		r = -EBUSY;
 	if (r) {
 		vcpu_destroy(v);
 		return ERR_PTR(r);
@@ -292,7 +340,7 @@ static struct hv_vcpu *vcpu_create(struct hv_vm *vm, u32 id)
 	cpuid_set_apic_id(&v->cpuid, id);
 	state_cpuid_changed(v);
 	state_reset(v, false);
-	v->tsc_offset = READ_ONCE(vm->tsc_offset);
+	v->tsc_offset = vm->tsc_offset;
 	hv_op(update_tsc_offset)(v);
 	v->mp_state = id ? HV_MP_UNINIT : HV_MP_RUNNABLE;
 	return v;

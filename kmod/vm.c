@@ -40,6 +40,31 @@ void vm_get(struct hv_vm *vm)
 	kref_get(&vm->ref);
 }
 
+/*
+ * A guest may stay for long, so its vCPU is asked to leave. What else is in a stay is short, and
+ * nothing there sleeps or waits for the caller.
+ */
+void vm_synchronize(struct hv_vm *vm)
+{
+	struct hv_vcpu *v;
+	unsigned int i;
+
+	/* A stay that is not seen here finds what is there now: pairs with the barrier in inner_loop(). */
+	smp_mb();
+	hv_for_each_vcpu (vm, i, v) {
+		unsigned long stay = smp_load_acquire(&v->stays);
+
+		if (!(stay & 1))
+			continue;
+		vcpu_request(v, REQ_LEAVE);
+		vcpu_kick(v);
+		while (smp_load_acquire(&v->stays) == stay) {
+			cpu_relax();
+			cond_resched();
+		}
+	}
+}
+
 static void vm_release(struct kref *ref)
 {
 	struct hv_vm *vm = container_of(ref, struct hv_vm, ref);
@@ -113,6 +138,32 @@ static long vm_signal_msi(struct hv_vm *vm, void __user *arg)
 	return irq_deliver_msi(vm, m.addr, m.data);
 }
 
+static long vm_get_clock(struct hv_vm *vm, void __user *arg)
+{
+	struct hv_clock c;
+
+	mutex_lock(&vm->lock);
+	clock_get(vm, &c);
+	mutex_unlock(&vm->lock);
+	return copy_to_user(arg, &c, sizeof(c)) ? -EFAULT : 0;
+}
+
+static long vm_set_clock(struct hv_vm *vm, void __user *arg)
+{
+	struct hv_clock c;
+	long r = -EBUSY;
+
+	if (copy_from_user(&c, arg, sizeof(c)))
+		return -EFAULT;
+	if (c.pad)
+		return -EINVAL;
+	mutex_lock(&vm->lock);
+	if (!vm->nr_vcpus)
+		r = clock_set(vm, &c);
+	mutex_unlock(&vm->lock);
+	return r;
+}
+
 static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	struct hv_vm *vm = file->private_data;
@@ -131,6 +182,10 @@ static long vm_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 		return vm_ioeventfd(vm, p);
 	case HV_SIGNAL_MSI:
 		return vm_signal_msi(vm, p);
+	case HV_GET_CLOCK:
+		return vm_get_clock(vm, p);
+	case HV_SET_CLOCK:
+		return vm_set_clock(vm, p);
 	default:
 		return -ENOTTY;
 	}

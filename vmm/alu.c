@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Integer arithmetic with flags. Pure; called by emulate.c and emulate_string.c. */
+/* Integer arithmetic with flags. Pure; called by the classes of instructions, emulate_*.c. */
 #include "alu.h"
 #include "x86.h"
 

@@ -8,6 +8,14 @@
 
 #include <linux/types.h>
 
+__extension__ typedef unsigned __int128 u128;
+
+/* One flag, or several that are always alike. */
+static inline void alu_set_flag(__u64 *rflags, uint64_t flag, bool value)
+{
+	*rflags = (*rflags & ~flag) | (value ? flag : 0);
+}
+
 /* All ones in the low "size" bytes; size is 1 to 8. */
 static inline uint64_t alu_mask(unsigned int size)
 {

@@ -97,7 +97,9 @@ static int run_machine(struct session *s, struct machine_result *result, struct 
 	s->machine = machine_create(s->config, s->loop, s->console, e);
 	if (!s->machine)
 		return -EIO;
-	ret = machine_start(s->machine, e);
+	ret = s->totals.reboots ? 0 : console_begin(s->console, e);
+	if (!ret)
+		ret = machine_start(s->machine, e);
 	if (!ret && !s->totals.reboots) {
 		int err = notify_send("READY=1");
 
@@ -206,6 +208,7 @@ static void print_help(void)
 	      "  --verbose             tell more, also about what the guest does wrong\n"
 	      "  --help                this text\n"
 	      "\n"
+	      "Of a flag that is not repeatable the last one counts.\n"
 	      "SIGTERM, SIGINT or SIGHUP presses the power button, a second one ends the machine.\n"
 	      "\n"
 	      "Exit status: 0 the guest powered off (or you left), 1 host or configuration error,\n"
@@ -242,8 +245,12 @@ static int run(const struct config *config)
 
 	s.totals.seconds = (loop_now() - s.began) / (double)NSEC;
 	result_say(config, &result);
-	if (config->json && result_print_json(stdout, config, &result, &s.totals))
-		log_error("cannot write the result to standard output");
+	/* That it could not be written, main() says of everything. */
+	if (config->json && result_print_json(stdout, config, &result, &s.totals) &&
+	    !ferror(stdout)) {
+		log_error("out of memory for the result");
+		return STATUS_ERROR;
+	}
 	return result_status(&result);
 }
 

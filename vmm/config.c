@@ -118,7 +118,7 @@ static int parse_memory(struct config *c, const char *text, struct error *e)
 		return error_set(e, EINVAL, "--memory must be a size such as 512M or 2G, not '%s'",
 				 text);
 	n <<= shift;
-	if (n < CONFIG_MIN_MEMORY && !shift)
+	if (!shift && n >= CONFIG_MIN_MEMORY >> 20 && n < CONFIG_MIN_MEMORY)
 		return error_set(
 			e, EINVAL,
 			"--memory %s is that many bytes, less than the least, 16M; did you "

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The emulator's way to registers, memory, devices and ports: segmentation,
- * paging, I/O permission. Called by emulate.c and emulate_string.c.
+ * paging, I/O permission. Called by the classes of instructions, emulate_*.c.
  */
 #include <string.h>
 
@@ -67,6 +67,18 @@ void emu_write_reg(struct emu *emu, ZydisRegister reg, uint64_t value)
 		emu_write_low(emu, number, reg_bits(reg), value);
 }
 
+enum emu_result emu_get_xstate(struct emu *emu, struct xstate **x)
+{
+	emu->error = -emu->env->ops->get_xstate(emu->env->arg, x);
+	return emu->error ? EMU_BROKEN : EMU_OK;
+}
+
+enum emu_result emu_set_xstate(struct emu *emu)
+{
+	emu->error = -emu->env->ops->set_xstate(emu->env->arg);
+	return emu->error ? EMU_BROKEN : EMU_OK;
+}
+
 /* ------------------------------------------------------------------------- */
 /* Faults                                                                     */
 
@@ -119,9 +131,9 @@ static enum emu_result translate_linear(struct emu *emu, uint64_t la, unsigned i
 /* ------------------------------------------------------------------------- */
 /* Segmentation (Intel SDM Vol. 3, ch. "Protection"; AMD APM Vol. 2, ch. 4)   */
 
-static const struct hv_segment *segment_of(const struct emu *emu, ZydisRegister segment)
+struct hv_segment *emu_segment(const struct emu *emu, ZydisRegister segment)
 {
-	const struct hv_sregs *s = &emu->run->sregs;
+	struct hv_sregs *s = &emu->run->sregs;
 
 	switch (segment) {
 	case ZYDIS_REGISTER_CS:
@@ -139,7 +151,7 @@ static const struct hv_segment *segment_of(const struct emu *emu, ZydisRegister 
 	}
 }
 
-static bool is_canonical(const struct emu *emu, uint64_t la)
+bool emu_is_canonical(const struct emu *emu, uint64_t la)
 {
 	unsigned int unused = emu->run->sregs.cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
 
@@ -158,16 +170,16 @@ static bool rights_allow(const struct hv_segment *seg, bool write)
 static enum emu_result to_linear(struct emu *emu, ZydisRegister segment, uint64_t offset,
 				 unsigned int size, bool write, uint64_t *la)
 {
-	const struct hv_segment *seg = segment_of(emu, segment);
+	const struct hv_segment *seg = emu_segment(emu, segment);
 	uint8_t vector = segment == ZYDIS_REGISTER_SS ? VECTOR_SS : VECTOR_GP;
 	/* Virtual-8086 mode goes by the limit alone, as real mode does. */
-	bool protected = (emu->run->sregs.cr0 & CR0_PE) && !(emu->gprs.rflags & FLAG_VM);
+	bool protected = emu_is_protected(emu);
 
 	if (emu_is_long(emu)) {
 		*la = offset;
 		if (segment == ZYDIS_REGISTER_FS || segment == ZYDIS_REGISTER_GS)
 			*la += seg->base;
-		if (is_canonical(emu, *la) && is_canonical(emu, *la + size - 1))
+		if (emu_is_canonical(emu, *la) && emu_is_canonical(emu, *la + size - 1))
 			return EMU_OK;
 		return emu_raise(emu, vector, true, 0);
 	}
@@ -180,7 +192,8 @@ static enum emu_result to_linear(struct emu *emu, ZydisRegister segment, uint64_
 
 static bool is_misaligned(const struct emu *emu, uint64_t la, unsigned int size)
 {
-	return (la & (size - 1)) && emu_cpl(emu) == 3 && (emu->run->sregs.cr0 & CR0_AM) &&
+	/* What has no power of two as its size is made of pieces that have. */
+	return (la & ((size & -size) - 1)) && emu_cpl(emu) == 3 && (emu->run->sregs.cr0 & CR0_AM) &&
 	       (emu->gprs.rflags & FLAG_AC);
 }
 
@@ -189,8 +202,9 @@ static unsigned int privilege_flags(const struct emu *emu)
 	return (emu_cpl(emu) == 3 ? WALK_USER : 0) | (emu->gprs.rflags & FLAG_AC ? WALK_AC : 0);
 }
 
-enum emu_result emu_translate(struct emu *emu, ZydisRegister segment, uint64_t offset,
-			      unsigned int size, bool write, struct walk_range *access)
+static enum emu_result translate(struct emu *emu, ZydisRegister segment, uint64_t offset,
+				 unsigned int size, unsigned int align, bool write,
+				 struct walk_range *access)
 {
 	enum emu_result ret;
 	uint64_t la;
@@ -198,10 +212,32 @@ enum emu_result emu_translate(struct emu *emu, ZydisRegister segment, uint64_t o
 	ret = to_linear(emu, segment, offset, size, write, &la);
 	if (ret != EMU_OK)
 		return ret;
+	if (la & (align - 1))
+		return emu_raise(emu, VECTOR_GP, true, 0);
 	if (is_misaligned(emu, la, size))
 		return emu_raise(emu, VECTOR_AC, true, 0);
 	return translate_linear(emu, la, size, privilege_flags(emu) | (write ? WALK_WRITE : 0),
 				access);
+}
+
+enum emu_result emu_translate(struct emu *emu, ZydisRegister segment, uint64_t offset,
+			      unsigned int size, bool write, struct walk_range *access)
+{
+	return translate(emu, segment, offset, size, 1, write, access);
+}
+
+enum emu_result emu_translate_aligned(struct emu *emu, ZydisRegister segment, uint64_t offset,
+				      unsigned int size, bool write, struct walk_range *access)
+{
+	return translate(emu, segment, offset, size, size, write, access);
+}
+
+enum emu_result emu_translate_table(struct emu *emu, uint64_t la, unsigned int size, bool write,
+				    struct walk_range *access)
+{
+	if (!(emu->run->sregs.efer & EFER_LMA))
+		la = (uint32_t)la;
+	return translate_linear(emu, la, size, WALK_IMPLICIT | (write ? WALK_WRITE : 0), access);
 }
 
 enum emu_result emu_translate_fetch(struct emu *emu, uint64_t offset, struct walk_range *access)
@@ -210,7 +246,7 @@ enum emu_result emu_translate_fetch(struct emu *emu, uint64_t offset, struct wal
 	uint64_t la = offset;
 
 	if (emu_is_long(emu)) {
-		if (!is_canonical(emu, la))
+		if (!emu_is_canonical(emu, la))
 			return emu_raise(emu, VECTOR_GP, true, 0);
 	} else {
 		if (offset > cs->limit)
@@ -260,71 +296,59 @@ static void store_ram(uint8_t *ram, unsigned int len, uint64_t value)
 	memcpy(ram, &value, len);
 }
 
-/* Devices see powers of two only: the pieces of an access that crosses a page may be none. */
-static unsigned int bus_chunk(unsigned int len)
+void emu_load_bytes(const struct emu *emu, const struct walk_range *access, void *buffer)
 {
-	return len >= 8 ? 8 : len >= 4 ? 4 : len >= 2 ? 2 : 1;
-}
+	uint8_t *to = buffer;
+	unsigned int i, done, n;
 
-static uint64_t load_mmio(const struct emu *emu, uint64_t gpa, unsigned int len)
-{
-	uint64_t value = 0;
-	unsigned int done, n;
+	for (i = 0; i < access->nr_parts; i++) {
+		for (done = 0; done < access->part[i].len; done += n, to += n) {
+			uint64_t piece;
 
-	for (done = 0; done < len; done += n) {
-		uint64_t piece = ~0ULL;
-
-		n = bus_chunk(len - done);
-		bus_read(emu->env->mmio, gpa + done, n, &piece);
-		value |= (piece & alu_mask(n)) << done * 8;
+			n = access->part[i].len - done;
+			if (n > sizeof(piece))
+				n = sizeof(piece);
+			if (access->part[i].ram)
+				piece = load_ram(access->part[i].ram + done, n);
+			else
+				piece = emu_load_device(emu, access->part[i].gpa + done, n);
+			memcpy(to, &piece, n);
+		}
 	}
-	return value;
 }
 
-static void store_mmio(const struct emu *emu, uint64_t gpa, unsigned int len, uint64_t value)
+void emu_store_bytes(const struct emu *emu, const struct walk_range *access, const void *buffer)
 {
-	unsigned int done, n;
+	const uint8_t *from = buffer;
+	unsigned int i, done, n;
 
-	for (done = 0; done < len; done += n) {
-		n = bus_chunk(len - done);
-		bus_write(emu->env->mmio, gpa + done, n, value >> done * 8 & alu_mask(n));
+	for (i = 0; i < access->nr_parts; i++) {
+		for (done = 0; done < access->part[i].len; done += n, from += n) {
+			uint64_t piece = 0;
+
+			n = access->part[i].len - done;
+			if (n > sizeof(piece))
+				n = sizeof(piece);
+			memcpy(&piece, from, n);
+			if (access->part[i].ram)
+				store_ram(access->part[i].ram + done, n, piece);
+			else
+				emu_store_device(emu, access->part[i].gpa + done, n, piece);
+		}
 	}
 }
 
 uint64_t emu_load(const struct emu *emu, const struct walk_range *access)
 {
 	uint64_t value = 0;
-	unsigned int i, shift = 0;
 
-	for (i = 0; i < access->nr_parts; i++) {
-		unsigned int len = access->part[i].len;
-		uint64_t piece;
-
-		if (access->part[i].ram)
-			piece = load_ram(access->part[i].ram, len);
-		else
-			piece = load_mmio(emu, access->part[i].gpa, len);
-		value |= piece << shift;
-		shift += len * 8;
-	}
+	emu_load_bytes(emu, access, &value);
 	return value;
 }
 
 void emu_store(const struct emu *emu, const struct walk_range *access, uint64_t value)
 {
-	unsigned int i;
-
-	for (i = 0; i < access->nr_parts; i++) {
-		unsigned int len = access->part[i].len;
-		uint64_t piece = value & alu_mask(len);
-
-		if (access->part[i].ram)
-			store_ram(access->part[i].ram, len, piece);
-		else
-			store_mmio(emu, access->part[i].gpa, len, piece);
-		/* Only the first of two parts is followed by another, and is shorter than 8. */
-		value = len < 8 ? value >> len * 8 : 0;
-	}
+	emu_store_bytes(emu, access, &value);
 }
 
 bool emu_exchange(const struct emu *emu, const struct walk_range *access, uint64_t old,
@@ -360,17 +384,14 @@ bool emu_exchange(const struct emu *emu, const struct walk_range *access, uint64
 /* ------------------------------------------------------------------------- */
 /* Ports                                                                      */
 
-/* Two bytes of the task-state segment, which the processor reads as itself. */
+/* Two bytes of the task-state segment. */
 static enum emu_result read_tss(struct emu *emu, uint32_t offset, uint16_t *value)
 {
-	const struct hv_sregs *s = &emu->run->sregs;
-	uint64_t la = s->tr.base + offset;
 	struct walk_range access;
 	enum emu_result ret;
 
-	if (!(s->efer & EFER_LMA))
-		la = (uint32_t)la;
-	ret = translate_linear(emu, la, sizeof(*value), WALK_IMPLICIT, &access);
+	ret = emu_translate_table(emu, emu->run->sregs.tr.base + offset, sizeof(*value), false,
+				  &access);
 	if (ret == EMU_OK)
 		*value = (uint16_t)emu_load(emu, &access);
 	return ret;
@@ -386,7 +407,7 @@ enum emu_result emu_check_port(struct emu *emu, uint16_t port, unsigned int size
 
 	if (!(s->cr0 & CR0_PE))
 		return EMU_OK;
-	if (!(emu->gprs.rflags & FLAG_VM) && emu_cpl(emu) <= (emu->gprs.rflags & FLAG_IOPL) >> 12)
+	if (!(emu->gprs.rflags & FLAG_VM) && emu_cpl(emu) <= emu_iopl(emu))
 		return EMU_OK;
 
 	if ((s->tr.ar & HV_AR_UNUSABLE) || (type & ~SEG_TSS_BUSY) != (SEG_TSS | SEG_TSS_32) ||

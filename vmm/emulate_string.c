@@ -260,6 +260,8 @@ static enum emu_result repeat(struct emu *emu, const struct string *s)
 		if (ret != EMU_OK)
 			return ret;
 		emu_write_low(emu, HV_RCX, s->width, --count);
+		/* Resumed, it is beyond its breakpoint (Intel SDM Vol. 3, 17.3.1.1). */
+		emu->gprs.rflags |= FLAG_RF;
 		emu->safe = emu->gprs;
 		if (compare_stops(emu, s))
 			break;

@@ -172,7 +172,7 @@ static void check_permission(struct report *r)
 		fix(m, "%susermod -aG %s %s   (then log in again)", sudo(r), f->device_group,
 		    f->user);
 	else
-		fix(m, "%ssetfacl -m u:%s:rw /dev/hv", sudo(r), f->user);
+		fix(m, "%ssetfacl -m u:%s:rw /dev/hv   (package acl)", sudo(r), f->user);
 }
 
 static void check_device(struct report *r)

@@ -226,6 +226,36 @@ int hv_set_cpuid(int vcpu_fd, const struct hv_cpuid_entry *entries, unsigned int
 	return 0;
 }
 
+int hv_get_xsave(int vcpu_fd, void *image, uint32_t len)
+{
+	const struct hv_xsave args = {.len = len, .buffer = (uintptr_t)image};
+
+	return call(vcpu_fd, HV_GET_XSAVE, &args);
+}
+
+int hv_set_xsave(int vcpu_fd, const void *image, uint32_t len)
+{
+	const struct hv_xsave args = {.len = len, .buffer = (uintptr_t)image};
+
+	return call(vcpu_fd, HV_SET_XSAVE, &args);
+}
+
+int hv_read_apic(int vcpu_fd, uint32_t offset, uint32_t *value)
+{
+	struct hv_apic_register args = {.offset = offset};
+	int ret = call(vcpu_fd, HV_READ_APIC, &args);
+
+	*value = args.value;
+	return ret;
+}
+
+int hv_write_apic(int vcpu_fd, uint32_t offset, uint32_t value)
+{
+	const struct hv_apic_register args = {.offset = offset, .value = value};
+
+	return call(vcpu_fd, HV_WRITE_APIC, &args);
+}
+
 int hv_get_regs(int vcpu_fd, uint64_t groups)
 {
 	return call(vcpu_fd, HV_GET_REGS, (const void *)(uintptr_t)groups);

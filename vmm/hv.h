@@ -42,6 +42,12 @@ void hv_unmap_run(struct hv_run *run, uint32_t run_size);
 int hv_set_msr(int vcpu_fd, uint32_t index, uint64_t value, struct error *e);
 int hv_set_cpuid(int vcpu_fd, const struct hv_cpuid_entry *entries, unsigned int count,
 		 struct error *e);
+/* image: as many bytes as hv_caps.xsave_size says */
+int hv_get_xsave(int vcpu_fd, void *image, uint32_t len);
+int hv_set_xsave(int vcpu_fd, const void *image, uint32_t len);
+/* A register in the vCPU's xAPIC page. A write returns what HV_WRITE_APIC does. */
+int hv_read_apic(int vcpu_fd, uint32_t offset, uint32_t *value);
+int hv_write_apic(int vcpu_fd, uint32_t offset, uint32_t value);
 /* groups: HV_REGS_*, stored in the run page */
 int hv_get_regs(int vcpu_fd, uint64_t groups);
 int hv_run_vcpu(int vcpu_fd);

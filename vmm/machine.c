@@ -97,7 +97,13 @@ static void on_panic(void *arg)
 
 static void on_vcpu_end(void *arg, enum vcpu_end how, const char *text)
 {
-	machine_end(arg, how == VCPU_CRASHED ? MACHINE_CRASHED : MACHINE_FAILED, 0, text);
+	static const enum machine_end ends[] = {
+		[VCPU_RESET] = MACHINE_RESET,
+		[VCPU_CRASHED] = MACHINE_CRASHED,
+		[VCPU_FAILED] = MACHINE_FAILED,
+	};
+
+	machine_end(arg, ends[how], 0, text);
 }
 
 static void on_eoi(void *arg, uint8_t vector)
@@ -254,6 +260,7 @@ static int create_pci(struct machine *m, struct error *e)
 	m->pci = pci_host_create(m->pio, m->mmio, e);
 	if (!m->pci)
 		return -EIO;
+	pci_host_set_cf9(m->pci, &power_reset_control, m->power);
 	env = (struct virtio_env){
 		.pci = m->pci,
 		.mem = &m->mem,
@@ -327,7 +334,7 @@ static int create_vcpu(struct machine *m, unsigned int id, const struct hv_cpuid
 		close(fd);
 		return ret;
 	}
-	m->vcpu[id] = vcpu_create(fd, id, m->caps.run_size, &m->vcpu_env, e);
+	m->vcpu[id] = vcpu_create(fd, id, &m->caps, &m->vcpu_env, e);
 	return m->vcpu[id] ? 0 : -EIO;
 }
 

@@ -35,16 +35,10 @@ static void print_help(void)
 	      stdout);
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
 
-	/* Threads allocate little and rarely: an arena for each would be most of our memory. */
-	mallopt(M_ARENA_MAX, 1);
-
-	/* Without them there is nobody to tell. */
-	if (process_open_standard_fds())
-		return STATUS_ERROR;
 	if (!word) {
 		log_error("a command is missing: try 'vmm --help'");
 		return STATUS_USAGE;
@@ -63,4 +57,23 @@ int main(int argc, char **argv)
 	}
 	log_error("unknown %s '%s': try 'vmm --help'", word[0] == '-' ? "flag" : "command", word);
 	return STATUS_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+	int status;
+
+	/* Threads allocate little and rarely: an arena for each would be most of our memory. */
+	mallopt(M_ARENA_MAX, 1);
+
+	/* Without them there is nobody to tell. */
+	if (process_open_standard_fds())
+		return STATUS_ERROR;
+	status = run_command(argc, argv);
+	if (process_flush_stdout()) {
+		log_error("cannot write to standard output: is its disk full, or its reader gone?");
+		if (status == STATUS_OK)
+			status = STATUS_ERROR;
+	}
+	return status;
 }

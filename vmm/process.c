@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
@@ -24,6 +25,12 @@ int process_open_standard_fds(void)
 			return -errno;
 	}
 	return 0;
+}
+
+int process_flush_stdout(void)
+{
+	/* The second also tells of what failed before and is not tried again. */
+	return fflush(stdout) || ferror(stdout) ? -EIO : 0;
 }
 
 static void on_fatal_signal(int signal)

@@ -16,6 +16,12 @@
 int process_open_standard_fds(void);
 
 /*
+ * Has all that was printed got out? Stdio keeps it, and drops it without a word at the end when
+ * the file is on a full disk. Returns 0 or -EIO.
+ */
+int process_flush_stdout(void);
+
+/*
  * Before a signal ends the process by its default action, call clean_up, which
  * must be safe in a signal handler. A reader that left (SIGPIPE) and a file that
  * may not grow (SIGXFSZ) become errors of the one write.

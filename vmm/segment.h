@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Segment types, and how far a segment reaches (Intel SDM Vol. 3, ch. "Protected-Mode
+ * Selectors, descriptors, segment types, how far a segment reaches (Intel SDM Vol. 3, ch. "Protected-Mode
  * Memory Management"). Used by the instruction emulator and task.c.
  */
 #ifndef VMM_SEGMENT_H
@@ -10,6 +10,9 @@
 #include <stdint.h>
 
 #include "include/uapi/hv.h"
+
+#define SELECTOR_RPL 0x3
+#define SELECTOR_LDT 0x4
 
 /* Of code and data segments */
 #define SEG_ACCESSED	    0x1
@@ -36,5 +39,29 @@ static inline bool segment_covers(const struct hv_segment *seg, bool is_protecte
 		return last <= seg->limit;
 	return offset > seg->limit && last <= (seg->ar & HV_AR_DB ? 0xffffffff : 0xffff);
 }
+
+static inline bool segment_is_null(uint16_t selector)
+{
+	return !(selector & ~SELECTOR_RPL);
+}
+
+static inline unsigned int segment_dpl(const struct hv_segment *seg)
+{
+	return (seg->ar & HV_AR_DPL) >> 5;
+}
+
+/* The byte of a descriptor that holds its type. */
+static inline uint64_t segment_type_byte(uint64_t descriptor_la)
+{
+	return descriptor_la + 5;
+}
+
+/* Where the "size" bytes of a descriptor are. False: not in its table. */
+bool segment_locate(const struct hv_sregs *s, uint16_t selector, unsigned int size, uint64_t *la);
+struct hv_segment segment_unpack(uint16_t selector, uint64_t descriptor);
+
+/* May DS, ES, FS, GS, or SS, hold it? Whether it is present does not matter here. */
+bool segment_may_hold_data(const struct hv_segment *seg, unsigned int cpl);
+bool segment_may_hold_stack(const struct hv_segment *seg, unsigned int cpl);
 
 #endif

@@ -15,9 +15,6 @@
 #include "walk.h"
 #include "x86.h"
 
-#define SELECTOR_RPL 0x3
-#define SELECTOR_LDT 0x4
-
 /* Segment registers in the order in which a TSS has them. */
 enum seg {
 	ES,
@@ -158,12 +155,6 @@ static void store(const struct walk_range *range, const void *buffer)
 /* ------------------------------------------------------------------------- */
 /* Descriptors                                                                */
 
-/* The byte of a descriptor that holds its type. */
-static uint64_t type_byte(uint64_t descriptor_la)
-{
-	return descriptor_la + 5;
-}
-
 /*
  * Read what the selector names; it is not null. A page fault is raised, or "vector" where
  * there is no such descriptor.
@@ -171,44 +162,16 @@ static uint64_t type_byte(uint64_t descriptor_la)
 static bool read_descriptor(struct task *t, uint16_t selector, uint8_t vector, uint64_t *la,
 			    struct hv_segment *seg)
 {
-	const struct hv_sregs *s = &t->sregs;
-	uint16_t offset = selector & ~(SELECTOR_RPL | SELECTOR_LDT);
-	uint64_t base = s->gdt.base, d;
-	uint32_t limit = s->gdt.limit;
 	struct walk_range range;
+	uint64_t d;
 
-	if (selector & SELECTOR_LDT) {
-		if (s->ldt.ar & HV_AR_UNUSABLE)
-			return selector_fault(t, vector, selector);
-		base = s->ldt.base;
-		limit = s->ldt.limit;
-	}
-	if ((uint32_t)offset + 7 > limit)
+	if (!segment_locate(&t->sregs, selector, sizeof(d), la))
 		return selector_fault(t, vector, selector);
-	*la = base + offset;
 	if (!reach(t, *la, sizeof(d), WALK_IMPLICIT, &range))
 		return false;
 	load(&range, &d);
-
-	*seg = (struct hv_segment){
-		.base = (d >> 16 & 0xffffff) | (d >> 56) << 24,
-		.limit = (d & 0xffff) | (d >> 32 & 0xf0000),
-		.ar = d >> 40 & 0xf0ff,
-		.selector = selector,
-	};
-	if (seg->ar & HV_AR_G)
-		seg->limit = seg->limit << 12 | 0xfff;
+	*seg = segment_unpack(selector, d);
 	return true;
-}
-
-static bool is_null(uint16_t selector)
-{
-	return !(selector & ~SELECTOR_RPL);
-}
-
-static unsigned int dpl_of(const struct hv_segment *seg)
-{
-	return (seg->ar & HV_AR_DPL) >> 5;
 }
 
 /* ------------------------------------------------------------------------- */
@@ -230,7 +193,7 @@ static bool load_ldt(struct task *t, uint16_t selector)
 	struct hv_segment ldt;
 	uint64_t la;
 
-	if (is_null(selector))
+	if (segment_is_null(selector))
 		return true;
 	if (selector & SELECTOR_LDT)
 		return selector_fault(t, VECTOR_TS, selector);
@@ -244,35 +207,17 @@ static bool load_ldt(struct task *t, uint16_t selector)
 
 static bool code_ok(const struct task *t, const struct hv_segment *cs)
 {
-	if (!(cs->ar & SEG_CODE))
+	if (!(cs->ar & HV_AR_S) || !(cs->ar & SEG_CODE))
 		return false;
-	return cs->ar & SEG_CODE_CONFORMING ? dpl_of(cs) <= t->cpl : dpl_of(cs) == t->cpl;
-}
-
-static bool stack_ok(const struct task *t, const struct hv_segment *ss)
-{
-	return !(ss->ar & SEG_CODE) && (ss->ar & SEG_DATA_WRITABLE) && dpl_of(ss) == t->cpl &&
-	       (ss->selector & SELECTOR_RPL) == t->cpl;
-}
-
-static bool data_ok(const struct task *t, const struct hv_segment *ds)
-{
-	unsigned int rpl = ds->selector & SELECTOR_RPL;
-
-	if (ds->ar & SEG_CODE && !(ds->ar & SEG_CODE_READABLE))
-		return false;
-	if (ds->ar & SEG_CODE && ds->ar & SEG_CODE_CONFORMING)
-		return true;
-	return dpl_of(ds) >= t->cpl && dpl_of(ds) >= rpl;
+	return cs->ar & SEG_CODE_CONFORMING ? segment_dpl(cs) <= t->cpl : segment_dpl(cs) == t->cpl;
 }
 
 static bool segment_ok(const struct task *t, enum seg which, const struct hv_segment *seg)
 {
-	if (!(seg->ar & HV_AR_S))
-		return false;
 	if (which == CS)
 		return code_ok(t, seg);
-	return which == SS ? stack_ok(t, seg) : data_ok(t, seg);
+	return which == SS ? segment_may_hold_stack(seg, t->cpl)
+			   : segment_may_hold_data(seg, t->cpl);
 }
 
 static uint8_t absent_vector(enum seg which)
@@ -287,9 +232,9 @@ static bool load_segment(struct task *t, enum seg which)
 	struct walk_range range;
 	uint64_t la;
 
-	if (is_null(selector) && which != CS && which != SS)
+	if (segment_is_null(selector) && which != CS && which != SS)
 		return true;
-	if (is_null(selector))
+	if (segment_is_null(selector))
 		return selector_fault(t, VECTOR_TS, selector);
 	if (!read_descriptor(t, selector, VECTOR_TS, &la, &seg))
 		return false;
@@ -298,7 +243,7 @@ static bool load_segment(struct task *t, enum seg which)
 	if (!(seg.ar & HV_AR_P))
 		return selector_fault(t, absent_vector(which), selector);
 	if (!(seg.ar & SEG_ACCESSED)) {
-		if (!reach(t, type_byte(la), 1, WALK_WRITE | WALK_IMPLICIT, &range))
+		if (!reach(t, segment_type_byte(la), 1, WALK_WRITE | WALK_IMPLICIT, &range))
 			return false;
 		if (range.part[0].ram)
 			__atomic_fetch_or(range.part[0].ram, SEG_ACCESSED, __ATOMIC_SEQ_CST);
@@ -449,7 +394,7 @@ static bool find_tss(struct task *t, struct places *p, uint64_t *la)
 	uint8_t vector = t->source == HV_TASK_IRET ? VECTOR_TS : VECTOR_GP;
 	struct hv_segment *tr = &p->tr;
 
-	if (t->sregs.efer & EFER_LMA || t->selector & SELECTOR_LDT || is_null(t->selector))
+	if (t->sregs.efer & EFER_LMA || t->selector & SELECTOR_LDT || segment_is_null(t->selector))
 		return selector_fault(t, vector, t->selector);
 	if (!read_descriptor(t, t->selector, vector, la, tr))
 		return false;
@@ -476,8 +421,9 @@ static bool prepare(struct task *t, struct places *p)
 	return reach(t, old->base + state_offset(old), state_size(old), write, &p->old_state) &&
 	       reach(t, p->tr.base, tss_size(&p->tr), WALK_IMPLICIT, &p->new_tss) &&
 	       (!is_nested(t) || reach(t, p->tr.base, sizeof(uint16_t), write, &p->link)) &&
-	       (is_nested(t) || reach(t, type_byte(old_la), 1, write, &p->old_type)) &&
-	       (t->source == HV_TASK_IRET || reach(t, type_byte(new_la), 1, write, &p->new_type));
+	       (is_nested(t) || reach(t, segment_type_byte(old_la), 1, write, &p->old_type)) &&
+	       (t->source == HV_TASK_IRET ||
+		reach(t, segment_type_byte(new_la), 1, write, &p->new_type));
 }
 
 /* False: another vCPU has taken the task meanwhile. */

@@ -31,6 +31,7 @@ struct vcpu {
 	int fd;				 /* constant */
 	uint32_t run_size;		 /* constant */
 	struct hv_run *run;		 /* constant pointer; the page belongs to the thread */
+	struct xstate xstate;		 /* belongs to the thread */
 	const struct vcpu_env *env;	 /* constant */
 	pthread_t thread;		 /* valid while started */
 	bool started;			 /* used by the thread that owns the machine */
@@ -57,7 +58,10 @@ static int kick_signal(void)
 	return SIGRTMIN;
 }
 
-struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, uint32_t run_size,
+/* XSAVE's images are aligned so, and the size of this one is made a multiple of it. */
+#define XSTATE_ALIGN 64U
+
+struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, const struct hv_caps *caps,
 			 const struct vcpu_env *env, struct error *e)
 {
 	struct vcpu *v = calloc(1, sizeof(*v));
@@ -69,9 +73,15 @@ struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, uint32_t run_size,
 	}
 	v->id = id;
 	v->fd = vcpu_fd;
-	v->run_size = run_size;
+	v->run_size = caps->run_size;
 	v->env = env;
-	v->run = hv_map_run(vcpu_fd, run_size, e);
+	v->xstate.size = caps->xsave_size;
+	v->xstate.image = aligned_alloc(XSTATE_ALIGN, (caps->xsave_size + XSTATE_ALIGN - 1) &
+							      ~(XSTATE_ALIGN - 1));
+	if (!v->xstate.image)
+		error_set(e, ENOMEM, "out of memory");
+	else
+		v->run = hv_map_run(vcpu_fd, caps->run_size, e);
 	if (!v->run) {
 		vcpu_destroy(v);
 		return NULL;
@@ -145,21 +155,63 @@ static bool exit_mmio(struct vcpu *v)
 	return true;
 }
 
+static int get_xstate(void *arg, struct xstate **x)
+{
+	struct vcpu *v = arg;
+
+	*x = &v->xstate;
+	return hv_get_xsave(v->fd, v->xstate.image, v->xstate.size);
+}
+
+static int set_xstate(void *arg)
+{
+	struct vcpu *v = arg;
+
+	return hv_set_xsave(v->fd, v->xstate.image, v->xstate.size);
+}
+
+static uint32_t read_apic(void *arg, uint32_t offset)
+{
+	struct vcpu *v = arg;
+	uint32_t value;
+
+	hv_read_apic(v->fd, offset, &value);
+	return value;
+}
+
+static void write_apic(void *arg, uint32_t offset, uint32_t value)
+{
+	struct vcpu *v = arg;
+	int ended = hv_write_apic(v->fd, offset, value);
+
+	if (ended > 0)
+		v->env->eoi(v->env->arg, (uint8_t)ended);
+}
+
 static bool exit_emulate(struct vcpu *v)
 {
+	static const struct emulate_ops ops = {get_xstate, set_xstate, read_apic, write_apic};
 	const struct emulate_env env = {
 		.mem = v->env->mem,
 		.pio = v->env->pio,
 		.mmio = v->env->mmio,
+		.ops = &ops,
+		.arg = v,
 	};
 	char why[160];
 
 	/* The exit does not bring the debug registers: only single-stepping needs them. */
 	if (v->run->gprs.rflags & FLAG_TF)
 		hv_get_regs(v->fd, HV_REGS_ALL);
-	if (emulate(&env, v->run, why, sizeof(why)) == EMULATE_DONE)
+	switch (emulate(&env, v->run, why, sizeof(why))) {
+	case EMULATE_DONE:
 		return true;
-	return crash(v, VCPU_CRASHED, why);
+	case EMULATE_FAILED:
+		return crash(v, VCPU_CRASHED, why);
+	case EMULATE_HOST_FAILED:
+		break;
+	}
+	return crash(v, VCPU_FAILED, why);
 }
 
 static bool exit_error(struct vcpu *v)
@@ -174,8 +226,14 @@ static bool exit_error(struct vcpu *v)
 	return crash(v, host ? VCPU_FAILED : VCPU_CRASHED, what);
 }
 
+/*
+ * Where nothing else is known to work, a kernel resets the processor by a fault without a table of
+ * handlers, which it has taken away for that (Linux: reboot=t). Loaders leave one that is not empty.
+ */
 static bool triple_fault(struct vcpu *v)
 {
+	if (!hv_get_regs(v->fd, HV_REGS_SREGS) && !v->run->sregs.idt.limit)
+		return end(v, VCPU_RESET, "");
 	return crash(v, VCPU_CRASHED, "triple fault");
 }
 
@@ -298,6 +356,7 @@ void vcpu_destroy(struct vcpu *v)
 	if (!v)
 		return;
 	hv_unmap_run(v->run, v->run_size);
+	free(v->xstate.image);
 	close(v->fd);
 	free(v);
 }

@@ -16,6 +16,7 @@
 
 /* How a vCPU can end the machine. */
 enum vcpu_end {
+	VCPU_RESET,   /* the guest asked for a reset; without a text */
 	VCPU_CRASHED, /* the guest cannot go on, by its own doing */
 	VCPU_FAILED,  /* the host or the module failed */
 };
@@ -33,7 +34,7 @@ struct vcpu_env {
 struct vcpu;
 
 /* Takes vcpu_fd over, also on failure. */
-struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, uint32_t run_size,
+struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, const struct hv_caps *caps,
 			 const struct vcpu_env *env, struct error *e);
 /* Before vcpu_start(): where it begins. Application processors wait for SIPI without it. */
 void vcpu_set_entry(struct vcpu *v, const struct hv_gprs *gprs, const struct hv_sregs *sregs);

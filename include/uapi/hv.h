@@ -74,6 +74,12 @@ struct hv_cpuid {
 	__u64 entries; /* user pointer to struct hv_cpuid_entry[] */
 };
 
+struct hv_msr_list {
+	__u32 count; /* in: room; out: entries */
+	__u32 pad;
+	__u64 indices; /* user pointer to __u32[] */
+};
+
 #define HV_TSC_KHZ_MIN 1000
 #define HV_TSC_KHZ_MAX 100000000
 
@@ -94,6 +100,8 @@ struct hv_create_vm {
  * E2BIG, with "count" set to the number needed, when there is too little room.
  */
 #define HV_GET_CPUID _IOWR(HV_IOC, 0x01, struct hv_cpuid)
+/* The MSRs of a vCPU's state: docs/abi.md. */
+#define HV_GET_MSR_LIST _IOWR(HV_IOC, 0x03, struct hv_msr_list)
 /*
  * Create a VM: returns its descriptor. EBUSY: another hypervisor holds the
  * processor's virtualisation (see hv(4)). EINTR: a signal came first. ESHUTDOWN:
@@ -152,6 +160,14 @@ struct hv_msi {
 	__u32 pad;
 };
 
+/* Where the VM's clock and its TSC were at one moment. */
+struct hv_clock {
+	__u64 ns;      /* of kvm-clock */
+	__u64 tsc;     /* which new vCPUs begin with; HV_MSR_TSC_OFFSET is the distance to it */
+	__u32 tsc_khz; /* its frequency */
+	__u32 pad;
+};
+
 /*
  * Create a vCPU: returns its descriptor. EINVAL: the id is too large. EEXIST: it is
  * taken. ESHUTDOWN: the host is going down.
@@ -185,6 +201,9 @@ struct hv_msi {
  * not those of a message that a device may send.
  */
 #define HV_SIGNAL_MSI _IOW(HV_IOC, 0x24, struct hv_msi)
+/* The VM's clock: docs/abi.md. */
+#define HV_GET_CLOCK _IOR(HV_IOC, 0x25, struct hv_clock)
+#define HV_SET_CLOCK _IOW(HV_IOC, 0x26, struct hv_clock)
 
 /* ------------------------------------------------------------------------- */
 /* vCPU descriptor: registers                                                 */
@@ -266,17 +285,31 @@ enum hv_mp_state {
 #define HV_EVENT_PENDING    (1U << 0)
 #define HV_EVENT_ERROR_CODE (1U << 1)
 
+/* hv_events.start: which of them came, and were not taken yet */
+#define HV_START_INIT (1U << 0)
+#define HV_START_SIPI (1U << 1)
+
+/* hv_events.shadow. AMD-V knows no difference. */
+enum hv_interrupt_shadow {
+	HV_SHADOW_NONE = 0,
+	HV_SHADOW_STI = 1,
+	HV_SHADOW_MOV_SS = 2,
+};
+
 struct hv_events {
 	__u32 mp_state; /* enum hv_mp_state */
 	__u8 exception; /* HV_EVENT_* */
 	__u8 exception_vector;
-	__u8 shadow;	  /* 1: in the shadow of STI or MOV SS */
+	__u8 shadow;	  /* enum hv_interrupt_shadow */
 	__u8 nmi_pending; /* 0 to 2: how many wait; with nmi_masked one counts */
 	__u8 nmi_masked;
 	__u8 interrupt; /* HV_EVENT_PENDING: being delivered */
 	__u8 interrupt_vector;
-	__u8 pad0;
+	__u8 start; /* HV_START_*; loading raises them, and takes none back */
 	__u32 exception_error;
+	__u32 debug_pending; /* VT-x: traps that wait, as in the VMCS: Intel SDM Vol. 3, 24.4.2 */
+	__u8 sipi_vector;
+	__u8 pad[3];
 };
 
 /*
@@ -299,7 +332,7 @@ enum hv_exit_reason {
 	HV_EXIT_PIO = 1,      /* IN or OUT; .pio */
 	HV_EXIT_MMIO = 2,     /* a plain MOV on no slot; .mmio */
 	HV_EXIT_EMULATE = 3,  /* any other instruction; .emulate */
-	HV_EXIT_HLT = 4,      /* only with HV_RUN_EXIT_HLT */
+	HV_EXIT_HLT = 4,      /* HV_MP_HALTED; only with HV_RUN_EXIT_HLT */
 	HV_EXIT_SHUTDOWN = 5, /* triple fault */
 	HV_EXIT_EOI = 6,      /* EOI of a level interrupt; .eoi */
 	HV_EXIT_SIGNAL = 7,   /* a signal, or immediate_exit; EINTR */
@@ -419,6 +452,12 @@ struct hv_run {
 	struct hv_events events;
 };
 
+/*
+ * No MSR of the guest's: how far the vCPU's TSC is ahead of the VM's (struct hv_clock). That
+ * does not change as time goes by, so that it can be carried to another VM without an error.
+ */
+#define HV_MSR_TSC_OFFSET 0x48560000
+
 struct hv_msr_entry {
 	__u32 index;
 	__u32 pad;
@@ -441,6 +480,14 @@ struct hv_xsave {
 struct hv_lapic {
 	__u8 regs[1024];
 	__u64 tsc_deadline;
+	__u32 errors; /* bits that the next write of the ESR brings into it */
+	__u32 pad;
+};
+
+/* One register in the xAPIC page. */
+struct hv_apic_register {
+	__u32 offset; /* in the page: a multiple of 16 below 0x400 */
+	__u32 value;
 };
 
 /*
@@ -480,6 +527,14 @@ struct hv_lapic {
 #define HV_SET_LAPIC _IOW(HV_IOC, 0x49, struct hv_lapic)
 /* Raise an NMI on the vCPU; may be called from any thread. */
 #define HV_NMI _IO(HV_IOC, 0x4a)
+/*
+ * Access the xAPIC page as the guest's instructions do, with all that follows. HV_WRITE_APIC
+ * returns 0, or the vector that the write ended where the I/O APIC must be told, as
+ * HV_EXIT_EOI has it. EINVAL: no such place for a register; the APIC is disabled or in x2APIC
+ * mode.
+ */
+#define HV_READ_APIC  _IOWR(HV_IOC, 0x4b, struct hv_apic_register)
+#define HV_WRITE_APIC _IOW(HV_IOC, 0x4c, struct hv_apic_register)
 
 #if defined(__cplusplus)
 #define HV_ASSERT(e, m) static_assert(e, m)
@@ -490,23 +545,26 @@ struct hv_lapic {
 HV_ASSERT(sizeof(struct hv_caps) == 56, "hv_caps");
 HV_ASSERT(sizeof(struct hv_cpuid_entry) == 32, "hv_cpuid_entry");
 HV_ASSERT(sizeof(struct hv_cpuid) == 16, "hv_cpuid");
+HV_ASSERT(sizeof(struct hv_msr_list) == 16, "hv_msr_list");
 HV_ASSERT(sizeof(struct hv_create_vm) == 16, "hv_create_vm");
 HV_ASSERT(sizeof(struct hv_create_vcpu) == 16, "hv_create_vcpu");
 HV_ASSERT(sizeof(struct hv_slot) == 40, "hv_slot");
 HV_ASSERT(sizeof(struct hv_irqfd) == 24, "hv_irqfd");
 HV_ASSERT(sizeof(struct hv_ioeventfd) == 32, "hv_ioeventfd");
 HV_ASSERT(sizeof(struct hv_msi) == 16, "hv_msi");
+HV_ASSERT(sizeof(struct hv_clock) == 24, "hv_clock");
 HV_ASSERT(sizeof(struct hv_segment) == 24, "hv_segment");
 HV_ASSERT(sizeof(struct hv_dtable) == 16, "hv_dtable");
 HV_ASSERT(sizeof(struct hv_gprs) == 144, "hv_gprs");
 HV_ASSERT(sizeof(struct hv_sregs) == 288, "hv_sregs");
 HV_ASSERT(sizeof(struct hv_dregs) == 48, "hv_dregs");
-HV_ASSERT(sizeof(struct hv_events) == 16, "hv_events");
+HV_ASSERT(sizeof(struct hv_events) == 24, "hv_events");
 HV_ASSERT(sizeof(union hv_exit) == 64, "hv_exit");
 HV_ASSERT(sizeof(((union hv_exit *)0)->task) == 16, "hv_exit.task");
-HV_ASSERT(sizeof(struct hv_run) == 128 + 144 + 288 + 48 + 16, "hv_run");
+HV_ASSERT(sizeof(struct hv_run) == 128 + 144 + 288 + 48 + 24, "hv_run");
 HV_ASSERT(sizeof(struct hv_msrs) == 16, "hv_msrs");
 HV_ASSERT(sizeof(struct hv_xsave) == 16, "hv_xsave");
-HV_ASSERT(sizeof(struct hv_lapic) == 1032, "hv_lapic");
+HV_ASSERT(sizeof(struct hv_lapic) == 1040, "hv_lapic");
+HV_ASSERT(sizeof(struct hv_apic_register) == 8, "hv_apic_register");
 
 #endif /* HV_UAPI_H */

@@ -161,7 +161,6 @@ void svm_interrupt_window(struct hv_vcpu *v)
 		return;
 	}
 	b->c.int_ctl |= INT_V_IRQ_BITS;
-	b->c.int_vector = 0;
 	b->c.intercept[3] |= ICPT3_VINTR;
 	vmcb_dirty(b, CLEAN_INTERCEPTS | CLEAN_TPR);
 }

@@ -3,6 +3,8 @@
  * What emulators of AMD-V get wrong, and the ways around it. No real processor needs
  * them: they are taken under a hypervisor, or as the module's parameters say.
  */
+#define pr_fmt(fmt) "hv: " fmt
+
 #include <linux/module.h>
 #include <asm/cpufeature.h>
 
@@ -21,12 +23,21 @@ MODULE_PARM_DESC(
 
 struct svm_quirks svm_quirks __ro_after_init;
 
-void svm_quirks_setup(void)
+int svm_quirks_setup(void)
 {
 	bool emulated = boot_cpu_has(X86_FEATURE_HYPERVISOR);
 
+	if (losesshadow < -1 || losesshadow > 1) {
+		pr_err("losesshadow=%d: must be 0, 1 or -1\n", losesshadow);
+		return -EINVAL;
+	}
+	if (injectstwice < -1 || injectstwice > 1) {
+		pr_err("injectstwice=%d: must be 0, 1 or -1\n", injectstwice);
+		return -EINVAL;
+	}
 	svm_quirks.loses_shadow = losesshadow < 0 ? emulated : losesshadow;
 	svm_quirks.injects_twice = injectstwice < 0 ? emulated : injectstwice;
+	return 0;
 }
 
 /*

@@ -85,6 +85,23 @@ static void free_tables(void)
 	iopm = NULL;
 }
 
+/*
+ * A page for what VMRUN and VMSAVE write. Where SNP is on, some processors check one
+ * that starts 2 MiB as if it were all of them, and fault: of two pages one is elsewhere.
+ */
+static void *alloc_save_page(gfp_t gfp)
+{
+	struct page *pair = alloc_pages(gfp | __GFP_ZERO, 1);
+	bool at_start;
+
+	if (!pair)
+		return NULL;
+	split_page(pair, 1);
+	at_start = page_to_pfn(pair) % PTRS_PER_PTE == 0;
+	__free_page(at_start ? pair : pair + 1);
+	return page_address(at_start ? pair + 1 : pair);
+}
+
 static int alloc_tables(void)
 {
 	unsigned int i;
@@ -106,8 +123,8 @@ static int alloc_tables(void)
 	{
 		struct svm_cpu *c = per_cpu_ptr(&svm_cpu, cpu);
 
-		c->hsave = (void *)get_zeroed_page(GFP_KERNEL);
-		c->host = (void *)get_zeroed_page(GFP_KERNEL);
+		c->hsave = alloc_save_page(GFP_KERNEL);
+		c->host = alloc_save_page(GFP_KERNEL);
 		if (!c->hsave || !c->host)
 			return -ENOMEM;
 		c->host_pa = __pa(c->host);
@@ -115,9 +132,16 @@ static int alloc_tables(void)
 	return 0;
 }
 
+static bool svm_cpu_fits(void)
+{
+	u64 vm_cr;
+
+	return rdmsrl_safe(MSR_VM_CR, &vm_cr) || !(vm_cr & VM_CR_SVMDIS);
+}
+
 static int svm_setup(void)
 {
-	u64 vm_cr, unused;
+	u64 unused;
 	int r;
 
 	/* The kernel's own flag is gone where the firmware forbids it. */
@@ -125,7 +149,7 @@ static int svm_setup(void)
 		pr_err("this CPU has no AMD-V (no \"svm\" in /proc/cpuinfo)\n");
 		return -EOPNOTSUPP;
 	}
-	if (!rdmsrl_safe(MSR_VM_CR, &vm_cr) && vm_cr & VM_CR_SVMDIS) {
+	if (!svm_cpu_fits()) {
 		pr_err("AMD-V is disabled by the firmware: enable SVM in its set-up\n");
 		return -EOPNOTSUPP;
 	}
@@ -146,7 +170,9 @@ static int svm_setup(void)
 		.debugctl = !rdmsrl_safe(MSR_IA32_DEBUGCTLMSR, &unused),
 		.max_asid = cpuid_ebx(0x8000000a),
 	};
-	svm_quirks_setup();
+	r = svm_quirks_setup();
+	if (r)
+		return r;
 	if (svm_features.max_asid < 2) {
 		pr_err("this CPU has no address space identifiers\n");
 		return -EOPNOTSUPP;
@@ -184,6 +210,7 @@ static int svm_cpu_enable(void)
 		return -EBUSY;
 	wrmsrl(MSR_EFER, efer | EFER_SVME);
 	wrmsrl(MSR_VM_HSAVE_PA, __pa(c->hsave));
+	compat_pmu_virt(true);
 	set_spec_reduce(true);
 	/* Translations of an earlier user may remain: start with a flush. */
 	c->generation++;
@@ -196,6 +223,7 @@ static void svm_cpu_disable(void)
 	u64 efer;
 
 	set_spec_reduce(false);
+	compat_pmu_virt(false);
 	wrmsrl(MSR_VM_HSAVE_PA, 0);
 	rdmsrl(MSR_EFER, efer);
 	wrmsrl(MSR_EFER, efer & ~EFER_SVME);
@@ -251,7 +279,7 @@ static void set_pause_filter(struct vmcb_control *c)
 static int svm_vcpu_create(struct hv_vcpu *v)
 {
 	struct svm_vcpu *s = kzalloc(sizeof(*s), GFP_KERNEL_ACCOUNT);
-	struct vmcb *b = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
+	struct vmcb *b = alloc_save_page(GFP_KERNEL_ACCOUNT);
 
 	v->arch = s;
 	if (!s || !b) {
@@ -399,7 +427,8 @@ static void svm_enter(struct hv_vcpu *v)
 		b->c.int_ctl = (b->c.int_ctl & ~INT_TPR_MASK) | tpr;
 		vmcb_dirty(b, CLEAN_TPR);
 	}
-	b->c.int_state = v->shadow;
+	/* Of either kind: the other bit is no shadow. */
+	b->c.int_state = v->shadow ? INT_STATE_SHADOW : 0;
 	choose_asid(v, c);
 
 	svm_vmrun(v->gprs.r, s->vmcb_pa, c->host_pa);
@@ -441,6 +470,7 @@ const struct hv_ops svm_ops = {
 	.backend = HV_BACKEND_SVM,
 	.setup = svm_setup,
 	.unsetup = svm_unsetup,
+	.cpu_fits = svm_cpu_fits,
 	.cpu_enable = svm_cpu_enable,
 	.cpu_disable = svm_cpu_disable,
 	.vcpu_create = svm_vcpu_create,

@@ -105,7 +105,7 @@ void svm_step_end(struct hv_vcpu *v);
 void svm_close_interrupt_window(struct hv_vcpu *v);
 
 /* quirks.c */
-void svm_quirks_setup(void);
+int svm_quirks_setup(void);
 void svm_inject_virtual(struct hv_vcpu *v, u8 vector);
 void svm_virq_done(struct hv_vcpu *v);
 bool svm_quirk_is_interrupt(u8 vector);

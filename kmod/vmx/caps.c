@@ -35,6 +35,11 @@ module_param(slice, uint, 0444);
 MODULE_PARM_DESC(slice,
 		 "longest stay in the guest, in preemption timer ticks (default 0: no limit)");
 
+static uint vpids = 0xffff;
+module_param(vpids, uint, 0444);
+MODULE_PARM_DESC(vpids,
+		 "virtual processor identifiers to use on each processor (default: all 65535)");
+
 #define CPUID1_ECX_VMX	       BIT(5)
 
 #define BASIC_TRUE_CONTROLS    BIT_ULL(55)
@@ -159,6 +164,11 @@ int vmx_read_caps(void)
 
 	hv_host.scales_tsc = c->secondary & SEC_TSC_SCALING;
 
+	if (vpids < 1 || vpids > 0xffff) {
+		pr_err("vpids=%u: must be from 1 to 65535\n", vpids);
+		return -EINVAL;
+	}
+	c->last_vpid = vpids;
 	c->slice = slice;
 	/* Before Haswell, which has INVPCID, several models count wrongly (their errata say so). */
 	watch = preemptiontimer && c->secondary & SEC_INVPCID;
@@ -186,4 +196,27 @@ int vmx_read_caps(void)
 	if (!ok)
 		return refuse(lacks_controls);
 	return 0;
+}
+
+static bool fits(u32 msr, u32 controls)
+{
+	u64 a = read_cap(msr);
+	u32 must = a, may = a >> 32;
+
+	return !(controls & ~may) && !(must & ~controls);
+}
+
+bool vmx_cpu_fits(void)
+{
+	const struct vmx_caps *c = &vmx_caps;
+	u64 ept = read_cap(MSR_IA32_VMX_EPT_VPID_CAP);
+
+	return !disabled_by_firmware() &&
+	       BASIC_REVISION(read_cap(MSR_IA32_VMX_BASIC)) == c->revision &&
+	       fits(MSR_IA32_VMX_TRUE_PINBASED_CTLS, c->pin) &&
+	       fits(MSR_IA32_VMX_TRUE_PROCBASED_CTLS, c->primary) &&
+	       fits(MSR_IA32_VMX_PROCBASED_CTLS2, c->secondary) &&
+	       fits(MSR_IA32_VMX_TRUE_EXIT_CTLS, c->exit) &&
+	       fits(MSR_IA32_VMX_TRUE_ENTRY_CTLS, c->entry) && !(EPT_NEEDED & ~ept) &&
+	       !(VPID_NEEDED & ~ept) && !(c->ept_ad && !(ept & EPT_CAP_ACCESSED_DIRTY));
 }

@@ -13,6 +13,7 @@
  * with interrupts off (vmx_per_stay).
  */
 #include <linux/moduleparam.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/smp.h>
 #include <asm/asm.h>
@@ -65,10 +66,13 @@ static void set_vmxe(bool on)
 
 static bool enter_operation(struct vmx_cpu *c)
 {
+	compat_pt_handle_vmx(1);
 	set_vmxe(true);
 	c->in_operation = vmxon(__pa(c->vmxon));
-	if (unlikely(!c->in_operation))
+	if (unlikely(!c->in_operation)) {
 		set_vmxe(false);
+		compat_pt_handle_vmx(0);
+	}
 	return c->in_operation;
 }
 
@@ -77,6 +81,7 @@ static void leave_operation(struct vmx_cpu *c)
 	vmxoff();
 	c->in_operation = false;
 	set_vmxe(false);
+	compat_pt_handle_vmx(0);
 }
 
 void vmx_free_cpus(void)
@@ -119,6 +124,29 @@ static void flush_all(void)
 	asm volatile("invvpid %0, %1" : : "m"(nothing), "r"(2UL) : "cc", "memory");
 }
 
+/*
+ * VPIDs are handed out per CPU, so that there are always enough: when the last one is
+ * in use, all are free again, as nothing that was cached under them is left.
+ */
+static void next_vpids(struct vmx_cpu *c)
+{
+	flush_all();
+	c->vpid_generation++;
+	/* Zero is the host's. */
+	c->next_vpid = 1;
+}
+
+void vmx_take_vpid(struct vmx_vcpu *x)
+{
+	struct vmx_cpu *c = this_cpu_ptr(&vmx_cpu);
+
+	if (c->next_vpid > vmx_caps.last_vpid)
+		next_vpids(c);
+	x->vpid_generation = c->vpid_generation;
+	x->vpid = c->next_vpid++;
+	vmcs_write(VMCS_VPID, x->vpid);
+}
+
 int vmx_cpu_enable(void)
 {
 	struct vmx_cpu *c = this_cpu_ptr(&vmx_cpu);
@@ -136,11 +164,11 @@ int vmx_cpu_enable(void)
 	rdmsrl(MSR_CSTAR, c->host_syscall[SYSCALL_CSTAR]);
 	rdmsrl(MSR_SYSCALL_MASK, c->host_syscall[SYSCALL_MASK]);
 
-	/* Somebody holds it without having said so in CR4; or this CPU alone has it locked off. */
+	/* Somebody holds it without having said so in CR4. */
 	if (!enter_operation(c))
-		return control & FEAT_CTL_VMX_ENABLED_OUTSIDE_SMX ? -EBUSY : -EIO;
+		return -EBUSY;
 	/* Translations of an earlier user may remain. */
-	flush_all();
+	next_vpids(c);
 	if (vmx_per_stay)
 		leave_operation(c);
 	return 0;
@@ -204,7 +232,11 @@ bool vmx_acquire(struct hv_vcpu *v)
 		x->fresh = false;
 	}
 	if (c->current_vmcs != x) {
-		vmx_vmptrld(x->vmcs_pa);
+		if (WARN_ON_ONCE(!vmx_vmptrld(x->vmcs_pa))) {
+			if (vmx_per_stay)
+				leave_operation(c);
+			return false;
+		}
 		c->current_vmcs = x;
 	}
 	if (READ_ONCE(x->active_cpu) < 0) {
@@ -222,7 +254,7 @@ void vmx_release(struct hv_vcpu *v)
 	leave_operation(this_cpu_ptr(&vmx_cpu));
 }
 
-bool vmx_borrow(struct hv_vcpu *v)
+bool vmx_try_borrow(struct hv_vcpu *v)
 {
 	struct vmx_vcpu *x = to_vmx(v);
 
@@ -232,13 +264,34 @@ bool vmx_borrow(struct hv_vcpu *v)
 	if (READ_ONCE(x->active_cpu) != smp_processor_id())
 		vmx_deactivate(v);
 	local_irq_disable();
-	if (likely(hardware_usable() && vmx_acquire(v)))
+	if (likely(!hardware_enable() && vmx_acquire(v)))
 		return true;
-	/* What is written now is lost; what is read is zero, and may be written back. */
-	x->lost = true;
 	local_irq_enable();
 	preempt_enable();
 	return false;
+}
+
+bool vmx_reachable(struct hv_vcpu *v)
+{
+	if (!vmx_try_borrow(v))
+		return false;
+	vmx_return(v);
+	return true;
+}
+
+bool vmx_borrow(struct hv_vcpu *v)
+{
+	while (!vmx_try_borrow(v)) {
+		if (hardware_stopping() || fatal_signal_pending(current)) {
+			/* What is written now is lost; what is read is zero, and may be written back. */
+			to_vmx(v)->lost = true;
+			return false;
+		}
+		/* A kick may end this early, which is no matter; so may the freezer of a suspend. */
+		set_current_state(TASK_KILLABLE | TASK_FREEZABLE_UNSAFE);
+		schedule_timeout(max(HZ / 100, 1));
+	}
+	return true;
 }
 
 void vmx_return(struct hv_vcpu *v)

@@ -20,7 +20,7 @@ void vmx_inject(struct hv_vcpu *v, const struct hv_event *e)
 	if (e->type == EVENT_NMI) {
 		info |= INTR_TYPE_NMI;
 		/* The delivery masks them; before it they must not be masked. */
-		to_vmx(v)->nmi_masked = false;
+		to_vmx(v)->nmi_masked = 0;
 	} else if (e->type == EVENT_EXCEPTION) {
 		info |= INTR_TYPE_EXCEPTION;
 	}
@@ -85,7 +85,38 @@ bool vmx_nmi_masked(struct hv_vcpu *v)
 
 void vmx_set_nmi_masked(struct hv_vcpu *v, bool masked)
 {
-	to_vmx(v)->nmi_masked = masked;
+	to_vmx(v)->nmi_masked = masked ? BLOCK_NMI : 0;
+}
+
+/*
+ * Traps wait behind MOV SS and after the exit for the task priority: Intel SDM Vol. 3, 27.3.4.
+ * (Bochs, 2.7 at least, says so after others, too.) A single step behind a shadow follows from
+ * that and TF, and is not told: see vmx_enter().
+ */
+u32 vmx_debug_pending(struct hv_vcpu *v)
+{
+	struct vmx_vcpu *x = to_vmx(v);
+	bool loaded = x->interruptibility == INTERRUPTIBILITY_UNKNOWN;
+	u32 traps = 0;
+
+	if (!loaded && !(x->interruptibility & BLOCK_MOV_SS) && (u16)x->reason != VMX_EXIT_TPR)
+		return 0;
+	if (vmx_borrow(v)) {
+		traps = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
+		vmx_return(v);
+	}
+	if (!loaded && x->interruptibility & (BLOCK_STI | BLOCK_MOV_SS))
+		traps &= ~DR_STEP;
+	return traps;
+}
+
+void vmx_set_debug_pending(struct hv_vcpu *v, u32 traps)
+{
+	if (!vmx_borrow(v))
+		return;
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, traps);
+	to_vmx(v)->interruptibility = INTERRUPTIBILITY_UNKNOWN;
+	vmx_return(v);
 }
 
 /*

@@ -49,10 +49,15 @@ static int exit_ac(struct hv_vcpu *v)
 {
 	vmx_sync_cr0(v);
 	if (boot_cpu_has(X86_FEATURE_SPLIT_LOCK_DETECT) &&
-	    !(vmx_cpl(v) == 3 && v->cr0 & X86_CR0_AM && v->gprs.rflags & X86_EFLAGS_AC))
+	    !(vmx_cpl(v) == 3 && v->cr0 & X86_CR0_AM && v->gprs.rflags & X86_EFLAGS_AC)) {
+		if (COMPAT_SPLIT_LOCK) {
+			v->split_lock = true;
+			return EXIT_SLEEP;
+		}
 		vmx_allow_split_locks(v);
-	else
+	} else {
 		event_exception(v, X86_TRAP_AC, true, vmcs_read(VMCS_EXIT_ERROR_CODE));
+	}
 	return EXIT_AGAIN;
 }
 
@@ -241,7 +246,7 @@ int vmx_handle_exit(struct hv_vcpu *v)
 		v->stat[STAT_INTERRUPT]++;
 		/* A slice is there for host interrupts that did not end the stay. */
 		v->intr_exit = vmx_caps.slice;
-		clock_check_deadline(v);
+		clock_timer_expire(v);
 		return EXIT_AGAIN;
 	case VMX_EXIT_IO:
 		v->stat[STAT_PIO]++;

@@ -22,7 +22,7 @@ void vmx_vcpu_reset(struct hv_vcpu *v)
 	x->rsp = 0;
 	x->rflags = X86_EFLAGS_FIXED;
 	x->interruptibility = 0;
-	x->nmi_masked = false;
+	x->nmi_masked = 0;
 	x->tpr_threshold = 0;
 	vmcs_write(VMCS_GUEST_RIP, x->rip);
 	vmcs_write(VMCS_GUEST_RSP, x->rsp);

@@ -5,7 +5,6 @@
  */
 #define pr_fmt(fmt) "hv: " fmt
 
-#include <linux/idr.h>
 #include <linux/module.h>
 #include <linux/slab.h>
 #include <asm/debugreg.h>
@@ -17,10 +16,6 @@
 
 #include "ept.h"
 #include "vmx.h"
-
-/* Zero means the host. */
-static DEFINE_IDA(vpids);
-#define VPID_LAST 0xffff
 
 /* The per-stay way can be had on every kernel, to test it. */
 module_param_named(vmxonperstay, vmx_per_stay, bool, 0444);
@@ -57,7 +52,6 @@ static void vmx_unsetup(void)
 {
 	vmx_msr_bitmap_free();
 	vmx_free_cpus();
-	ida_destroy(&vpids);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -90,7 +84,6 @@ static void write_constants(struct hv_vcpu *v)
 	vmcs_write(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
 	vmcs_write(VMCS_ENTRY_INTR_INFO, 0);
 	vmcs_write(VMCS_TPR_THRESHOLD, 0);
-	vmcs_write(VMCS_VPID, x->vpid);
 	vmcs_write(VMCS_EPT_POINTER, x->eptp);
 	vmcs_write(VMCS_MSR_BITMAP, vmx_msr_bitmap_pa());
 	vmcs_write(VMCS_VIRTUAL_APIC_PAGE, __pa(x->apic_page));
@@ -134,7 +127,6 @@ static void write_constants(struct hv_vcpu *v)
 static int vmx_vcpu_create(struct hv_vcpu *v)
 {
 	struct vmx_vcpu *x = kzalloc(sizeof(*x), GFP_KERNEL_ACCOUNT);
-	int vpid;
 
 	v->arch = x;
 	if (!x)
@@ -142,10 +134,7 @@ static int vmx_vcpu_create(struct hv_vcpu *v)
 	x->active_cpu = -1;
 	x->vmcs = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
 	x->apic_page = (void *)get_zeroed_page(GFP_KERNEL_ACCOUNT);
-	vpid = ida_alloc_range(&vpids, 1, VPID_LAST, GFP_KERNEL);
-	if (vpid > 0)
-		x->vpid = vpid;
-	if (!x->vmcs || !x->apic_page || vpid < 0)
+	if (!x->vmcs || !x->apic_page)
 		return -ENOMEM;
 	*(u32 *)x->vmcs = vmx_caps.revision;
 	x->vmcs_pa = __pa(x->vmcs);
@@ -155,7 +144,7 @@ static int vmx_vcpu_create(struct hv_vcpu *v)
 	x->moved = true;
 
 	x->fresh = true;
-	if (!vmx_borrow(v))
+	if (!vmx_try_borrow(v))
 		return hardware_stopping() ? -ESHUTDOWN : -EBUSY;
 	write_constants(v);
 	vmx_return(v);
@@ -169,8 +158,6 @@ static void vmx_vcpu_free(struct hv_vcpu *v)
 	if (!x)
 		return;
 	vmx_deactivate(v);
-	if (x->vpid)
-		ida_free(&vpids, x->vpid);
 	free_page((unsigned long)x->vmcs);
 	free_page((unsigned long)x->apic_page);
 	kfree(x);
@@ -183,6 +170,7 @@ static void vmx_move(struct hv_vcpu *v)
 {
 	vmx_deactivate(v);
 	to_vmx(v)->moved = true;
+	to_vmx(v)->vpid_generation = 0;
 }
 
 static u64 tss_base(const struct desc_ptr *gdt)
@@ -261,9 +249,9 @@ void vmx_load_dr(struct hv_vcpu *v)
 }
 
 /*
- * The host may want an #AC for a lock that crosses a cache line. That is about its
- * own programs: a guest's kernel expects no such thing. Few guests have such locks,
- * so only those that do pay for it.
+ * The host may want an #AC for a lock that crosses a cache line. A guest's kernel
+ * expects no such thing, so where the host's own kernel does not say what becomes of
+ * such a guest, it may go on. Few have such locks: only those that do pay for it.
  */
 void vmx_allow_split_locks(struct hv_vcpu *v)
 {
@@ -304,6 +292,8 @@ static int vmx_load(struct hv_vcpu *v)
 		x->moved = false;
 		v->flush = true;
 	}
+	if (unlikely(x->vpid_generation != this_cpu_read(vmx_cpu.vpid_generation)))
+		vmx_take_vpid(x);
 	save_host_segments(x);
 	vmx_msr_load(v);
 	if (unlikely(dr_armed(v->dr7)))
@@ -335,28 +325,34 @@ static void vmx_put(struct hv_vcpu *v)
 /* ------------------------------------------------------------------------- */
 /* The entry                                                                  */
 
-/* A single step that waits behind a shadow must be told: Intel SDM Vol. 3, 26.3.1.5. */
+/*
+ * A single step that waits behind a shadow must be told: Intel SDM Vol. 3, 26.3.1.5. One
+ * that waits otherwise is what user space has loaded; the end of a shadow raises its own.
+ */
 static void write_interruptibility(struct hv_vcpu *v, u32 now)
 {
 	struct vmx_vcpu *x = to_vmx(v);
-	bool step = now & (BLOCK_STI | BLOCK_MOV_SS) && v->gprs.rflags & X86_EFLAGS_TF;
+	u64 traps = vmcs_read(VMCS_GUEST_PENDING_DEBUG);
 
+	if (now & (BLOCK_STI | BLOCK_MOV_SS) || x->interruptibility != INTERRUPTIBILITY_UNKNOWN)
+		traps &= ~(u64)DR_STEP;
+	if (now & (BLOCK_STI | BLOCK_MOV_SS) && v->gprs.rflags & X86_EFLAGS_TF)
+		traps |= DR_STEP;
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, now);
-	vmcs_write(VMCS_GUEST_PENDING_DEBUG, step ? DR_STEP : 0);
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, traps);
 	x->interruptibility = now;
 }
 
 static_assert(SHADOW_STI == BLOCK_STI && SHADOW_MOV_SS == BLOCK_MOV_SS);
 
 /* That of STI may only stand beside IF: Intel SDM Vol. 3, 26.3.1.5. */
-static u32 interruptibility(const struct hv_vcpu *v)
+static u32 interruptibility(const struct hv_vcpu *v, const struct vmx_vcpu *x)
 {
-	const struct vmx_vcpu *x = v->arch;
 	u32 shadow = v->shadow;
 
 	if (unlikely(shadow) && !(v->gprs.rflags & X86_EFLAGS_IF))
 		shadow = BLOCK_MOV_SS;
-	return shadow | (x->nmi_masked ? BLOCK_NMI : 0);
+	return shadow | x->nmi_masked;
 }
 
 /*
@@ -369,7 +365,7 @@ static void write_timer(struct hv_vcpu *v)
 	struct vmx_vcpu *x = to_vmx(v);
 	u64 ticks = vmx_caps.slice ? vmx_caps.slice : U32_MAX, left;
 
-	if (v->deadline && hv_host.stay_timer) {
+	if (v->lapic.tsc_deadline && hv_host.stay_timer) {
 		left = clock_host_ticks(v->vm, clock_until_deadline(v));
 		ticks = min(ticks, left ? (left >> vmx_caps.timer_shift) + 1 : 0);
 	}
@@ -379,10 +375,9 @@ static void write_timer(struct hv_vcpu *v)
 	}
 }
 
-static void write_guest(struct hv_vcpu *v)
+static void write_guest(struct hv_vcpu *v, struct vmx_vcpu *x)
 {
-	struct vmx_vcpu *x = to_vmx(v);
-	u32 blocking = interruptibility(v);
+	u32 blocking = interruptibility(v, x);
 
 	if (unlikely(x->dirty))
 		vmx_write_dirty(v);
@@ -402,19 +397,16 @@ static void write_guest(struct hv_vcpu *v)
 		write_timer(v);
 }
 
-static void read_guest(struct hv_vcpu *v)
+static void read_guest(struct hv_vcpu *v, struct vmx_vcpu *x)
 {
-	struct vmx_vcpu *x = to_vmx(v);
+	u32 blocking = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
 
-	x->rip = vmcs_read(VMCS_GUEST_RIP);
-	x->rsp = vmcs_read(VMCS_GUEST_RSP);
-	x->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
-	x->interruptibility = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
-	x->nmi_masked = x->interruptibility & BLOCK_NMI;
-	v->gprs.rip = x->rip;
-	v->gprs.r[HV_RSP] = x->rsp;
-	v->gprs.rflags = x->rflags;
-	v->shadow = x->interruptibility & (BLOCK_STI | BLOCK_MOV_SS);
+	v->gprs.rip = x->rip = vmcs_read(VMCS_GUEST_RIP);
+	v->gprs.r[HV_RSP] = x->rsp = vmcs_read(VMCS_GUEST_RSP);
+	v->gprs.rflags = x->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	x->interruptibility = blocking;
+	x->nmi_masked = blocking & BLOCK_NMI;
+	v->shadow = blocking & (BLOCK_STI | BLOCK_MOV_SS);
 }
 
 /* What an interrupt handler may have changed between two entries. */
@@ -452,7 +444,7 @@ static void vmx_enter(struct hv_vcpu *v)
 	bool ran;
 
 	x->apic_page[APIC_REG_TPR] = tpr;
-	write_guest(v);
+	write_guest(v, x);
 	write_host(x);
 	if (unlikely(v->flush)) {
 		vmx_invept(x->eptp);
@@ -479,7 +471,7 @@ static void vmx_enter(struct hv_vcpu *v)
 		return;
 	}
 	x->launched = true;
-	read_guest(v);
+	read_guest(v, x);
 	x->vectoring = vmcs_read(VMCS_VECTORING_INFO);
 	if ((u16)x->reason == VMX_EXIT_EXCEPTION_NMI)
 		host_exception(x);
@@ -494,6 +486,7 @@ const struct hv_ops vmx_ops = {
 	.backend = HV_BACKEND_VMX,
 	.setup = vmx_setup,
 	.unsetup = vmx_unsetup,
+	.cpu_fits = vmx_cpu_fits,
 	.cpu_enable = vmx_cpu_enable,
 	.cpu_disable = vmx_cpu_disable,
 	.vcpu_create = vmx_vcpu_create,
@@ -509,6 +502,9 @@ const struct hv_ops vmx_ops = {
 	.nmi_window = vmx_nmi_window,
 	.nmi_masked = vmx_nmi_masked,
 	.set_nmi_masked = vmx_set_nmi_masked,
+	.reachable = vmx_reachable,
+	.debug_pending = vmx_debug_pending,
+	.set_debug_pending = vmx_set_debug_pending,
 	.update_cr = vmx_update_cr,
 	.update_dr = vmx_update_dr,
 	.sync_cr0 = vmx_sync_cr0,

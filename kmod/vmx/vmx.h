@@ -38,6 +38,9 @@ enum vmx_syscall_msr {
 	SYSCALL_COUNT
 };
 
+/* No value of a VMCS's field: user space has loaded what goes with it. */
+#define INTERRUPTIBILITY_UNKNOWN (~0U)
+
 struct vmx_vcpu {
 	void *vmcs;
 	u64 vmcs_pa;
@@ -50,6 +53,7 @@ struct vmx_vcpu {
 	bool moved;	       /* the host state in the VMCS is of another CPU */
 	bool pdptes_stale;     /* PAE: to be read from memory before the next entry */
 	u16 vpid;
+	u64 vpid_generation; /* VPID is valid on vcpu->cpu in this generation */
 	u64 eptp;
 	u8 *apic_page; /* the processor keeps the task priority here */
 	u32 dirty;
@@ -57,12 +61,12 @@ struct vmx_vcpu {
 	/* Fields of the VMCS as they are there, to write only what changed. */
 	u64 rip, rsp, rflags;
 	u64 host_cr3, host_cr4;
-	u32 interruptibility;
+	u32 interruptibility; /* or INTERRUPTIBILITY_UNKNOWN: to be written */
 	u32 primary;
 	u8 tpr_threshold;
 	u32 timer;
 
-	bool nmi_masked; /* in force, or from the next entry on */
+	u32 nmi_masked; /* BLOCK_NMI or 0: in force, or from the next entry on */
 
 	/* The last exit */
 	u32 reason;
@@ -92,6 +96,8 @@ struct vmx_cpu {
 	void *vmxon;		 /* the region that VMXON wants */
 	struct list_head active; /* VMCSs that this CPU may cache; interrupts off */
 	struct vmx_vcpu *current_vmcs;
+	u64 vpid_generation;
+	u32 next_vpid;
 	u64 host_syscall[SYSCALL_COUNT];
 };
 
@@ -102,8 +108,9 @@ extern struct vmx_caps {
 	u32 revision;
 	u32 pin, primary, secondary, exit, entry; /* controls of every VMCS */
 	bool ept_ad;				  /* accessed and dirty bits */
-	u32 slice;				  /* longest stay in ticks of the timer; 0: any */
-	u8 timer_shift;				  /* which bit of the TSC that timer counts by */
+	u32 last_vpid;
+	u32 slice;	/* longest stay in ticks of the timer; 0: any */
+	u8 timer_shift; /* which bit of the TSC that timer counts by */
 } vmx_caps;
 
 /* VMXON around each stay in the inner loop, with interrupts off, or while VMs exist. */
@@ -125,12 +132,15 @@ void vmx_allow_split_locks(struct hv_vcpu *v);
 
 /* caps.c: 0, or an errno after one line in the log */
 int vmx_read_caps(void);
+bool vmx_cpu_fits(void);
 
 /* cpu.c: VMX operation of a CPU, and which VMCS is current there */
 int vmx_alloc_cpus(void);
 void vmx_free_cpus(void);
 int vmx_cpu_enable(void);
 void vmx_cpu_disable(void);
+/* A VPID of this CPU, where the VMCS is current; interrupts off. */
+void vmx_take_vpid(struct vmx_vcpu *x);
 /*
  * Make the VMCS current; interrupts off, and it is active on no other CPU. False:
  * another hypervisor has taken this CPU.
@@ -142,10 +152,14 @@ void vmx_release(struct hv_vcpu *v);
 void vmx_deactivate(struct hv_vcpu *v);
 /*
  * Access to the VMCS wherever the caller is: in the loop or outside, where
- * interrupts are on. False: the host is going down, and there is none.
+ * interrupts are on. Waits for another hypervisor that has taken this CPU. False: the
+ * host is going down, or this process, and there is none.
  */
 bool vmx_borrow(struct hv_vcpu *v);
+/* False as well when another hypervisor has this CPU now. */
+bool vmx_try_borrow(struct hv_vcpu *v);
 void vmx_return(struct hv_vcpu *v);
+bool vmx_reachable(struct hv_vcpu *v);
 
 /* state.c */
 void vmx_vcpu_reset(struct hv_vcpu *v);
@@ -185,6 +199,8 @@ void vmx_nmi_window(struct hv_vcpu *v);
 void vmx_set_primary(struct hv_vcpu *v, u32 bits, bool on);
 bool vmx_nmi_masked(struct hv_vcpu *v);
 void vmx_set_nmi_masked(struct hv_vcpu *v, bool masked);
+u32 vmx_debug_pending(struct hv_vcpu *v);
+void vmx_set_debug_pending(struct hv_vcpu *v, u32 traps);
 void vmx_tpr_threshold(struct hv_vcpu *v, bool exit_on_lower);
 
 /* exits.c */

@@ -282,11 +282,41 @@ static GUEST void g_touch(uint64_t gpa)
 
 static int run(void)
 {
-	int result = ioctl(vcpu.fd, HV_RUN, 0);
+	int result = vcpu_try_run(&vcpu);
 
 	if (result == 0 && vcpu.run->exit_reason != HV_EXIT_PIO)
 		test_fail("the guest's end: %s", vcpu_describe(&vcpu));
 	return result;
+}
+
+/* It asks for its clock to be written, again and again. */
+static GUEST void g_clock(uint64_t gpa)
+{
+	for (;;) {
+		wrmsr(G_MSR_SYSTEM_TIME, gpa | 1);
+		outl(PORT_SYNC, 1);
+	}
+}
+
+/* Whatever fails on the way: when the guest goes on it has been written, and wholly. */
+static void clock_written(void)
+{
+	volatile uint32_t *version;
+	uint32_t last = 0;
+
+	failures_init();
+	vm_long(&vm, &vcpu, g_clock, GUEST_FREE);
+	version = &guest_at(&vm, uint32_t, GUEST_FREE);
+	for (unsigned int nth = 1, left = 0; !left; nth++) {
+		fail_at(nth);
+		while (run() < 0)
+			CHECK(errno == ENOMEM);
+		left = left_over();
+		fail_at(0);
+		CHECK(!(*version & 1));
+		CHECK(*version > last);
+		last = *version;
+	}
 }
 
 /* The next run is a first run again: a new guest. */
@@ -353,11 +383,11 @@ static void the_end(void)
 }
 
 static const struct test tests[] = {
-	{"first_vm", first_vm, 120},	     {"further_vm", further_vm, 120},
-	{"new_vcpu", new_vcpu, 120},	     {"new_slot", new_slot, 120},
-	{"slot_deleted", slot_deleted, 120}, {"bindings", bindings, 120},
-	{"first_run", first_run, 240},	     {"state_copies", state_copies, 120},
-	{"the_end", the_end, 120},
+	{"first_vm", first_vm, 120},	       {"further_vm", further_vm, 120},
+	{"new_vcpu", new_vcpu, 120},	       {"new_slot", new_slot, 120},
+	{"slot_deleted", slot_deleted, 120},   {"bindings", bindings, 120},
+	{"first_run", first_run, 240},	       {"state_copies", state_copies, 120},
+	{"clock_written", clock_written, 120}, {"the_end", the_end, 120},
 };
 
 int main(int argc, char **argv)

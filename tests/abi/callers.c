@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -61,12 +62,14 @@ static GUEST void g_done(uint64_t arg)
 
 /* ---- Numbers and descriptors ---- */
 
-static const unsigned long system_calls[] = {HV_GET_CAPS, HV_GET_CPUID, HV_CREATE_VM};
-static const unsigned long vm_calls[] = {HV_CREATE_VCPU, HV_SET_SLOT, HV_IRQFD, HV_IOEVENTFD,
-					 HV_SIGNAL_MSI};
+static const unsigned long system_calls[] = {HV_GET_CAPS, HV_GET_CPUID, HV_GET_MSR_LIST,
+					     HV_CREATE_VM};
+static const unsigned long vm_calls[] = {HV_CREATE_VCPU, HV_SET_SLOT,  HV_IRQFD,    HV_IOEVENTFD,
+					 HV_SIGNAL_MSI,	 HV_GET_CLOCK, HV_SET_CLOCK};
 static const unsigned long vcpu_calls[] = {HV_RUN,	 HV_GET_REGS,  HV_SET_REGS,  HV_SET_CPUID,
 					   HV_GET_MSRS,	 HV_SET_MSRS,  HV_GET_XSAVE, HV_SET_XSAVE,
-					   HV_GET_LAPIC, HV_SET_LAPIC, HV_NMI};
+					   HV_GET_LAPIC, HV_SET_LAPIC, HV_READ_APIC, HV_WRITE_APIC,
+					   HV_NMI};
 
 static void unknown_calls(void)
 {
@@ -201,6 +204,10 @@ static void caps_sizes(void)
 	CHECK_EQ(words[0], sizeof(struct hv_caps));
 	words[0] = 0;
 	CHECK_ERRNO(ioctl(fd, HV_GET_CAPS, words), EINVAL);
+	/* What every host has; tests of the scaled TSC ask for that. */
+	CHECK_EQ(hv_caps().features & ~(uint64_t)HV_FEATURE_TSC_SCALING,
+		 HV_FEATURE_TSC_DEADLINE | HV_FEATURE_X2APIC | HV_FEATURE_PVCLOCK);
+	close(fd);
 }
 
 static void flags_and_padding(void)
@@ -218,6 +225,9 @@ static void flags_and_padding(void)
 	struct hv_ioeventfd io = {
 		.size = sizeof(io), .flags = 1u << 31, .fd = event, .len = 4, .addr = 0x600};
 	struct hv_msi msi = {.addr = 0xfee00000, .data = 0x40, .pad = 1};
+	struct hv_clock clock = {.tsc_khz = hv_caps().tsc_khz, .pad = 1};
+	struct hv_msr_list list = {.pad = 1};
+	struct hv_lapic lapic;
 	struct hv_msrs msrs = {.count = 0, .pad = 1};
 	struct hv_msr_entry entry = {.index = 0xc0000080, .pad = 1};
 	struct hv_xsave xsave = {
@@ -230,6 +240,14 @@ static void flags_and_padding(void)
 	CHECK_ERRNO(ioctl(f.vm, HV_IRQFD, &irqfd), EINVAL);
 	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), EINVAL);
 	CHECK_ERRNO(ioctl(f.vm, HV_SIGNAL_MSI, &msi), EINVAL);
+	CHECK_ERRNO(ioctl(f.vm, HV_SET_CLOCK, &clock), EINVAL);
+	CHECK_ERRNO(ioctl(f.system, HV_GET_MSR_LIST, &list), EINVAL);
+	CHECK_OK(ioctl(f.vcpu, HV_GET_LAPIC, &lapic));
+	lapic.pad = 1;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_LAPIC, &lapic), EINVAL);
+	lapic.pad = 0;
+	lapic.errors = 1;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_LAPIC, &lapic), EINVAL);
 	CHECK_ERRNO(ioctl(f.vcpu, HV_GET_MSRS, &msrs), EINVAL);
 	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_MSRS, &msrs), EINVAL);
 	msrs = (struct hv_msrs){.count = 1, .entries = (uintptr_t)&entry};
@@ -243,6 +261,41 @@ static void flags_and_padding(void)
 	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_CPUID, &cpuid), EINVAL);
 	CHECK_ERRNO(ioctl(f.vcpu, HV_GET_REGS, 1ul << 63), EINVAL);
 	CHECK_ERRNO(ioctl(f.vcpu, HV_SET_REGS, ~0ul), EINVAL);
+}
+
+/* A register, of a page that is there. */
+static void apic_registers(void)
+{
+	struct hv_apic_register reg = {.offset = 0x400};
+	struct fds f = open_all();
+	struct vcpu v;
+	struct vm vm;
+
+	CHECK_ERRNO(ioctl(f.vcpu, HV_READ_APIC, &reg), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_WRITE_APIC, &reg), EINVAL);
+	reg.offset = ~0xfu;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_READ_APIC, &reg), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_WRITE_APIC, &reg), EINVAL);
+	reg.offset = G_APIC_TPR + 4;
+	CHECK_ERRNO(ioctl(f.vcpu, HV_READ_APIC, &reg), EINVAL);
+	CHECK_ERRNO(ioctl(f.vcpu, HV_WRITE_APIC, &reg), EINVAL);
+	/* The last one, which xAPIC mode does not have: the error is the guest's. */
+	reg.offset = G_APIC_SELF_IPI;
+	CHECK_EQ(CHECK_OK(ioctl(f.vcpu, HV_READ_APIC, &reg)), 0);
+	CHECK_EQ(CHECK_OK(ioctl(f.vcpu, HV_WRITE_APIC, &reg)), 0);
+
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 0);
+	reg.offset = G_APIC_TPR;
+	vcpu_get(&v, HV_REGS_SREGS);
+	v.run->sregs.apic_base |= G_APIC_BASE_EXTD;
+	vcpu_set(&v, HV_REGS_SREGS);
+	CHECK_ERRNO(ioctl(v.fd, HV_READ_APIC, &reg), EINVAL);
+	CHECK_ERRNO(ioctl(v.fd, HV_WRITE_APIC, &reg), EINVAL);
+	v.run->sregs.apic_base &= ~(uint64_t)(G_APIC_BASE_EXTD | G_APIC_BASE_ENABLE);
+	vcpu_set(&v, HV_REGS_SREGS);
+	CHECK_ERRNO(ioctl(v.fd, HV_READ_APIC, &reg), EINVAL);
+	CHECK_ERRNO(ioctl(v.fd, HV_WRITE_APIC, &reg), EINVAL);
 }
 
 /* ---- vCPUs, CPUID, eventfds ---- */
@@ -260,6 +313,35 @@ static void vcpu_ids(void)
 	CHECK_ERRNO(ioctl(f.vm, HV_CREATE_VCPU, &vcpu), EINVAL);
 	for (vcpu.id = max - 1; vcpu.id > 0; vcpu.id--)
 		CHECK_OK(ioctl(f.vm, HV_CREATE_VCPU, &vcpu));
+}
+
+/* Descriptors: the lowest that is free, 0 as well; and none is left. */
+static void descriptors(void)
+{
+	struct hv_create_vm create = {.size = sizeof(create)};
+	struct hv_create_vcpu vcpu = {.size = sizeof(vcpu)};
+	struct rlimit limit, none;
+	struct fds f = open_all();
+
+	close(0);
+	CHECK_EQ(CHECK_OK(ioctl(f.system, HV_CREATE_VM, &create)), 0);
+	CHECK_ERRNO(ioctl(0, HV_RUN, 0), ENOTTY);
+	close(0);
+	vcpu.id = 1;
+	CHECK_EQ(CHECK_OK(ioctl(f.vm, HV_CREATE_VCPU, &vcpu)), 0);
+	CHECK_OK(ioctl(0, HV_GET_REGS, HV_REGS_GPR));
+	CHECK_EQ(fcntl(0, F_GETFD), FD_CLOEXEC);
+	CHECK_EQ(fcntl(f.vm, F_GETFD), FD_CLOEXEC);
+	CHECK_OK(getrlimit(RLIMIT_NOFILE, &limit));
+	none = limit;
+	none.rlim_cur = 0;
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &none));
+	vcpu.id = 2;
+	CHECK_ERRNO(ioctl(f.system, HV_CREATE_VM, &create), EMFILE);
+	CHECK_ERRNO(ioctl(f.vm, HV_CREATE_VCPU, &vcpu), EMFILE);
+	/* That was no vCPU: there can still be one of this number. */
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	CHECK_OK(ioctl(f.vm, HV_CREATE_VCPU, &vcpu));
 }
 
 static struct hv_cpuid_entry table[HV_MAX_CPUID];
@@ -426,21 +508,53 @@ static void eventfds(void)
 	close(f.vm);
 }
 
-/* As many doorbells as the module allows: an errno at the end, and no harm. */
+/* As many of each as there may be: one that goes makes room for another, and bound anew it is no other. */
+#define MOST 1024
+
 static void many_doorbells(void)
 {
 	struct fds f = open_all();
 	int event = eventfd(0, 0);
 	struct hv_ioeventfd io = {.size = sizeof(io), .fd = event, .len = 4, .addr = FAR};
-	unsigned int bound = 0;
 
-	for (; bound < 20000; bound++, io.addr += 4) {
-		if (ioctl(f.vm, HV_IOEVENTFD, &io))
-			break;
+	for (unsigned int i = 0; i < MOST; i++, io.addr += 4)
+		CHECK_OK(ioctl(f.vm, HV_IOEVENTFD, &io));
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), ENOSPC);
+	io.addr = FAR;
+	io.flags = HV_IOEVENTFD_DEASSIGN;
+	CHECK_OK(ioctl(f.vm, HV_IOEVENTFD, &io));
+	io.flags = 0;
+	CHECK_OK(ioctl(f.vm, HV_IOEVENTFD, &io));
+	CHECK_ERRNO(ioctl(f.vm, HV_IOEVENTFD, &io), ENOSPC);
+}
+
+static void many_irqfds(void)
+{
+	struct hv_irqfd irqfd = {.size = sizeof(irqfd), .addr = 0xfee00000, .data = 0x61};
+	const struct rlimit limit = {2 * MOST, 2 * MOST};
+	struct fds f = open_all();
+	static int event[MOST + 1];
+
+	CHECK_OK(setrlimit(RLIMIT_NOFILE, &limit));
+	for (unsigned int i = 0; i < MOST; i++) {
+		irqfd.fd = event[i] = (int)CHECK_OK(eventfd(0, 0));
+		CHECK_OK(ioctl(f.vm, HV_IRQFD, &irqfd));
 	}
-	if (bound < 20000)
-		CHECK(errno == ENOSPC || errno == ENOMEM || errno == E2BIG);
-	CHECK(bound >= 64);
+	CHECK_OK(ioctl(f.vm, HV_IRQFD, &irqfd));
+	event[MOST] = (int)CHECK_OK(eventfd(0, 0));
+	irqfd.fd = event[MOST];
+	CHECK_ERRNO(ioctl(f.vm, HV_IRQFD, &irqfd), ENOSPC);
+	irqfd.fd = event[0];
+	irqfd.flags = HV_IRQFD_DEASSIGN;
+	CHECK_OK(ioctl(f.vm, HV_IRQFD, &irqfd));
+	irqfd.flags = 0;
+	irqfd.fd = event[MOST];
+	CHECK_OK(ioctl(f.vm, HV_IRQFD, &irqfd));
+	irqfd.fd = event[0];
+	CHECK_ERRNO(ioctl(f.vm, HV_IRQFD, &irqfd), ENOSPC);
+	/* One whose eventfd is closed is gone, too. */
+	close(event[1]);
+	CHECK_OK(ioctl(f.vm, HV_IRQFD, &irqfd));
 }
 
 static void messages(void)
@@ -577,12 +691,17 @@ static void mappings(void)
 {
 	uint32_t size = hv_caps().run_size;
 	struct fds f = open_all();
+	void *page;
 
 	CHECK(size >= sizeof(struct hv_run) && size % 4096 == 0);
 	CHECK(mmap(NULL, size + 4096, PROT_READ, MAP_SHARED, f.vcpu, 0) == MAP_FAILED);
 	CHECK(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, f.vcpu, 1 << 20) == MAP_FAILED);
 	CHECK(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE, f.vcpu, 0) == MAP_FAILED);
 	CHECK(mmap(NULL, size, PROT_READ | PROT_EXEC, MAP_SHARED, f.vcpu, 0) == MAP_FAILED);
+	page = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, f.vcpu, 0);
+	CHECK(page != MAP_FAILED);
+	CHECK_ERRNO(mprotect(page, size, PROT_READ | PROT_EXEC), EACCES);
+	CHECK_OK(mprotect(page, size, PROT_READ));
 }
 
 /* A child shares the descriptors but not the memory: every call is EIO there. */
@@ -872,13 +991,16 @@ static const struct test tests[] = {
 	{"unknown_calls", unknown_calls, 0},
 	{"wrong_descriptor", wrong_descriptor, 0},
 	{"bad_pointers", bad_pointers, 0},
+	{"apic_registers", apic_registers, 0},
 	{"sizes", sizes, 0},
 	{"caps_sizes", caps_sizes, 0},
 	{"flags_and_padding", flags_and_padding, 0},
 	{"vcpu_ids", vcpu_ids, 0},
+	{"descriptors", descriptors, 0},
 	{"cpuid_tables", cpuid_tables, 0},
 	{"cpuid_as_kernel", cpuid_as_kernel, 0},
 	{"eventfds", eventfds, 0},
+	{"many_irqfds", many_irqfds, 0},
 	{"many_doorbells", many_doorbells, 0},
 	{"messages", messages, 0},
 	{"bad_slots", bad_slots, 0},

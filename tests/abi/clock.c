@@ -4,6 +4,7 @@
  * by "make check" in the test host.
  */
 #define _GNU_SOURCE
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -92,6 +93,51 @@ static GUEST void g_tsc_set(uint64_t arg)
 	guest_sync(1);
 	G_CHECK(guest_rdtsc() >= 1ull << 50);
 	G_CHECK(guest_rdtsc() < 3ull << 49);
+}
+
+/* However small the step: exactly, and by the guest it shows in ADJUST. */
+static GUEST void g_tsc_steps(uint64_t arg)
+{
+	uint64_t before, adjust;
+
+	(void)arg;
+	wrmsr(G_MSR_TSC_ADJUST, 0);
+	before = guest_rdtsc();
+	wrmsr(G_MSR_TSC, before + 100 * guest_tsc_khz);
+	G_CHECK(guest_rdtsc() >= before + 100 * guest_tsc_khz);
+	adjust = rdmsr(G_MSR_TSC_ADJUST);
+	G_CHECK(adjust > 0 && adjust <= 100 * guest_tsc_khz);
+	/* What was added is all that is there too much. */
+	wrmsr(G_MSR_TSC_ADJUST, 0);
+	wrmsr(G_MSR_TSC, 0);
+	before = guest_rdtsc();
+	adjust = rdmsr(G_MSR_TSC_ADJUST);
+	G_CHECK(before < (uint64_t) - (int64_t)adjust);
+	guest_sync(1);
+	G_CHECK_EQ(rdmsr(G_MSR_TSC_ADJUST), adjust);
+}
+
+static void tsc_steps(void)
+{
+	struct vm vm;
+	struct vcpu v[2];
+	uint64_t tsc;
+
+	vm_init(&vm);
+	for (unsigned int i = 0; i < 2; i++)
+		vcpu_init(&v[i], &vm, i);
+	vcpu_long(&v[0], g_tsc_steps, 0);
+	/* The guest has set it to zero a while after it began to count. */
+	sleep_ns(100 * MSEC);
+	vcpu_sync(&v[0], 1);
+	CHECK(vcpu_get_msr(&v[0], G_MSR_TSC) < vcpu_get_msr(&v[1], G_MSR_TSC));
+	tsc = vcpu_get_msr(&v[1], G_MSR_TSC);
+	vcpu_set_msr(&v[0], G_MSR_TSC, tsc + 200 * hv_caps().tsc_khz);
+	CHECK(vcpu_get_msr(&v[0], G_MSR_TSC) >= tsc + 200 * hv_caps().tsc_khz);
+	/* That does not move the other one, */
+	CHECK(vcpu_get_msr(&v[1], G_MSR_TSC) < vcpu_get_msr(&v[0], G_MSR_TSC));
+	/* nor ADJUST. */
+	vcpu_done(&v[0]);
 }
 
 static void tsc_set(void)
@@ -189,6 +235,93 @@ static void pvclock(void)
 	run_pvclock(hv_caps().tsc_khz);
 }
 
+/* ---- Where and when the clock's record gets written: in a slot of its own ---- */
+
+#define PV_GPA 0x2000000ul
+#define PV_LEN 0x1000ul
+
+static GUEST void g_pv_comes(uint64_t gpa)
+{
+	volatile struct pv_time *t = (volatile struct pv_time *)gpa;
+	volatile struct pv_wall *w = (volatile struct pv_wall *)(PV_GPA + 0x100);
+
+	wrmsr(G_MSR_SYSTEM_TIME, gpa | 1);
+	wrmsr(G_MSR_WALL_CLOCK, (uintptr_t)w);
+	G_CHECK_EQ(rdmsr(G_MSR_SYSTEM_TIME), gpa | 1);
+	/* There is no memory yet; then there is, and then other memory. */
+	for (uint32_t i = 1; i <= 2; i++) {
+		guest_sync(i);
+		G_CHECK(t->version && !(t->version & 1));
+		G_CHECK(pv_now(t) < 1ull << 50);
+	}
+	/* It cannot be written while the host keeps others from writing there. */
+	guest_sync(3);
+	wrmsr(G_MSR_SYSTEM_TIME, gpa | 1);
+	G_CHECK_EQ(t->version, 0);
+	wrmsr(G_MSR_WALL_CLOCK, (uintptr_t)w);
+	G_CHECK_EQ(w->version, 0);
+	guest_sync(4);
+	G_CHECK(t->version && !(t->version & 1));
+	/* The same, and the guest stays where it is. */
+	guest_sync(5);
+	wrmsr(G_MSR_SYSTEM_TIME, gpa | 1);
+	while (!t->version || t->version & 1)
+		guest_pause();
+}
+
+/* A slot of empty memory in place of what was there. */
+static uint8_t *new_memory(struct vm *vm, uint8_t *old)
+{
+	if (old) {
+		CHECK_OK(vm_set_slot(vm, 1, 0, PV_GPA, 0, NULL));
+		CHECK_OK(munmap(old, PV_LEN));
+	}
+	return vm_add_slot(vm, 1, 0, PV_GPA, PV_LEN);
+}
+
+static void run_pv_comes(uint32_t offset)
+{
+	volatile struct pv_wall *wall;
+	uint8_t *memory = NULL;
+	pthread_t thread;
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_pv_comes, PV_GPA + offset);
+	vcpu_interruptible(&v);
+	vcpu_sync(&v, 1);
+	memory = new_memory(&vm, memory);
+	vcpu_sync(&v, 2);
+	wall = (volatile struct pv_wall *)(memory + 0x100);
+	CHECK(wall->version && !(wall->version & 1) && wall->sec);
+	memory = new_memory(&vm, memory);
+	vcpu_sync(&v, 3);
+	memory = new_memory(&vm, memory);
+	CHECK_OK(mprotect(memory, PV_LEN, PROT_READ));
+	vcpu_sync(&v, 4);
+	CHECK_EQ(vcpu_get_msr(&v, G_MSR_WALL_CLOCK), PV_GPA + 0x100);
+	CHECK_OK(mprotect(memory, PV_LEN, PROT_READ | PROT_WRITE));
+	vcpu_sync(&v, 5);
+	CHECK_EQ(vcpu_get_msr(&v, G_MSR_WALL_CLOCK), 0);
+	memory = new_memory(&vm, memory);
+	CHECK_OK(mprotect(memory, PV_LEN, PROT_READ));
+	thread = vcpu_start(&v);
+	sleep_ns(20 * MSEC);
+	CHECK_OK(mprotect(memory, PV_LEN, PROT_READ | PROT_WRITE));
+	vcpu_join(thread);
+	vcpu_close(&v);
+	vm_close(&vm);
+}
+
+static void pvclock_comes(void)
+{
+	if (!(hv_caps().features & HV_FEATURE_PVCLOCK))
+		test_skip("no kvm-clock");
+	run_pv_comes(0);
+	/* The last that fits. */
+	run_pv_comes(PV_LEN - sizeof(struct pv_time));
+}
+
 /* ---- Another frequency than the host's ---- */
 
 static volatile uint64_t guest_tsc;
@@ -272,8 +405,10 @@ static void tsc_scaled(void)
 }
 
 static const struct test tests[] = {
-	{"tsc_exits", tsc_exits, 0}, {"tsc_vcpus", tsc_vcpus, 60},  {"tsc_set", tsc_set, 0},
-	{"pvclock", pvclock, 0},     {"tsc_scaled", tsc_scaled, 0},
+	{"tsc_exits", tsc_exits, 0},   {"tsc_vcpus", tsc_vcpus, 60},
+	{"tsc_set", tsc_set, 0},       {"tsc_steps", tsc_steps, 0},
+	{"pvclock", pvclock, 0},       {"pvclock_comes", pvclock_comes, 0},
+	{"tsc_scaled", tsc_scaled, 0},
 };
 
 int main(int argc, char **argv)

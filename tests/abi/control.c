@@ -59,6 +59,7 @@ CODE(32, lmsw_, "lmsw %ax");
 CODE(32, smsw_, "smsw %eax");
 CODE(16, smsw16, "smsw %eax");
 CODE(64, smsw64, "smsw %rax");
+CODE(16, cr0_lmsw, "mov %eax, %cr0; lmsw %bx");
 CODE(64, lmsw_memory, "lmsw (%rbx)");
 CODE(64, smsw_memory, "smsw (%rbx)");
 
@@ -132,6 +133,31 @@ static void cr0_long(void)
 	check_cr(base | CR0_TS, r->sregs.cr4, EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE);
 }
 
+/* What AMD-V leaves to the module of operands in memory, user space is to carry out. */
+static void expect_emulate(uint32_t flags)
+{
+	vcpu_expect(&v, HV_EXIT_EMULATE);
+	CHECK_EQ(r->exit.emulate.gpa, ~0ull);
+	CHECK_EQ(r->exit.emulate.port, 0);
+	CHECK_EQ(r->exit.emulate.flags, flags);
+	CHECK_EQ(r->gprs.rip, s.start);
+}
+
+static void cr0_memory(void)
+{
+	if (host_is_vmx())
+		test_skip("VT-x takes the operand from memory by itself");
+	start();
+	step_long(&s);
+	/* With one of the bits that are the module's all accesses exit. */
+	STEP_SET(&s, set_cr0, STEP_GET(&s, get_cr0) | CR0_CD);
+	vcpu_reg(&v, RBX) = WORD;
+	STEP_BEGIN(&s, lmsw_memory);
+	expect_emulate(0);
+	STEP_BEGIN(&s, smsw_memory);
+	expect_emulate(HV_IO_WRITE);
+}
+
 static void cr0_protected(void)
 {
 	uint64_t base = CR0_PE | CR0_MP | CR0_ET | CR0_NE;
@@ -157,6 +183,11 @@ static void cr0_real(void)
 	CHECK_EQ(STEP_GET(&s, get_cr0), CR0_ET | CR0_PE);
 	STEP_SET(&s, lmsw_, 0);
 	CHECK_EQ(STEP_GET(&s, get_cr0), CR0_ET | CR0_PE);
+	STEP_SET(&s, set_cr0, CR0_ET);
+	/* Bits that may have changed without an exit just before. */
+	vcpu_reg(&v, RBX) = CR0_PE;
+	STEP_SET(&s, cr0_lmsw, CR0_ET | CR0_WP | CR0_AM);
+	CHECK_EQ(STEP_GET(&s, get_cr0), CR0_ET | CR0_PE | CR0_WP | CR0_AM);
 	STEP_SET(&s, set_cr0, CR0_ET);
 	CHECK_EQ(STEP(&s, int_n), SOFTWARE);
 }
@@ -505,6 +536,7 @@ static void pae_hole(void)
 
 static const struct test tests[] = {
 	{"cr0_long", cr0_long, 0},
+	{"cr0_memory", cr0_memory, 0},
 	{"cr0_protected", cr0_protected, 0},
 	{"cr0_real", cr0_real, 0},
 	{"cr4", cr4, 0},

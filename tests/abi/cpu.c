@@ -435,118 +435,6 @@ static void cpuid_real_mode(void)
 	CHECK(vcpu_reg(&v, RBX) != 0);
 }
 
-/* ---- MSRs ---- */
-
-static GUEST void check_msr(uint32_t msr, uint64_t value)
-{
-	uint64_t old = rdmsr(msr), got;
-
-	G_CHECK_EQ(try_wrmsr(msr, value), GUEST_NO_TRAP);
-	G_CHECK_EQ(try_rdmsr(msr, &got), GUEST_NO_TRAP);
-	G_CHECK_EQ(got, value);
-	wrmsr(msr, old);
-}
-
-static GUEST void check_msr_refused(uint32_t msr, uint64_t value)
-{
-	uint64_t old = rdmsr(msr);
-
-	if (try_wrmsr(msr, value) != GP)
-		guest_fail("no #GP for the value of MSR", msr, value, __LINE__);
-	G_CHECK_EQ(guest_cpu()->error, 0);
-	G_CHECK_EQ(rdmsr(msr), old);
-}
-
-static GUEST void g_msrs(uint64_t tcg)
-{
-	static const uint32_t canonical[] = {G_MSR_LSTAR,     G_MSR_CSTAR, G_MSR_FS_BASE,
-					     G_MSR_KERNEL_GS, 0x175,	   0x176};
-
-	for (unsigned int i = 0; i < ARRAY_SIZE(canonical); i++) {
-		check_msr(canonical[i], 0x00007ffffffff123);
-		check_msr(canonical[i], 0xffff800000000456);
-		/* SYSENTER's two need not fault; QEMU's emulation never does. */
-		if (canonical[i] != 0x175 && canonical[i] != 0x176 && !tcg)
-			check_msr_refused(canonical[i], 0x0000800000000000);
-	}
-	if (!tcg)
-		check_msr_refused(G_MSR_GS_BASE, 0x1234567800000000);
-	check_msr(G_MSR_STAR, 0x00230010ffffffff);
-	check_msr(G_MSR_SFMASK, 0x47700);
-	check_msr(0x174, 0x10);
-	if (guest_cpuid(0x80000001, 0).edx >> 27 & 1)
-		check_msr(G_MSR_TSC_AUX, 0x12345);
-	check_msr(G_MSR_PAT, 0x0007040600070406);
-	check_msr_refused(G_MSR_PAT, 0x0007040600070402);
-	check_msr_refused(G_MSR_PAT, 0xff07040600070406);
-	check_msr(G_MSR_TSC_ADJUST, 0x100000);
-	/* EFER: reserved bits, SVME not offered, LME fixed while paging. */
-	check_msr_refused(G_MSR_EFER, rdmsr(G_MSR_EFER) | 1ull << 63);
-	check_msr_refused(G_MSR_EFER, rdmsr(G_MSR_EFER) | EFER_SVME);
-	check_msr_refused(G_MSR_EFER, rdmsr(G_MSR_EFER) & ~EFER_LME);
-	check_msr_refused(G_MSR_EFER, rdmsr(G_MSR_EFER) | 2);
-	wrmsr(G_MSR_EFER, rdmsr(G_MSR_EFER) & ~EFER_SCE);
-	G_CHECK_EQ(rdmsr(G_MSR_EFER) & (EFER_SCE | EFER_LMA), EFER_LMA);
-	/* LMA is read-only: the write leaves it. */
-	try_wrmsr(G_MSR_EFER, rdmsr(G_MSR_EFER) & ~EFER_LMA);
-	G_CHECK_EQ(rdmsr(G_MSR_EFER) & EFER_LMA, EFER_LMA);
-	/* MISC_ENABLE: what has no effect is kept, what is fixed stays, the rest is not there. */
-	check_msr(0x1a0, 0x4000811809);
-	check_msr(0x1a0, 0x1800);
-	wrmsr(0x1a0, 0x81);
-	G_CHECK_EQ(rdmsr(0x1a0), 0x1801);
-	check_msr_refused(0x1a0, 0x1801 | 1 << 18);
-	check_msr_refused(0x1a0, 0x1801 | 1 << 22);
-	check_msr_refused(0x1a0, 0x1801 | 1ull << 34);
-	check_msr_refused(0x1a0, 0x1801 | 1ull << 63);
-	/* AMD's event selects and counters of old: they take everything, and count nothing. */
-	for (uint32_t i = 0xc0010000; i <= 0xc0010007; i++) {
-		wrmsr(i, 0x530076);
-		G_CHECK_EQ(rdmsr(i), 0);
-	}
-	/* APIC base: another address, reserved bits, x2APIC without enable. */
-	check_msr_refused(G_MSR_APIC_BASE, rdmsr(G_MSR_APIC_BASE) | 1);
-	check_msr_refused(G_MSR_APIC_BASE, 0xfee00500);
-	check_msr_refused(G_MSR_APIC_BASE, rdmsr(G_MSR_APIC_BASE) | 1ull << 60);
-}
-
-static void msrs(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	vm_long(&vm, &v, g_msrs, host_is_tcg());
-	vcpu_done(&v);
-}
-
-static GUEST void g_msr_unknown(uint64_t arg)
-{
-	static const uint32_t unknown[] = {0x5,	       0xdeadbeef, 0x40000fff, 0xc0000079,
-					   0xc00110ff, 0xffffffff, 0x6e1,      0x1fff};
-	uint64_t value;
-
-	(void)arg;
-	for (unsigned int i = 0; i < ARRAY_SIZE(unknown); i++) {
-		if (try_rdmsr(unknown[i], &value) != GP)
-			guest_fail("no #GP for RDMSR", unknown[i], 0, __LINE__);
-		G_CHECK_EQ(guest_cpu()->error, 0);
-		if (try_wrmsr(unknown[i], 1) != GP)
-			guest_fail("no #GP for WRMSR", unknown[i], 0, __LINE__);
-		G_CHECK_EQ(guest_cpu()->error, 0);
-	}
-	/* The instruction's own address is the one in the frame. */
-	G_CHECK_EQ(*(const uint8_t *)guest_cpu()->rip, 0x0f);
-}
-
-static void msr_unknown(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	vm_long(&vm, &v, g_msr_unknown, 0);
-	vcpu_done(&v);
-}
-
 /* ---- Control registers ---- */
 
 static GUEST void check_cr0(uint64_t value)
@@ -1002,8 +890,6 @@ static const struct test tests[] = {
 	{"cpuid_set", cpuid_set, 0},
 	{"cpuid_real_mode", cpuid_real_mode, 0},
 	{"instruction_lengths", instruction_lengths, 0},
-	{"msrs", msrs, 0},
-	{"msr_unknown", msr_unknown, 0},
 	{"control_registers", control_registers, 0},
 	{"xsetbv", xsetbv, 0},
 	{"exceptions", exceptions, 0},

@@ -528,6 +528,29 @@ static void hole(void)
 	}
 }
 
+/* User space takes back what is being delivered, and nothing comes. */
+static void taken_back(void)
+{
+	start(LONG);
+	for (size_t i = 0; i < ARRAY_SIZE(events); i++) {
+		const struct event *e = &events[i];
+
+		if (e->vector != INTERRUPT && e->vector != NMI)
+			continue;
+		r->gprs.rflags = 2;
+		step_begin(&s, e->code, (size_t)(e->code_end - e->code));
+		e->prepare();
+		move_to_hole(THE_STACK, HOLE, e->vector);
+		vcpu_expect(&v, HV_EXIT_ERROR);
+		check_waiting(e, e->name);
+		r->gprs.r[HV_RSP] = STEP_STACK;
+		r->events.interrupt = r->events.nmi_pending = 0;
+		r->dirty = HV_REGS_GPR | HV_REGS_EVENTS;
+		if (step_run(&s) != GUEST_NO_TRAP)
+			test_fail("%s came", e->name);
+	}
+}
+
 /* Vectors can be read from a read-only slot, frames cannot be written to it. */
 static void read_only(void)
 {
@@ -854,6 +877,7 @@ static const struct test tests[] = {
 	{"nmi_and_interrupt", nmi_and_interrupt, 0},
 	{"double_fault", double_fault, 0},
 	{"hole", hole, 0},
+	{"taken_back", taken_back, 0},
 	{"read_only", read_only, 0},
 	{"nmis_at_once", nmis_at_once, 0},
 	{"nmi_iret_page_fault", nmi_iret_page_fault, 0},

@@ -1,450 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Interrupts on a real vCPU: the local APIC and its timer, MSIs and irqfds, IPIs,
- * NMIs and the interrupt shadows. Run by "make check" in the test host.
+ * How a real vCPU takes interrupts: NMIs, shadows and priorities; the registers of the
+ * local APIC; exits at HLT. The timer is in timers.c, what comes from outside in messages.c.
+ * Run by "make check" in the test host.
  */
-#define _GNU_SOURCE
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
-
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
-
-/* ---- The timer. Its bus clock is 1 GHz. ---- */
-
-static GUEST void g_timer_oneshot(uint64_t x2apic)
-{
-	struct guest_cpu *c = guest_cpu();
-	uint32_t current, count;
-	uint64_t start;
-
-	guest_apic_enable(x2apic);
-	guest_apic_write(G_APIC_TIMER_DIVIDE, 0xb);
-	guest_apic_write(G_APIC_LVT_TIMER, 0x40);
-	start = guest_rdtsc();
-	guest_apic_write(G_APIC_TIMER_INIT, 50000000);
-	current = guest_apic_read(G_APIC_TIMER_CURRENT);
-	G_CHECK(current <= 50000000);
-	/* Unless this vCPU was kept from running for as long. */
-	G_CHECK(current > 0 || guest_elapsed_us(start) >= 49000);
-	G_CHECK(guest_apic_read(G_APIC_TIMER_CURRENT) <= current);
-	guest_wait();
-	G_CHECK_EQ(c->count[0x40], 1);
-	G_CHECK(guest_elapsed_us(start) >= 49000);
-	G_CHECK_EQ(guest_apic_read(G_APIC_TIMER_CURRENT), 0);
-	/* Divided by 16; and it fires while the vCPU spins. */
-	guest_apic_write(G_APIC_TIMER_DIVIDE, 3);
-	start = guest_rdtsc();
-	guest_apic_write(G_APIC_TIMER_INIT, 1000000);
-	guest_sti();
-	while (c->count[0x40] == 1)
-		guest_pause();
-	guest_cli();
-	G_CHECK(guest_elapsed_us(start) >= 15000);
-	/* Masked: it runs out in silence. */
-	guest_apic_write(G_APIC_LVT_TIMER, 0x10040);
-	start = guest_rdtsc();
-	guest_apic_write(G_APIC_TIMER_INIT, 100000);
-	guest_sti();
-	while (guest_elapsed_us(start) < 20000)
-		guest_pause();
-	G_CHECK_EQ(c->count[0x40], 2);
-	/* Stopped by zero. Should it run out before that, it is pending by then: once more. */
-	guest_cli();
-	guest_apic_write(G_APIC_LVT_TIMER, 0x40);
-	do {
-		count = c->count[0x40];
-		guest_apic_write(G_APIC_TIMER_INIT, 1000000);
-		guest_apic_write(G_APIC_TIMER_INIT, 0);
-		guest_sti();
-		guest_cli();
-	} while (c->count[0x40] != count);
-	start = guest_rdtsc();
-	guest_sti();
-	while (guest_elapsed_us(start) < 30000)
-		guest_pause();
-	G_CHECK_EQ(c->count[0x40], count);
-}
-
-static void timer_oneshot(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	vm_long(&vm, &v, g_timer_oneshot, true);
-	vcpu_done(&v);
-}
-
-static void timer_oneshot_xapic(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	vm_long(&vm, &v, g_timer_oneshot, false);
-	vcpu_done(&v);
-}
-
-static GUEST void g_timer_periodic(uint64_t x2apic)
-{
-	struct guest_cpu *c = guest_cpu();
-	uint64_t start;
-
-	guest_apic_enable(x2apic);
-	guest_apic_write(G_APIC_TIMER_DIVIDE, 0xb);
-	guest_apic_write(G_APIC_LVT_TIMER, 0x20041);
-	start = guest_rdtsc();
-	guest_apic_write(G_APIC_TIMER_INIT, 5000000);
-	while (c->count[0x41] < 10)
-		guest_wait();
-	/* The base is kept: no faster than the period, whatever was late. */
-	G_CHECK(guest_elapsed_us(start) >= 49000);
-	guest_apic_write(G_APIC_TIMER_INIT, 0);
-	guest_sti();
-	guest_cli();
-	c->count[0x41] = 0;
-	start = guest_rdtsc();
-	guest_sti();
-	while (guest_elapsed_us(start) < 20000)
-		guest_pause();
-	G_CHECK_EQ(c->count[0x41], 0);
-}
-
-static void timer_periodic(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	vm_long(&vm, &v, g_timer_periodic, true);
-	vcpu_done(&v);
-}
-
-static GUEST void g_timer_deadline(uint64_t x2apic)
-{
-	struct guest_cpu *c = guest_cpu();
-	uint64_t deadline, armed;
-	uint32_t count;
-
-	guest_apic_enable(x2apic);
-	/* In another mode the MSR is not armed. */
-	guest_apic_write(G_APIC_LVT_TIMER, 0x42);
-	wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + 1);
-	G_CHECK_EQ(rdmsr(G_MSR_TSC_DEADLINE), 0);
-	guest_apic_write(G_APIC_LVT_TIMER, 0x40042);
-	for (unsigned int i = 1; i <= 5; i++) {
-		deadline = guest_rdtsc() + guest_tsc_khz * 10;
-		wrmsr(G_MSR_TSC_DEADLINE, deadline);
-		armed = rdmsr(G_MSR_TSC_DEADLINE);
-		G_CHECK(armed == deadline || (!armed && guest_rdtsc() >= deadline));
-		guest_wait();
-		G_CHECK_EQ(c->count[0x42], i);
-		G_CHECK(guest_rdtsc() >= deadline);
-		G_CHECK_EQ(rdmsr(G_MSR_TSC_DEADLINE), 0);
-	}
-	/* In the past: at once. */
-	wrmsr(G_MSR_TSC_DEADLINE, 1);
-	guest_wait();
-	G_CHECK_EQ(c->count[0x42], 6);
-	/* Disarmed; once more should it have passed before that. */
-	do {
-		count = c->count[0x42];
-		wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + guest_tsc_khz);
-		wrmsr(G_MSR_TSC_DEADLINE, 0);
-		guest_sti();
-		guest_cli();
-	} while (c->count[0x42] != count);
-	deadline = guest_rdtsc();
-	guest_sti();
-	while (guest_elapsed_us(deadline) < 20000)
-		guest_pause();
-	G_CHECK_EQ(c->count[0x42], count);
-}
-
-/* Without HLT: the timer ends the stay of a guest that runs, or passes while its thread is away. */
-static GUEST void g_deadline_running(uint64_t x2apic)
-{
-	struct guest_cpu *c = guest_cpu();
-	uint64_t deadline;
-
-	guest_apic_enable(x2apic);
-	guest_apic_write(G_APIC_LVT_TIMER, 0x40042);
-	for (unsigned int i = 1; i <= 5; i++) {
-		deadline = guest_rdtsc() + guest_tsc_khz * 10;
-		wrmsr(G_MSR_TSC_DEADLINE, deadline);
-		guest_sti();
-		while (c->count[0x42] < i)
-			guest_pause();
-		guest_cli();
-		G_CHECK(guest_rdtsc() >= deadline);
-		G_CHECK_EQ(rdmsr(G_MSR_TSC_DEADLINE), 0);
-	}
-	/* It is over: the register that says what it does, written again, does not repeat it. */
-	guest_apic_write(G_APIC_LVT_TIMER, 0x40042);
-	guest_sti();
-	asm volatile("nop; nop");
-	guest_cli();
-	G_CHECK_EQ(c->count[0x42], 5);
-	wrmsr(G_MSR_TSC_DEADLINE, guest_rdtsc() + guest_tsc_khz);
-	guest_sync(1);
-	guest_sti();
-	while (c->count[0x42] < 6)
-		guest_pause();
-	guest_cli();
-	/* Asleep, but woken by something else before it is due. */
-	deadline = guest_rdtsc() + guest_tsc_khz * 100;
-	wrmsr(G_MSR_TSC_DEADLINE, deadline);
-	guest_sync(2);
-	guest_wait();
-	G_CHECK_EQ(c->count[0x51], 1);
-	while (c->count[0x42] < 7)
-		guest_wait();
-	G_CHECK(guest_rdtsc() >= deadline);
-}
-
-static void timer_deadline_running(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	if (!(hv_caps().features & HV_FEATURE_TSC_DEADLINE))
-		test_skip("no TSC-deadline timer");
-	vm_long(&vm, &v, g_deadline_running, true);
-	vcpu_sync(&v, 1);
-	sleep_ns(5 * MSEC);
-	vcpu_sync(&v, 2);
-	CHECK_EQ(vm_msi(&vm, 0, 0x51), 1);
-	vcpu_done(&v);
-}
-
-static void timer_deadline(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	if (!(hv_caps().features & HV_FEATURE_TSC_DEADLINE))
-		test_skip("no TSC-deadline timer");
-	vm_long(&vm, &v, g_timer_deadline, true);
-	vcpu_done(&v);
-}
-
-/* The deadline is the guest's own time, whatever that is to the host. */
-static void timer_deadline_scaled(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	if (!(hv_caps().features & HV_FEATURE_TSC_SCALING))
-		test_skip("the TSC cannot be scaled here");
-	for (unsigned int i = 0; i < 2; i++) {
-		vm_init_tsc(&vm, hv_caps().tsc_khz / 4 * (i ? 1 : 7));
-		vcpu_init(&v, &vm, 0);
-		vcpu_long(&v, g_timer_deadline, true);
-		vcpu_done(&v);
-		vcpu_close(&v);
-		vm_close(&vm);
-	}
-}
-
-/* ---- MSIs and irqfds ---- */
-
-static GUEST void g_wait_for(uint64_t vectors)
-{
-	struct guest_cpu *c = guest_cpu();
-
-	guest_apic_enable(true);
-	guest_sync(1);
-	for (; vectors; vectors >>= 8) {
-		guest_wait();
-		G_CHECK_EQ(c->interrupt, vectors & 0xff);
-		guest_sync((uint32_t)vectors & 0xff);
-	}
-}
-
-static void hlt_msi(void)
-{
-	struct vm vm;
-	struct vcpu v;
-
-	vm_long(&vm, &v, g_wait_for, 0x6261);
-	vcpu_sync(&v, 1);
-	/* Pending before the HLT. */
-	CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
-	vcpu_sync(&v, 0x61);
-	CHECK_EQ(vm_msi(&vm, 0, 0x62), 1);
-	vcpu_sync(&v, 0x62);
-	vcpu_done(&v);
-	/* To nobody. */
-	CHECK_EQ(vm_msi(&vm, 9, 0x62), 0);
-}
-
-static GUEST void g_sleep(uint64_t n)
-{
-	struct guest_cpu *c = guest_cpu();
-
-	guest_apic_enable(true);
-	guest_sync(1);
-	while (c->count[0x61] < n)
-		guest_wait();
-}
-
-/* A vCPU that really sleeps is woken; many times. */
-static void hlt_msi_asleep(void)
-{
-	struct vm vm;
-	struct vcpu v;
-	pthread_t thread;
-
-	vm_long(&vm, &v, g_sleep, 20);
-	vcpu_sync(&v, 1);
-	thread = vcpu_start(&v);
-	for (unsigned int i = 1; i <= 20; i++) {
-		sleep_ns(5 * MSEC);
-		CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
-	}
-	/* Coalesced ones are lost, as on hardware: send until it has had its twenty. */
-	while (guest_var(&vm, guest_cpus[0]).count[0x61] < 20) {
-		sleep_ns(5 * MSEC);
-		vm_msi(&vm, 0, 0x61);
-	}
-	vcpu_join(thread);
-}
-
-static void irqfd(struct vm *vm, int fd, uint32_t flags, uint8_t vector)
-{
-	struct hv_irqfd i = {
-		.size = sizeof(i), .flags = flags, .fd = fd, .data = vector, .addr = 0xfee00000};
-
-	CHECK_OK(ioctl(vm->fd, HV_IRQFD, &i));
-}
-
-static void event_signal(int fd)
-{
-	CHECK_OK(eventfd_write(fd, 1));
-}
-
-static void hlt_irqfd(void)
-{
-	struct hv_irqfd gone = {.size = sizeof(gone), .flags = HV_IRQFD_DEASSIGN};
-	struct vm vm;
-	struct vcpu v;
-	int fd = eventfd(0, EFD_NONBLOCK), second = eventfd(0, EFD_NONBLOCK);
-	eventfd_t value;
-
-	vm_long(&vm, &v, g_wait_for, 0x6564636261);
-	vcpu_sync(&v, 1);
-	irqfd(&vm, fd, 0, 0x61);
-	irqfd(&vm, second, 0, 0x63);
-	event_signal(fd);
-	vcpu_sync(&v, 0x61);
-	/* Bound again: another message. */
-	irqfd(&vm, fd, 0, 0x62);
-	event_signal(fd);
-	vcpu_sync(&v, 0x62);
-	event_signal(second);
-	vcpu_sync(&v, 0x63);
-	/* Unbound: the event stays in the eventfd; a later binding delivers it. */
-	irqfd(&vm, fd, HV_IRQFD_DEASSIGN, 0);
-	gone.fd = fd;
-	CHECK_ERRNO(ioctl(vm.fd, HV_IRQFD, &gone), ENOENT);
-	eventfd_read(fd, &value);
-	event_signal(fd);
-	irqfd(&vm, fd, 0, 0x64);
-	vcpu_sync(&v, 0x64);
-	/* Its last descriptor closed: the binding is gone, the VM lives. */
-	close(fd);
-	event_signal(second);
-	irqfd(&vm, second, 0, 0x65);
-	CHECK_ERRNO(ioctl(vm.fd, HV_IRQFD, &gone), EBADF);
-	CHECK_EQ(vm_msi(&vm, 0, 0x65), 1);
-}
-
-static GUEST void g_spin(uint64_t n)
-{
-	struct guest_cpu *c = guest_cpu();
-
-	guest_apic_enable(true);
-	guest_sync(1);
-	guest_sti();
-	while (c->count[0x61] < n)
-		guest_pause();
-}
-
-/* Into a guest that never exits by itself. */
-static void irqfd_spinning(void)
-{
-	struct vm vm;
-	struct vcpu v;
-	pthread_t thread;
-	int fd = eventfd(0, 0);
-
-	vm_long(&vm, &v, g_spin, 10);
-	vcpu_sync(&v, 1);
-	irqfd(&vm, fd, 0, 0x61);
-	thread = vcpu_start(&v);
-	for (uint32_t i = 1; i <= 10; i++) {
-		event_signal(fd);
-		while (guest_var(&vm, guest_cpus[0]).count[0x61] < i)
-			sleep_ns(MSEC / 10);
-	}
-	vcpu_join(thread);
-}
-
-static GUEST void g_level(uint64_t arg)
-{
-	(void)arg;
-	guest_apic_enable(true);
-	guest_sync(1);
-	guest_wait();
-	guest_sync(2);
-	guest_wait();
-	guest_sync(3);
-}
-
-static void eoi_exit(void)
-{
-	struct hv_msi msi = {.addr = 0xfee00000, .data = 0xc061};
-	struct vm vm;
-	struct vcpu v;
-
-	vm_long(&vm, &v, g_level, 0);
-	vcpu_sync(&v, 1);
-	CHECK_EQ(CHECK_OK(ioctl(vm.fd, HV_SIGNAL_MSI, &msi)), 1);
-	vcpu_expect(&v, HV_EXIT_EOI);
-	CHECK_EQ(v.run->exit.eoi.vector, 0x61);
-	vcpu_sync(&v, 2);
-	/* An edge on the same vector makes no such exit. */
-	CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
-	vcpu_sync(&v, 3);
-	vcpu_done(&v);
-}
-
-static GUEST void g_enable_and_done(uint64_t x2apic)
-{
-	guest_apic_enable(x2apic);
-}
-
-static void msi_destinations(void)
-{
-	/* Physical, broadcast, logical (xAPIC flat needs an LDR: none accept), software-disabled. */
-	struct hv_msi msi = {.addr = 0xfeeff000, .data = 0x61};
-	struct vm vm;
-	struct vcpu v[3];
-
-	vm_init(&vm);
-	for (unsigned int i = 0; i < 3; i++) {
-		vcpu_init(&v[i], &vm, i);
-		vcpu_long(&v[i], g_enable_and_done, false);
-	}
-	CHECK_EQ(vm_msi(&vm, 0, 0x61), 0);
-	vcpu_done(&v[0]);
-	vcpu_done(&v[1]);
-	CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
-	CHECK_EQ(vm_msi(&vm, 2, 0x61), 0);
-	CHECK_EQ(CHECK_OK(ioctl(vm.fd, HV_SIGNAL_MSI, &msi)), 2);
-	/* A vector below 16 is not one. */
-	CHECK_EQ(vm_msi(&vm, 0, 5), 0);
-}
 
 /* ---- NMIs ---- */
 
@@ -599,6 +160,49 @@ static void nmi_masked(void)
 	vcpu_done(&v);
 }
 
+/* In its handler another NMI waits, and does not end HLT. */
+static GUEST bool hook_nmi_halts(struct guest_frame *f)
+{
+	if (f->vector != 2)
+		return false;
+	if (guest_cpu()->count[2] == 1) {
+		guest_sync(2);
+		asm volatile("hlt" : : : "memory");
+		guest_sync(3);
+	}
+	return true;
+}
+
+static GUEST void g_nmi_halts(uint64_t arg)
+{
+	(void)arg;
+	guest_cpu()->hook = hook_nmi_halts;
+	guest_sync(1);
+	asm volatile("nop");
+	G_CHECK_EQ(guest_cpu()->count[2], 2);
+}
+
+static void nmi_masked_halts(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_nmi_halts, 0);
+	v.run->flags = HV_RUN_EXIT_HLT;
+	vcpu_sync(&v, 1);
+	CHECK_OK(ioctl(v.fd, HV_NMI, 0));
+	vcpu_sync(&v, 2);
+	CHECK_OK(ioctl(v.fd, HV_NMI, 0));
+	vcpu_expect(&v, HV_EXIT_HLT);
+	vcpu_expect(&v, HV_EXIT_HLT);
+	vcpu_get(&v, HV_REGS_EVENTS);
+	CHECK_EQ(v.run->events.nmi_pending, 1);
+	v.run->events.mp_state = HV_MP_RUNNABLE;
+	v.run->dirty = HV_REGS_EVENTS;
+	vcpu_sync(&v, 3);
+	vcpu_done(&v);
+}
+
 /* ---- Interrupt shadows ---- */
 
 /* Code whose interrupt must come exactly at local label 9; "before" runs with the vector in RCX. */
@@ -667,7 +271,7 @@ static GUEST void g_shadow_loaded(uint64_t arg)
 
 	(void)arg;
 	guest_apic_enable(true);
-	for (unsigned int i = 0; i < 2; i++) {
+	for (unsigned int i = 0; i < 3; i++) {
 		if (i == 0)
 			asm volatile("outb %%al, $0x80; 9: nop; nop; nop; cli; leaq 9b(%%rip), %0"
 				     : "=&r"(at_9)
@@ -683,6 +287,17 @@ static GUEST void g_shadow_loaded(uint64_t arg)
 	}
 }
 
+/* Behind the guest's OUT; with IF, for STI's shadow is there only beside it. */
+static void load_shadow(struct vcpu *v, uint8_t shadow)
+{
+	vcpu_out(v, PORT_LOW);
+	vcpu_complete(v);
+	vcpu_get(v, HV_REGS_GPR | HV_REGS_EVENTS);
+	v->run->gprs.rflags |= FLAG_IF;
+	v->run->events.shadow = shadow;
+	vcpu_set(v, HV_REGS_GPR | HV_REGS_EVENTS);
+}
+
 /* User space loads IF = 1 and a pending interrupt, without and with a shadow. */
 static void shadow_loaded(void)
 {
@@ -691,16 +306,41 @@ static void shadow_loaded(void)
 
 	skip_on_bochs_amd("opens no window for a guest that enters with IF set");
 	vm_long(&vm, &v, g_shadow_loaded, 0);
-	for (uint8_t i = 0; i < 2; i++) {
-		vcpu_out(&v, PORT_LOW);
-		vcpu_complete(&v);
-		vcpu_get(&v, HV_REGS_GPR | HV_REGS_EVENTS);
-		v.run->gprs.rflags |= FLAG_IF;
-		v.run->events.shadow = i;
-		vcpu_set(&v, HV_REGS_GPR | HV_REGS_EVENTS);
+	for (uint8_t i = 0; i < 3; i++) {
+		load_shadow(&v, i);
 		vcpu_get(&v, HV_REGS_EVENTS);
 		CHECK_EQ(v.run->events.shadow, i);
 		CHECK_EQ(vm_msi(&vm, 0, 0x51), 1);
+	}
+	vcpu_done(&v);
+}
+
+/* The same with an NMI, whose place is behind the NOP where a shadow holds it back. */
+static GUEST void g_nmi_shadow(uint64_t arg)
+{
+	uint64_t at_9;
+
+	(void)arg;
+	for (unsigned int i = 0; i < 3; i++) {
+		asm volatile("outb %%al, $0x80; 8: nop; 9: nop; nop; nop; leaq 9b(%%rip), %0"
+			     : "=&r"(at_9)
+			     : "a"(0)
+			     : "memory");
+		G_CHECK_EQ(guest_cpu()->count[2], i + 1);
+		G_CHECK_EQ(guest_cpu()->rip, i ? at_9 : at_9 - 1);
+	}
+}
+
+static void nmi_shadow_loaded(void)
+{
+	struct vm vm;
+	struct vcpu v;
+
+	skip_on_bochs_amd("does not step over an instruction here");
+	vm_long(&vm, &v, g_nmi_shadow, 0);
+	for (uint8_t i = 0; i < 3; i++) {
+		load_shadow(&v, i);
+		CHECK_OK(ioctl(v.fd, HV_NMI, 0));
 	}
 	vcpu_done(&v);
 }
@@ -975,7 +615,13 @@ static void hlt_exit(void)
 	vm_long(&vm, &v, g_hlt_exit, 0);
 	v.run->flags = HV_RUN_EXIT_HLT;
 	vcpu_expect(&v, HV_EXIT_HLT);
+	/* It waits, and says so again. */
+	vcpu_expect(&v, HV_EXIT_HLT);
+	vcpu_get(&v, HV_REGS_EVENTS);
+	CHECK_EQ(v.run->events.mp_state, HV_MP_HALTED);
 	/* Going on without an interrupt is user space's choice: behind the HLT. */
+	v.run->events.mp_state = HV_MP_RUNNABLE;
+	v.run->dirty = HV_REGS_EVENTS;
 	vcpu_sync(&v, 1);
 	vcpu_expect(&v, HV_EXIT_HLT);
 	CHECK_EQ(vm_msi(&vm, 0, 0x61), 1);
@@ -983,24 +629,14 @@ static void hlt_exit(void)
 }
 
 static const struct test tests[] = {
-	{"timer_oneshot", timer_oneshot, 0},
-	{"timer_oneshot_xapic", timer_oneshot_xapic, 0},
-	{"timer_periodic", timer_periodic, 0},
-	{"timer_deadline", timer_deadline, 0},
-	{"timer_deadline_running", timer_deadline_running, 0},
-	{"timer_deadline_scaled", timer_deadline_scaled, 0},
-	{"hlt_msi", hlt_msi, 0},
-	{"hlt_msi_asleep", hlt_msi_asleep, 0},
-	{"hlt_irqfd", hlt_irqfd, 0},
-	{"irqfd_spinning", irqfd_spinning, 0},
-	{"eoi_exit", eoi_exit, 0},
-	{"msi_destinations", msi_destinations, 0},
 	{"nmi", nmi, 0},
 	{"nmi_beside_interrupt", nmi_beside_interrupt, 0},
 	{"nmi_halted", nmi_halted, 0},
 	{"nmi_masked", nmi_masked, 0},
+	{"nmi_masked_halts", nmi_masked_halts, 0},
 	{"shadows", shadows, 0},
 	{"shadow_loaded", shadow_loaded, 0},
+	{"nmi_shadow_loaded", nmi_shadow_loaded, 0},
 	{"tpr", tpr, 0},
 	{"tpr_xapic", tpr_xapic, 0},
 	{"tpr_apic_off", tpr_apic_off, 0},

@@ -4,6 +4,7 @@
  * as PIO, MMIO or EMULATE, and ioeventfds. Run by "make check" in the test host.
  */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -673,6 +674,336 @@ static void doorbells(void)
 	vcpu_done(&v);
 }
 
+static volatile uint64_t rings;
+static volatile bool quiet;
+
+static GUEST void g_rings(uint64_t arg)
+{
+	(void)arg;
+	for (rings = 1; !quiet; rings++)
+		outw(1, 0x600);
+}
+
+/* A vCPU that rings, whether anybody hears it or not. */
+static void *ringing_vcpu(void *arg)
+{
+	struct vcpu *v = arg;
+
+	while (vcpu_run(v) == HV_EXIT_PIO && v->run->exit.pio.port == 0x600)
+		;
+	if (v->run->exit.pio.port != PORT_DONE)
+		test_fail("exit that a bell does not explain: %s", vcpu_describe(v));
+	return NULL;
+}
+
+/* Who takes a doorbell off is told of no ring any more, nor is the bell used that it was. */
+static void doorbells_come_and_go(void)
+{
+	pthread_t thread;
+	struct vcpu v;
+	struct vm vm;
+
+	vm_long(&vm, &v, g_rings, 0);
+	CHECK_EQ(pthread_create(&thread, NULL, ringing_vcpu, &v), 0);
+	for (unsigned int i = 0; i < 300; i++) {
+		int fd = eventfd(0, EFD_NONBLOCK);
+		uint64_t ring;
+
+		CHECK_OK(ioeventfd(&vm, fd, HV_IOEVENTFD_PIO, 0x600, 2, 0));
+		while (!event_count(fd))
+			sched_yield();
+		CHECK_OK(ioeventfd(&vm, fd, HV_IOEVENTFD_PIO | HV_IOEVENTFD_DEASSIGN, 0x600, 2, 0));
+		event_count(fd);
+		/* What was under way then is over when the next has come. */
+		ring = guest_var(&vm, rings);
+		while (guest_var(&vm, rings) < ring + 2)
+			sched_yield();
+		CHECK_EQ(event_count(fd), 0);
+		CHECK_OK(close(fd));
+	}
+	guest_var(&vm, quiet) = true;
+	vcpu_join(thread);
+}
+
+/* Many, at ports and at addresses that are the same numbers: each finds its own. */
+#define BELLS 24
+
+/* Neighbours differ by less than a write is wide. */
+#define BELL_PORT(n)	((uint16_t)(0x700 + 3 * (n)))
+#define BELL_ADDRESS(n) (MMIO + 0x700 + 3 * (n))
+
+static GUEST void g_many_doorbells(uint64_t rounds)
+{
+	for (; rounds; rounds--) {
+		for (unsigned int i = 0; i < BELLS; i++) {
+			outw((uint16_t)i, BELL_PORT(i));
+			*(volatile uint16_t *)(uintptr_t)BELL_ADDRESS(i) = (uint16_t)i;
+		}
+		guest_sync((uint32_t)rounds);
+	}
+}
+
+static void many_doorbells(void)
+{
+	int port[BELLS], address[BELLS];
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_many_doorbells, 3);
+	for (unsigned int i = 0; i < BELLS; i++) {
+		/* Not in the order of their places. */
+		unsigned int n = i * 7 % BELLS;
+
+		port[n] = eventfd(0, EFD_NONBLOCK);
+		address[n] = eventfd(0, EFD_NONBLOCK);
+		CHECK_OK(ioeventfd(&vm, port[n], HV_IOEVENTFD_PIO, BELL_PORT(n), 2, 0));
+		CHECK_OK(ioeventfd(&vm, address[n], HV_IOEVENTFD_DATAMATCH, BELL_ADDRESS(n), 2, n));
+	}
+	vcpu_sync(&v, 3);
+	for (unsigned int i = 0; i < BELLS; i++) {
+		CHECK_EQ(event_count(port[i]), 1);
+		CHECK_EQ(event_count(address[i]), 1);
+	}
+	/* Every third one goes: those exit. Only who bound it can take it away. */
+	for (unsigned int i = 0; i < BELLS; i += 3) {
+		uint32_t match = HV_IOEVENTFD_DEASSIGN | HV_IOEVENTFD_DATAMATCH;
+		uint32_t pio = HV_IOEVENTFD_DEASSIGN | HV_IOEVENTFD_PIO;
+
+		CHECK_ERRNO(ioeventfd(&vm, port[i + 1], pio, BELL_PORT(i), 2, 0), ENOENT);
+		CHECK_ERRNO(ioeventfd(&vm, port[i], pio, BELL_PORT(i), 4, 0), ENOENT);
+		CHECK_ERRNO(ioeventfd(&vm, address[i], match, BELL_ADDRESS(i), 2, i + 1), ENOENT);
+		CHECK_OK(ioeventfd(&vm, port[i], pio, BELL_PORT(i), 2, 0));
+		CHECK_OK(ioeventfd(&vm, address[i], match, BELL_ADDRESS(i), 2, i));
+	}
+	for (unsigned int i = 0; i < BELLS; i += 3) {
+		expect_pio(&v, BELL_PORT(i), 2, i);
+		expect_mmio(&v, BELL_ADDRESS(i), 2, true);
+		CHECK_EQ(v.run->exit.mmio.data, i);
+	}
+	vcpu_sync(&v, 2);
+	for (unsigned int i = 0; i < BELLS; i++) {
+		CHECK_EQ(event_count(port[i]), i % 3 ? 1 : 0);
+		CHECK_EQ(event_count(address[i]), i % 3 ? 1 : 0);
+	}
+	/* One rings again, and then the other of two that differ in what is written. */
+	CHECK_OK(ioeventfd(&vm, port[0], HV_IOEVENTFD_PIO, BELL_PORT(0), 2, 0));
+	CHECK_OK(ioeventfd(&vm, port[3], HV_IOEVENTFD_PIO | HV_IOEVENTFD_DATAMATCH, BELL_PORT(3), 2,
+			   4));
+	CHECK_OK(ioeventfd(&vm, port[6], HV_IOEVENTFD_PIO | HV_IOEVENTFD_DATAMATCH, BELL_PORT(3), 2,
+			   3));
+	for (unsigned int i = 0; i < BELLS; i += 3) {
+		if (i > 3)
+			expect_pio(&v, BELL_PORT(i), 2, i);
+		expect_mmio(&v, BELL_ADDRESS(i), 2, true);
+	}
+	vcpu_sync(&v, 1);
+	CHECK_EQ(event_count(port[0]), 1);
+	CHECK_EQ(event_count(port[3]), 0);
+	CHECK_EQ(event_count(port[6]), 1);
+	vcpu_done(&v);
+	/* The last address there is, and none beyond. */
+	CHECK_OK(ioeventfd(&vm, port[0], 0, ~0ull - 8, 8, 0));
+	CHECK_ERRNO(ioeventfd(&vm, port[0], 0, ~0ull - 6, 8, 0), EINVAL);
+	CHECK_OK(ioeventfd(&vm, port[0], HV_IOEVENTFD_PIO, 0xfffc, 4, 0));
+	CHECK_OK(ioeventfd(&vm, port[0], HV_IOEVENTFD_PIO, 0xffff, 0, 0));
+	CHECK_ERRNO(ioeventfd(&vm, port[0], HV_IOEVENTFD_PIO, 0xfffd, 4, 0), EINVAL);
+	CHECK_ERRNO(ioeventfd(&vm, port[0], HV_IOEVENTFD_PIO, 0x10000, 0, 0), EINVAL);
+	CHECK_ERRNO(ioeventfd(&vm, port[0], HV_IOEVENTFD_DATAMATCH, MMIO, 0, 0), EINVAL);
+	CHECK_ERRNO(ioeventfd(&vm, port[0], 0, MMIO, 4, 1), EINVAL);
+}
+
+/*
+ * Bells at one address that differ in what is written there, and none of them for this: what lies behind
+ * the last is no bell, for addresses begin at 0.
+ */
+static void doorbells_of_others(void)
+{
+	static uint8_t ram[4096] __attribute__((aligned(4096)));
+	/* mov %al, 0 */
+	static const uint8_t code[] = {0xa2, 0x00, 0x00};
+	uint32_t match = HV_IOEVENTFD_DATAMATCH;
+	struct vm vm;
+	struct vcpu v;
+
+	vm_bare(&vm);
+	memcpy(ram, code, sizeof(code));
+	memcpy(ram + sizeof(code), out_low, sizeof(out_low));
+	CHECK_OK(vm_set_slot(&vm, 0, 0, 0x10000, sizeof(ram), ram));
+	vcpu_init(&v, &vm, 0);
+	for (unsigned int n = 1; n <= 16; n++) {
+		int fd = eventfd(0, EFD_NONBLOCK);
+
+		CHECK_OK(ioeventfd(&vm, fd, match, 0, 1, n));
+		for (unsigned int value = 0; value < 2; value++) {
+			vcpu_real(&v, 0x1000, 0);
+			v.run->sregs.ds.base = 0;
+			v.run->gprs.r[HV_RAX] = value ? n : 0;
+			vcpu_set(&v, HV_REGS_GPR | HV_REGS_SREGS);
+			if (!value)
+				expect_mmio(&v, 0, 1, true);
+			expect_end(&v, "mov");
+			CHECK_EQ(event_count(fd), value);
+		}
+	}
+}
+
+/* ---- Where the instruction is ---- */
+
+/*
+ * The module reads the instruction that exits by the guest's tables, whatever their kind: it lies across
+ * the end of a page, and its second half elsewhere. Indices are others at each level, and odd.
+ */
+#define FAR	    0x40400000ul
+#define CODE_FIRST  (GUEST_FREE + 0x5000)
+#define CODE_SECOND (GUEST_FREE + 0x9000)
+#define TABLES	    (GUEST_FREE + 0x20000)
+
+/* mov %eax, 0x40400000, of 32-bit code; what lies before it are NOPs. */
+static const uint8_t store_far[] = {0xa3, 0x00, 0x00, 0x40, 0x40};
+
+static void run_across(struct vm *vm, struct vcpu *v, uint64_t gva, uint64_t first, uint64_t second)
+{
+	for (unsigned int n = 1; n < sizeof(store_far); n++) {
+		uint64_t begin = 0x1000 - n;
+
+		memcpy(vm->ram + first + begin, store_far, n);
+		memcpy(vm->ram + second, store_far + n, sizeof(store_far) - n);
+		vcpu_get(v, HV_REGS_GPR);
+		v->run->gprs.rip = gva + begin;
+		v->run->gprs.r[HV_RAX] = 0x1000 + n;
+		vcpu_set(v, HV_REGS_GPR);
+		expect_mmio(v, FAR, 4, true);
+		CHECK_EQ(v->run->exit.mmio.data, 0x1000 + n);
+		vcpu_complete(v);
+		vcpu_get(v, HV_REGS_GPR);
+		CHECK_EQ(v->run->gprs.rip, gva + begin + sizeof(store_far));
+	}
+}
+
+#define TABLE(n, bits) ((volatile uint##bits##_t *)(vm.ram + TABLES + 0x1000 * (n)))
+
+static void fetch_by_tables(void)
+{
+	const uint64_t gva = 0x00c07000;
+	struct vm vm;
+	struct vcpu v;
+	uint8_t *high;
+
+	/* Two levels of 4 bytes each. */
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 0);
+	vcpu_flat32(&v, 0);
+	TABLE(0, 32)[gva >> 22] = (TABLES + 0x1000) | PTE_P;
+	TABLE(0, 32)[(gva >> 22) - 1] = (TABLES + 0x3000) | PTE_P;
+	TABLE(1, 32)[gva >> 12 & 1023] = CODE_FIRST | PTE_P;
+	TABLE(1, 32)[(gva >> 12 & 1023) + 1] = CODE_SECOND | PTE_P;
+	TABLE(0, 32)[FAR >> 22] = (FAR & ~0x3ffffful) | 0x80 | PTE_W | PTE_P;
+	v.run->sregs.cr3 = TABLES | 0x18;
+	v.run->sregs.cr4 = CR4_PSE;
+	v.run->sregs.cr0 |= CR0_PG;
+	vcpu_set(&v, HV_REGS_SREGS);
+	run_across(&vm, &v, gva, CODE_FIRST, CODE_SECOND);
+	/* A large page, and one above 4 GiB, which bits 13 to 20 say. */
+	TABLE(0, 32)[gva >> 22] = (GUEST_FREE & ~0x3ffffful) | 0x80 | PTE_P;
+	vcpu_set(&v, HV_REGS_SREGS);
+	run_across(&vm, &v, gva, (GUEST_FREE & ~0x3ffffful) + (gva & 0x3fffff),
+		   (GUEST_FREE & ~0x3ffffful) + (gva & 0x3fffff) + 0x1000);
+	high = vm_add_slot(&vm, 1, 0, 0x300000000 + (gva & 0x3fffff), 0x2000);
+	TABLE(0, 32)[gva >> 22] = 3 << 13 | 0x80 | PTE_P;
+	vcpu_set(&v, HV_REGS_SREGS);
+	run_across(&vm, &v, gva, (uint64_t)(high - vm.ram), (uint64_t)(high - vm.ram) + 0x1000);
+	vcpu_close(&v);
+	vm_close(&vm);
+
+	/* PAE: the four, then two levels of 8 bytes; CR3 need only be aligned to 32 bytes. */
+	vm_init(&vm);
+	vcpu_init(&v, &vm, 0);
+	vcpu_flat32(&v, 0);
+	TABLE(0, 64)[4] = (TABLES + 0x1000) | PTE_P;
+	TABLE(0, 64)[5] = (TABLES + 0x3000) | PTE_P;
+	TABLE(1, 64)[gva >> 21 & 511] = (TABLES + 0x2000) | PTE_P;
+	TABLE(2, 64)[gva >> 12 & 511] = CODE_FIRST | PTE_P;
+	TABLE(2, 64)[(gva >> 12 & 511) + 1] = CODE_SECOND | PTE_P;
+	TABLE(3, 64)[FAR >> 21 & 511] = FAR | 0x80 | PTE_W | PTE_P;
+	v.run->sregs.cr3 = TABLES + 32;
+	v.run->sregs.cr4 = CR4_PAE;
+	v.run->sregs.cr0 |= CR0_PG;
+	vcpu_set(&v, HV_REGS_SREGS);
+	run_across(&vm, &v, gva, CODE_FIRST, CODE_SECOND);
+	TABLE(1, 64)[gva >> 21 & 511] = (GUEST_FREE & ~0x1ffffful) | 0x80 | PTE_P;
+	vcpu_set(&v, HV_REGS_SREGS);
+	run_across(&vm, &v, gva, (GUEST_FREE & ~0x1ffffful) + (gva & 0x1fffff),
+		   (GUEST_FREE & ~0x1ffffful) + (gva & 0x1fffff) + 0x1000);
+	vcpu_close(&v);
+	vm_close(&vm);
+}
+
+/* Nothing is where the instruction was: that is a page fault of the guest's, at whose end it is back. */
+static GUEST bool hook_map_again(struct guest_frame *f)
+{
+	G_CHECK_EQ(f->vector, PF);
+	G_CHECK_EQ(GUEST_READ_CR(2), f->rip);
+	*(volatile uint64_t *)GUEST_PT = CODE_FIRST | PTE_P;
+	return true;
+}
+
+/* This code, and what ends it, by a page that the guest can map elsewhere. */
+static void init_in_window(struct vm *vm, struct vcpu *v, const uint8_t *code, size_t len)
+{
+	vm_init(vm);
+	vm_map(vm, 0, CODE_FIRST, PTE_P);
+	vm_load(vm, CODE_FIRST, code, len);
+	vm_load(vm, CODE_FIRST + len, out_low, sizeof(out_low));
+	vcpu_init(v, vm, 0);
+}
+
+static void fetch_unmapped(void)
+{
+	/* movq $0, GUEST_PT; mov %eax, (%rbx) */
+	static const uint8_t code[] = {0x48, 0xc7, 0x04, 0x25, 0x00, 0x70, 0x00,
+				       0x00, 0x00, 0x00, 0x00, 0x00, 0x89, 0x03};
+	struct vm vm;
+	struct vcpu v;
+
+	init_in_window(&vm, &v, code, sizeof(code));
+	guest_var(&vm, guest_cpus[0]).hook = hook_map_again;
+	prepare(&v, M64, GUEST_WINDOW);
+	expect_mmio(&v, MMIO, 4, true);
+	CHECK_EQ(guest_var(&vm, guest_cpus[0]).count[PF], 1);
+	expect_end(&v, "mov");
+}
+
+/*
+ * The processor goes on by an older entry of its own, and the module, where it has to read the instruction,
+ * finds another one: it cannot know what that was.
+ */
+static void fetch_another(void)
+{
+	/* movq $CODE_SECOND | PTE_P, GUEST_PT; mov %rax, %cr0, and the same with NOPs for the latter */
+	static const uint8_t code[] = {0x48, 0xc7, 0x04, 0x25, 0x00, 0x70, 0x00, 0x00,
+				       0x01, 0x90, 0xc0, 0x00, 0x0f, 0x22, 0xc0};
+	const uint64_t at = GUEST_WINDOW + sizeof(code) - 3;
+	struct vm vm;
+	struct vcpu v;
+
+	init_in_window(&vm, &v, code, sizeof(code));
+	memset(vm.ram + CODE_SECOND, 0x90, sizeof(code));
+	vm_load(&vm, CODE_SECOND + sizeof(code), out_low, sizeof(out_low));
+	prepare(&v, M64, GUEST_WINDOW);
+	vcpu_get(&v, HV_REGS_SREGS);
+	v.run->gprs.r[HV_RAX] = v.run->sregs.cr0 ^ CR0_CD;
+	vcpu_set(&v, HV_REGS_GPR);
+	if (host_is_tcg()) {
+		vcpu_expect(&v, HV_EXIT_ERROR);
+		CHECK_EQ(v.run->exit.error.code, HV_ERROR_FETCH);
+		CHECK_EQ(v.run->exit.error.hw_info[1], at);
+		CHECK_EQ(v.run->gprs.rip, at);
+	}
+	expect_end(&v, "mov");
+	vcpu_get(&v, HV_REGS_SREGS);
+	CHECK_EQ(!(v.run->sregs.cr0 & CR0_CD), host_is_tcg());
+}
+
 /* ---- Read-only slots ---- */
 
 #define ROM 0x8000000
@@ -742,6 +1073,12 @@ static const struct test tests[] = {
 	{"mmio_emulate", mmio_emulate, 60},
 	{"string_io", string_io, 0},
 	{"doorbells", doorbells, 0},
+	{"doorbells_come_and_go", doorbells_come_and_go, 60},
+	{"many_doorbells", many_doorbells, 0},
+	{"doorbells_of_others", doorbells_of_others, 0},
+	{"fetch_by_tables", fetch_by_tables, 0},
+	{"fetch_unmapped", fetch_unmapped, 0},
+	{"fetch_another", fetch_another, 0},
 	{"read_only_slot", read_only_slot, 0},
 };
 

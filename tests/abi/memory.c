@@ -5,14 +5,25 @@
  * Run by "make check" in the test host.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <poll.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
+
+static volatile uint64_t stop;
 
 #define FAR 0x40400000ul /* gpa of a test's own slot, mapped one to one */
 
@@ -208,6 +219,40 @@ static void slot_alias(void)
 	p = vm_add_slot(&vm, 1, 0, FAR, 0x4000);
 	CHECK_OK(vm_set_slot(&vm, 2, 0, FAR + 0x100000, 0x4000, p));
 	vcpu_done(&v);
+}
+
+static GUEST void g_tables_elsewhere(uint64_t pdpt)
+{
+	poke(GUEST_PML4 + 8 * 2, pdpt | PTE_P | PTE_W | PTE_A);
+	poke(GUEST_FREE, 0x1234);
+	G_CHECK_EQ(peek((2ull << 39) + GUEST_FREE), 0x1234);
+}
+
+/*
+ * The guest's page tables in a read-only slot. Where the processor's walk counts as a write, that is an
+ * error which says so, and the guest goes on when the slot may be written.
+ */
+static void tables_readonly(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	uint64_t *p;
+
+	vm_long(&vm, &v, g_tables_elsewhere, FAR);
+	p = (uint64_t *)vm_add_slot(&vm, 1, HV_SLOT_READONLY, FAR, 0x2000);
+	p[0] = (FAR + 0x1000) | PTE_P | PTE_W | PTE_A;
+	p[512 + GUEST_FREE / (2 << 20)] = GUEST_FREE | 0x80 | PTE_P | PTE_W | PTE_A | PTE_D;
+	if (vcpu_run(&v) == HV_EXIT_ERROR) {
+		CHECK_EQ(v.run->exit.error.code, HV_ERROR_FETCH);
+		CHECK_EQ(v.run->exit.error.hw_reason, HV_FAULT_WRITE | HV_FAULT_WALK);
+		CHECK_EQ(v.run->exit.error.hw_info[0], FAR);
+		CHECK_OK(vm_set_slot(&vm, 1, 0, FAR, 0x2000, p));
+		vcpu_done(&v);
+	} else {
+		CHECK(host_is_vmx());
+		CHECK_EQ(v.run->exit_reason, HV_EXIT_PIO);
+		CHECK_EQ(v.run->exit.pio.port, PORT_DONE);
+	}
 }
 
 /* ---- The host's hand in it ---- */
@@ -410,6 +455,156 @@ static void host_truncated(void)
 	vcpu_sync(&v, 0xffff);
 }
 
+/* A page that another thread is to bring, and does not: a signal ends the wait. */
+static void userfault_stopped(void)
+{
+	struct uffdio_api api = {.api = UFFD_API};
+	struct uffdio_register area = {.mode = UFFDIO_REGISTER_MODE_MISSING};
+	struct uffdio_zeropage zero = {0};
+	struct pollfd wanted = {.events = POLLIN};
+	struct utsname host;
+	struct runner r;
+	struct vm vm;
+	struct vcpu v;
+	uint8_t *p;
+
+	wanted.fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	if (wanted.fd < 0)
+		test_skip("the host has no userfaultfd");
+	CHECK_OK(uname(&host));
+	if (strverscmp(host.release, "6.3") < 0)
+		test_skip("a kernel before 6.3 does not let go of such a thread");
+	vm_long(&vm, &v, g_read_twice, FAR);
+	p = vm_add_slot(&vm, 1, 0, FAR, 0x1000);
+	CHECK_OK(ioctl(wanted.fd, UFFDIO_API, &api));
+	area.range.start = (uintptr_t)p;
+	area.range.len = 0x1000;
+	CHECK_OK(ioctl(wanted.fd, UFFDIO_REGISTER, &area));
+	runner_start(&r, &v);
+	CHECK_EQ(poll(&wanted, 1, 10000), 1);
+	runner_stop(&r);
+	runner_join(&r);
+	CHECK_EQ(r.result, -1);
+	CHECK_EQ(r.error, EINTR);
+	/* It comes at last. */
+	zero.range = area.range;
+	CHECK_OK(ioctl(wanted.fd, UFFDIO_ZEROPAGE, &zero));
+	vcpu_sync(&v, 0);
+	*(uint64_t *)p = 0xffff;
+	vcpu_sync(&v, 0xffff);
+	vcpu_done(&v);
+}
+
+/* ---- NUMA balancing ---- */
+
+#define NODE_PAGES 64
+#define NUMA_KNOBS "/sys/kernel/debug/sched/numa_balancing/"
+
+static const struct {
+	const char *path, *hurried;
+} knobs[] = {
+	{"/proc/sys/kernel/numa_balancing", "1"},
+	{NUMA_KNOBS "scan_delay_ms", "10"},
+	{NUMA_KNOBS "scan_period_min_ms", "10"},
+	{NUMA_KNOBS "scan_period_max_ms", "20"},
+};
+
+#define KNOBS (sizeof(knobs) / sizeof(knobs[0]))
+
+static void read_knob(const char *path, char *value, size_t len)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, value, len - 1);
+
+	if (n <= 0)
+		test_skip("no NUMA balancing that could be hurried: %s", path);
+	value[n] = '\0';
+	close(fd);
+}
+
+static void write_knob(const char *path, const char *value)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, value, strlen(value)) != (ssize_t)strlen(value))
+		test_skip("no NUMA balancing that could be hurried: %s", path);
+	close(fd);
+}
+
+/* How many of the pages at p are in the memory of this node. */
+static unsigned int pages_on_node(uint8_t *p, int node)
+{
+	void *pages[NODE_PAGES];
+	int status[NODE_PAGES];
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < NODE_PAGES; i++)
+		pages[i] = p + 4096 * i;
+	CHECK_OK(syscall(SYS_move_pages, 0, (unsigned long)NODE_PAGES, pages, NULL, status, 0));
+	for (unsigned int i = 0; i < NODE_PAGES; i++)
+		n += status[i] == node;
+	return n;
+}
+
+/* Reads, each time beside an access that makes the module fetch the instruction. */
+static GUEST void g_read_all(uint64_t address)
+{
+	while (!stop) {
+		for (unsigned int i = 0; i < NODE_PAGES; i++)
+			G_CHECK_EQ(peek(address + 4096 * i), i);
+		poke(address - 0x1000, 1);
+	}
+}
+
+static void *run_on_cpu_0(void *arg)
+{
+	struct vcpu *v = arg;
+
+	bind_to_cpu(0);
+	while (vcpu_run(v) == HV_EXIT_MMIO)
+		;
+	CHECK_EQ(v->run->exit_reason, HV_EXIT_PIO);
+	CHECK_EQ(v->run->exit.pio.port, PORT_DONE);
+	return NULL;
+}
+
+/*
+ * The host takes away the access to a page now and then, so as to see from which node it is used. The
+ * guest goes on, its code included, and what it only reads moves to its node, too.
+ */
+static void numa_balancing(void)
+{
+	struct vm vm;
+	struct vcpu v;
+	pthread_t thread;
+	char was[KNOBS][32];
+	uint8_t *p;
+
+	if (access("/sys/devices/system/node/node1", F_OK))
+		test_skip("the host has one node");
+	for (unsigned int i = 0; i < KNOBS; i++) {
+		read_knob(knobs[i].path, was[i], sizeof(was[i]));
+		write_knob(knobs[i].path, knobs[i].hurried);
+	}
+	bind_to_cpu((int)sysconf(_SC_NPROCESSORS_ONLN) - 1);
+	vm_long(&vm, &v, g_read_all, FAR);
+	p = vm_add_slot(&vm, 1, 0, FAR, 4096 * NODE_PAGES);
+	madvise(p, 4096 * NODE_PAGES, MADV_NOHUGEPAGE);
+	for (unsigned int i = 0; i < NODE_PAGES; i++)
+		*(uint64_t *)(p + 4096 * i) = i;
+	CHECK_EQ(pages_on_node(p, 1), NODE_PAGES);
+	CHECK_EQ(pthread_create(&thread, NULL, run_on_cpu_0, &v), 0);
+	while (pages_on_node(p, 0) < NODE_PAGES / 2)
+		sleep_ns(10 * MSEC);
+	/* The code as well, for some turns. */
+	sleep_ns(2 * SEC);
+	guest_var(&vm, stop) = 1;
+	vcpu_join(thread);
+	/* The largest first, as none may be below the smallest. */
+	for (unsigned int i = KNOBS; i-- > 0;)
+		write_knob(knobs[i].path, was[i]);
+}
+
 /* Large pages in the host: one small page of 2 MiB dropped, the rest intact. */
 static GUEST void g_large(uint64_t pages)
 {
@@ -445,8 +640,6 @@ static void large_pages(void)
 }
 
 /* ---- While other vCPUs run ---- */
-
-static volatile uint64_t stop;
 
 static GUEST void g_wait_zero(uint64_t address)
 {
@@ -513,6 +706,80 @@ static void dontneed_storm(void)
 	guest_var(&vm, stop) = 1;
 	for (unsigned int i = 0; i < 2; i++)
 		vcpu_join(thread[i]);
+}
+
+#define DROPPED_SIZE (64ul << 20)
+
+static uint8_t *dropped;
+static volatile bool dropping_ends;
+
+/* Fills memory and drops it, on a processor that it shares with a vCPU of higher priority. */
+static void *drop_memory(void *arg)
+{
+	(void)arg;
+	bind_to_cpu(0);
+	while (!dropping_ends) {
+		for (uint64_t i = 0; i < DROPPED_SIZE; i += 4096)
+			dropped[i] = 1;
+		madvise(dropped, DROPPED_SIZE, MADV_DONTNEED);
+	}
+	return NULL;
+}
+
+static GUEST void g_touch_all(uint64_t pages)
+{
+	for (uint64_t i = 0; i < pages; i++) {
+		poke(FAR + 4096 * i, i);
+		guest_sync(1);
+	}
+}
+
+/*
+ * A vCPU that the scheduler prefers meets pages that are being taken away, or other pages meanwhile, by a
+ * thread that it has interrupted: it must not spin for the end of that.
+ */
+static void preferred_vcpu(bool same_memory)
+{
+	const uint64_t pages = 300;
+	struct sched_param fifo = {.sched_priority = 10};
+	struct timespec used;
+	pthread_t thread;
+	struct vm vm;
+	struct vcpu v;
+
+	dropped = mmap(NULL, DROPPED_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		       0);
+	CHECK(dropped != MAP_FAILED);
+	madvise(dropped, DROPPED_SIZE, MADV_NOHUGEPAGE);
+	vm_long(&vm, &v, g_touch_all, pages);
+	if (same_memory)
+		CHECK_OK(vm_set_slot(&vm, 1, 0, FAR, DROPPED_SIZE, dropped));
+	else
+		vm_add_slot(&vm, 1, 0, FAR, DROPPED_SIZE);
+	CHECK_EQ(pthread_create(&thread, NULL, drop_memory, NULL), 0);
+	bind_to_cpu(0);
+	CHECK_EQ(pthread_setschedparam(pthread_self(), SCHED_FIFO, &fifo), 0);
+	for (uint64_t i = 0; i < pages; i++) {
+		sleep_ns(2 * MSEC);
+		vcpu_sync(&v, 1);
+	}
+	vcpu_done(&v);
+	CHECK_OK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used));
+	dropping_ends = true;
+	CHECK_EQ(pthread_join(thread, NULL), 0);
+	if (used.tv_sec >= 1)
+		test_fail("%ld s of processor time for %u pages", (long)used.tv_sec,
+			  (unsigned int)pages);
+}
+
+static void preferred_elsewhere(void)
+{
+	preferred_vcpu(false);
+}
+
+static void preferred_same_memory(void)
+{
+	preferred_vcpu(true);
 }
 
 /* ---- The guest's own paging ---- */
@@ -637,12 +904,82 @@ static void self_modifying(void)
 	vcpu_done(&v);
 }
 
+/* ---- The memory cgroup ---- */
+
+#define CGROUPS	    "/sys/fs/cgroup"
+#define OVER_CGROUP CGROUPS "/over_high"
+#define OVER_PAGES  128
+#define OWN_MEMORY  (32ul << 20) /* so that the guest's is little beside it, and costs little time */
+
+static bool write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+
+	close(fd);
+	return ok;
+}
+
+static void read_file(const char *path, char *text, size_t size)
+{
+	int fd = (int)CHECK_OK(open(path, O_RDONLY | O_CLOEXEC));
+	ssize_t n = CHECK_OK(read(fd, text, size - 1));
+
+	text[n] = 0;
+	close(fd);
+}
+
+static GUEST void g_touch(uint64_t pages)
+{
+	for (uint64_t i = 0; i < pages; i++)
+		poke8(FAR + 4096 * i, 1);
+}
+
+/*
+ * A thread that its cgroup's memory.high is to slow down waits for that at its return to user
+ * space. So it must return, and not only when its guest does.
+ */
+static void over_high(void)
+{
+	unsigned int returns = 0;
+	char current[32];
+	uint8_t *memory;
+	struct vm vm;
+	struct vcpu v;
+
+	write_file(CGROUPS "/cgroup.subtree_control", "+memory");
+	mkdir(OVER_CGROUP, 0755);
+	if (!write_file(OVER_CGROUP "/memory.high", "max"))
+		test_skip("no memory cgroups");
+	CHECK(write_file(OVER_CGROUP "/cgroup.procs", "0"));
+	memory = mmap(NULL, OWN_MEMORY, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	CHECK(memory != MAP_FAILED);
+	vm_long(&vm, &v, g_touch, OVER_PAGES);
+	memory = vm_add_slot(&vm, 1, 0, FAR, OVER_PAGES * 4096);
+	/* Refused by a kernel that has no huge pages, as with PREEMPT_RT. */
+	madvise(memory, OVER_PAGES * 4096, MADV_NOHUGEPAGE);
+	read_file(OVER_CGROUP "/memory.current", current, sizeof(current));
+	CHECK(write_file(OVER_CGROUP "/memory.high", current));
+	while (ioctl(v.fd, HV_RUN, 0)) {
+		CHECK_EQ(errno, EINTR);
+		CHECK_EQ(v.run->exit_reason, HV_EXIT_SIGNAL);
+		CHECK(++returns <= OVER_PAGES);
+	}
+	CHECK_EQ(v.run->exit_reason, HV_EXIT_PIO);
+	CHECK_EQ(memory[(OVER_PAGES - 1) * 4096], 1);
+	CHECK(write_file(CGROUPS "/cgroup.procs", "0"));
+	CHECK_OK(rmdir(OVER_CGROUP));
+	CHECK(returns > 0);
+}
+
 static const struct test tests[] = {
 	{"slot_edges", slot_edges, 0},
 	{"slot_high", slot_high, 0},
 	{"slot_change", slot_change, 0},
 	{"slot_many", slot_many, 0},
 	{"slot_alias", slot_alias, 0},
+	{"tables_readonly", tables_readonly, 0},
 	{"dontneed", dontneed, 0},
 	{"remap", remap, 0},
 	{"fork_cow", fork_cow, 0},
@@ -650,9 +987,14 @@ static const struct test tests[] = {
 	{"host_protection", host_protection, 0},
 	{"host_unmapped", host_unmapped, 0},
 	{"host_truncated", host_truncated, 0},
+	{"userfault_stopped", userfault_stopped, 0},
+	{"numa_balancing", numa_balancing, 0},
+	{"over_high", over_high, 0},
 	{"large_pages", large_pages, 0},
 	{"dontneed_running", dontneed_running, 0},
 	{"dontneed_storm", dontneed_storm, 0},
+	{"preferred_elsewhere", preferred_elsewhere, 0},
+	{"preferred_same_memory", preferred_same_memory, 0},
 	{"paging", paging, 0},
 	{"tlb_tags", tlb_tags, 0},
 	{"self_modifying", self_modifying, 0},

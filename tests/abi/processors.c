@@ -184,6 +184,91 @@ static void init_sipi_xapic(void)
 	start_ap(false);
 }
 
+/* ---- What came and was not taken ---- */
+
+#define STEP_INIT    0x4500u
+#define STEP_SIPI(n) (0x4600u | (n))
+
+static GUEST void g_send_starts(uint64_t arg)
+{
+	(void)arg;
+	guest_apic_enable(true);
+	guest_apic_send(1, STEP_INIT);
+	guest_apic_send(1, STEP_SIPI(0x21));
+	guest_apic_send(1, STEP_SIPI(0x22));
+	guest_sync(1);
+	guest_apic_send(1, STEP_INIT);
+	guest_sync(2);
+	guest_apic_send(1, STEP_SIPI(0x23));
+	guest_sync(3);
+}
+
+static void check_start(struct vcpu *ap, uint8_t start, uint8_t vector)
+{
+	vcpu_get(ap, HV_REGS_EVENTS);
+	CHECK_EQ(ap->run->events.start, start);
+	CHECK_EQ(ap->run->events.sipi_vector, vector);
+}
+
+static void load_start(struct vcpu *ap, uint8_t start, uint8_t vector)
+{
+	ap->run->events.start = start;
+	ap->run->events.sipi_vector = vector;
+	vcpu_set(ap, HV_REGS_EVENTS);
+}
+
+/* INIT and SIPIs for a vCPU that is in no HV_RUN. A SIPI behind another finds nobody waiting. */
+static void start_pending(void)
+{
+	struct vm vm;
+	struct vcpu v, ap;
+
+	vm_long(&vm, &v, g_send_starts, 0);
+	vcpu_init(&ap, &vm, 1);
+	vcpu_sync(&v, 1);
+	check_start(&ap, HV_START_INIT | HV_START_SIPI, 0x21);
+	/* An INIT cancels the SIPI before it. */
+	vcpu_sync(&v, 2);
+	check_start(&ap, HV_START_INIT, 0);
+	vcpu_sync(&v, 3);
+	check_start(&ap, HV_START_INIT | HV_START_SIPI, 0x23);
+	vcpu_done(&v);
+}
+
+/* The group is loaded as it was before others sent more: that remains. */
+static void start_loaded(void)
+{
+	struct vm vm;
+	struct vcpu v, ap;
+
+	vm_long(&vm, &v, g_send_starts, 0);
+	vcpu_init(&ap, &vm, 1);
+	vcpu_get(&ap, HV_REGS_EVENTS);
+	/* Into what has none: a SIPI alone, and again; an INIT takes the place of it. */
+	load_start(&ap, HV_START_SIPI, 0x31);
+	check_start(&ap, HV_START_SIPI, 0x31);
+	load_start(&ap, HV_START_SIPI, 0x31);
+	check_start(&ap, HV_START_SIPI, 0x31);
+	vcpu_sync(&v, 1);
+	check_start(&ap, HV_START_INIT | HV_START_SIPI, 0x21);
+	load_start(&ap, 0, 0);
+	check_start(&ap, HV_START_INIT | HV_START_SIPI, 0x21);
+	vcpu_sync(&v, 2);
+	load_start(&ap, HV_START_SIPI, 0x21);
+	check_start(&ap, HV_START_INIT, 0);
+	load_start(&ap, HV_START_INIT | HV_START_SIPI, 0x21);
+	check_start(&ap, HV_START_INIT, 0);
+	vcpu_sync(&v, 3);
+	load_start(&ap, HV_START_INIT, 0);
+	check_start(&ap, HV_START_INIT | HV_START_SIPI, 0x23);
+	vcpu_done(&v);
+	vcpu_init(&ap, &vm, 2);
+	vcpu_get(&ap, HV_REGS_EVENTS);
+	load_start(&ap, HV_START_SIPI, 0x31);
+	load_start(&ap, HV_START_INIT | HV_START_SIPI, 0x32);
+	check_start(&ap, HV_START_INIT | HV_START_SIPI, 0x32);
+}
+
 /* ---- A vCPU that spins ---- */
 
 #define EXITS_FILE "/sys/kernel/debug/hv/exits"
@@ -294,6 +379,8 @@ static const struct test tests[] = {
 	{"ipi_kinds", ipi_kinds, 60},
 	{"init_sipi", init_sipi, 60},
 	{"init_sipi_xapic", init_sipi_xapic, 60},
+	{"start_pending", start_pending, 60},
+	{"start_loaded", start_loaded, 60},
 	{"spin_exits", spin_exits, 0},
 	{"spin_yields", spin_yields, 60},
 };

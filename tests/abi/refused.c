@@ -76,7 +76,7 @@ static void run_refused(uint32_t field, const char *what)
 			test_fail("%s: %s", what, strerror(errno));
 		return;
 	}
-	CHECK_OK(ioctl(v.fd, HV_RUN, 0));
+	CHECK_OK(vcpu_try_run(&v));
 	if (r->exit_reason != HV_EXIT_ERROR || r->exit.error.code != HV_ERROR_ENTRY)
 		test_fail("%s: %s", what, vcpu_describe(s.v));
 	if (r->exit.error.hw_info[0] != field)
@@ -284,7 +284,7 @@ static void entry_keeps_events(void)
 	run_refused(RIGHTS(SEG_TR), "TR absent");
 	CHECK_OK(ioctl(v.fd, HV_NMI, 0));
 	r->dirty = 0;
-	CHECK_OK(ioctl(v.fd, HV_RUN, 0));
+	CHECK_OK(vcpu_try_run(&v));
 	CHECK_EQ(r->exit_reason, HV_EXIT_ERROR);
 	r->sregs = good.sregs;
 	r->dirty = HV_REGS_SREGS;

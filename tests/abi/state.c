@@ -146,10 +146,12 @@ static void impossible_state(void)
 	REFUSED((v.run->events.exception = HV_EVENT_PENDING, v.run->events.exception_vector = 32));
 	REFUSED((v.run->events.exception = HV_EVENT_PENDING, v.run->events.exception_vector = 2));
 	REFUSED(v.run->events.interrupt = 0x10);
-	REFUSED(v.run->events.shadow = 2);
+	REFUSED(v.run->events.shadow = 3);
 	REFUSED(v.run->events.nmi_masked = 2);
 	REFUSED(v.run->events.nmi_pending = 3);
-	REFUSED(v.run->events.pad0 = 1);
+	REFUSED(v.run->events.start = 4);
+	REFUSED(v.run->events.debug_pending = 1u << 4);
+	REFUSED(v.run->events.pad[2] = 1);
 #undef REFUSED
 	vcpu_sync(&v, 2);
 }
@@ -195,14 +197,73 @@ static void round_trip(void)
 	vcpu_sync(&v, 2);
 }
 
+/*
+ * Every part of every segment is its own, and all that is in SREGS beside them. Limits agree with G, which
+ * VT-x would put right.
+ */
+static void segments_apart(void)
+{
+	static const struct hv_segment want[] = {
+		{0x10001000, 0x1f111fff, 0xa0fb, 0x0b, {0}}, /* CS: 64-bit code of ring 3 */
+		{0x20002000, 0x0000f222, 0x50f3, 0x13, {0}}, /* DS: AVL, 32 bits */
+		{0x30003000, 0x3f333fff, 0x80f1, 0x1b, {0}}, /* ES: in pages */
+		{0x40004000, 0x0000f444, 0x10f7, 0x23, {0}}, /* FS */
+		{0x50005000, 0x5f555fff, 0xd0f3, 0x2b, {0}}, /* GS */
+		{0x60006000, 0x6f666fff, 0xc0f3, 0x33, {0}}, /* SS */
+		{0x70007000, 0x0000f777, 0x108b, 0x38, {0}}, /* TR: busy */
+		{0x80008000, 0x0000f888, 0x1082, 0x40, {0}}, /* LDT */
+	};
+	struct hv_segment *at[ARRAY_SIZE(want)];
+	struct hv_sregs *s, loaded;
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_regs, 0);
+	vcpu_get(&v, HV_REGS_SREGS);
+	s = &v.run->sregs;
+	at[0] = &s->cs, at[1] = &s->ds, at[2] = &s->es, at[3] = &s->fs;
+	at[4] = &s->gs, at[5] = &s->ss, at[6] = &s->tr, at[7] = &s->ldt;
+	for (unsigned int i = 0; i < ARRAY_SIZE(want); i++)
+		*at[i] = want[i];
+	s->gdt = (struct hv_dtable){.base = 0x90009000, .limit = 0x999};
+	s->idt = (struct hv_dtable){.base = 0xa000a000, .limit = 0xaaa};
+	s->cr2 = 0x123456789abc;
+	s->cr3 = GUEST_PML4 | 0x18;
+	s->cr8 = 9;
+	loaded = *s;
+	vcpu_set(&v, HV_REGS_SREGS);
+	memset(s, 0xee, sizeof(*s));
+	vcpu_get(&v, HV_REGS_SREGS);
+	for (unsigned int i = 0; i < ARRAY_SIZE(want); i++) {
+		if (memcmp(at[i], &want[i], sizeof(want[i])))
+			test_fail("segment %u is %#llx, %#x, %#x, %#x", i,
+				  (unsigned long long)at[i]->base, at[i]->limit, at[i]->ar,
+				  at[i]->selector);
+	}
+	CHECK(memcmp(s, &loaded, sizeof(loaded)) == 0);
+	/* FS and GS are MSRs as well. */
+	CHECK_EQ(vcpu_get_msr(&v, G_MSR_FS_BASE), 0x40004000);
+	CHECK_EQ(vcpu_get_msr(&v, G_MSR_GS_BASE), 0x50005000);
+	vcpu_set_msr(&v, G_MSR_FS_BASE, 0x7fff40004000);
+	vcpu_set_msr(&v, G_MSR_GS_BASE, 0x7fff50005000);
+	vcpu_get(&v, HV_REGS_SREGS);
+	loaded.fs.base = 0x7fff40004000;
+	loaded.gs.base = 0x7fff50005000;
+	CHECK(memcmp(s, &loaded, sizeof(loaded)) == 0);
+}
+
 /* ---- Signals ---- */
 
 static volatile sig_atomic_t caught;
+/* The one that is not to run again after the signal, wherever that struck. */
+static struct hv_run *stopped;
 
 static void on_signal(int number)
 {
 	(void)number;
 	caught++;
+	if (stopped)
+		stopped->immediate_exit = 1;
 }
 
 static void catch_signal(void)
@@ -284,9 +345,11 @@ static void interrupted(void (*fn)(uint64_t))
 	catch_signal();
 	vm_long(&vm, &v, fn, 0);
 	vcpu_interruptible(&v);
+	stopped = v.run;
 	for (int i = 1; i <= 3; i++) {
+		v.run->immediate_exit = 0;
 		CHECK_EQ(pthread_create(&thread, NULL, poke_thread, &p), 0);
-		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINTR);
+		CHECK_ERRNO(vcpu_try_run(&v), EINTR);
 		CHECK_EQ(v.run->exit_reason, HV_EXIT_SIGNAL);
 		CHECK_EQ(v.run->valid & HV_REGS_GPR, HV_REGS_GPR);
 		CHECK_EQ(pthread_join(thread, NULL), 0);
@@ -315,9 +378,11 @@ static void signal_uninit(void)
 	catch_signal();
 	vm_init(&vm);
 	vcpu_init(&v, &vm, 1);
+	stopped = v.run;
 	CHECK_EQ(pthread_create(&thread, NULL, poke_thread, &p), 0);
-	CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINTR);
+	CHECK_ERRNO(vcpu_try_run(&v), EINTR);
 	CHECK_EQ(pthread_join(thread, NULL), 0);
+	CHECK_EQ(caught, 1);
 }
 
 /* A signal that came before the call is not lost when it is unblocked by then. */
@@ -337,6 +402,29 @@ static void signal_flood(void)
 	for (unsigned int i = 0; i < 1000; i++)
 		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINTR);
 	timer_delete(timer);
+}
+
+/*
+ * Work that the kernel has for the thread at its return to user space ends the call without a
+ * signal: here it is to see that a timer has expired, whose signal is ignored.
+ */
+static void kernel_work(void)
+{
+	struct itimerspec soon = {.it_value = {.tv_nsec = 20000000}};
+	struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1};
+	struct vm vm;
+	struct vcpu v;
+	timer_t timer;
+
+	CHECK(signal(SIGUSR1, SIG_IGN) != SIG_ERR);
+	vm_long(&vm, &v, g_spin_forever, 0);
+	vcpu_interruptible(&v);
+	CHECK_OK(timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer));
+	for (unsigned int i = 0; i < 3; i++) {
+		CHECK_OK(timer_settime(timer, 0, &soon, NULL));
+		CHECK_ERRNO(ioctl(v.fd, HV_RUN, 0), EINTR);
+		CHECK_EQ(v.run->exit_reason, HV_EXIT_SIGNAL);
+	}
 }
 
 /* ---- Vector registers ---- */
@@ -391,6 +479,7 @@ static void vectors_host(void)
 	uint8_t in[IMAGE + 16], out[IMAGE + 16];
 	struct vm vm;
 	struct vcpu v;
+	long r;
 
 	if (!have_avx())
 		test_skip("no AVX on this host");
@@ -403,7 +492,11 @@ static void vectors_host(void)
 		*(uint32_t *)(in + 512) = i & 1 ? 0x1f80 : 0x5f80;
 		*(uint16_t *)(in + 516) = i & 1 ? 0x37f : 0x27f;
 		*(double *)(in + 520) = 1.0 + i;
-		CHECK_EQ(vector_syscall(SYS_ioctl, v.fd, HV_RUN, 0, in, out), 0);
+		/* EINTR without a signal of ours: the kernel had work for this thread. */
+		do
+			r = vector_syscall(SYS_ioctl, v.fd, HV_RUN, 0, in, out);
+		while (r == -EINTR);
+		CHECK_EQ(r, 0);
 		CHECK(memcmp(in, out, IMAGE) == 0);
 		CHECK_EQ(*(uint32_t *)(out + 512), *(uint32_t *)(in + 512));
 		CHECK_EQ(*(uint16_t *)(out + 516), *(uint16_t *)(in + 516));
@@ -517,9 +610,16 @@ static void xsave_image(void)
 
 	CHECK(size >= 576 && size <= 65536);
 	vm_long(&vm, &v, g_xsave, avx);
+	/* As power-up leaves it. */
+	CHECK_EQ(xsave_call(&v, HV_GET_XSAVE, image, size), 0);
+	CHECK_EQ(*(uint16_t *)image, 0x37f);
+	CHECK_EQ(*(uint32_t *)(image + 24), 0x1f80);
+	CHECK_EQ(bitmap[0], 3);
+	for (uint32_t i = 0; i < size; i++)
+		CHECK(image[i] == 0 || i < 2 || (i >= 24 && i < 32) || i == 512);
 	vcpu_sync(&v, 1);
 	memset(image, 0xff, size);
-	CHECK_OK(xsave_call(&v, HV_GET_XSAVE, image, size));
+	CHECK_EQ(xsave_call(&v, HV_GET_XSAVE, image, size), 0);
 	CHECK_EQ(bitmap[0] & 2, 2);
 	CHECK_EQ(bitmap[1], 0);
 	for (unsigned int n = 0; n < 16; n++) {
@@ -544,7 +644,7 @@ static void xsave_image(void)
 	memset(image + 160 + 16, 0xcc, 16);
 	if (avx)
 		memset(image + 576 + 32, 0xdd, 16);
-	CHECK_OK(xsave_call(&v, HV_SET_XSAVE, image, size));
+	CHECK_EQ(xsave_call(&v, HV_SET_XSAVE, image, size), 0);
 	vcpu_done(&v);
 }
 
@@ -589,6 +689,55 @@ static void msr_access(void)
 	msrs.count = 0;
 	CHECK_EQ(CHECK_OK(ioctl(v.fd, HV_GET_MSRS, &msrs)), 0);
 	vcpu_done(&v);
+}
+
+/* Every MSR that is state keeps a value of its own. */
+static void msrs_apart(void)
+{
+	uint32_t indices[256];
+	struct hv_msr_list list = {.count = ARRAY_SIZE(indices), .indices = (uintptr_t)indices};
+	struct hv_msr_entry e[256], again[256];
+	struct hv_msrs msrs = {.entries = (uintptr_t)e};
+	static const uint8_t types[] = {6, 5, 4, 1, 0};
+	int fd = hv_open();
+	struct vm vm;
+	struct vcpu v;
+
+	/* How much room it takes is said where there is too little. */
+	list.count = 3;
+	CHECK_ERRNO(ioctl(fd, HV_GET_MSR_LIST, &list), E2BIG);
+	CHECK(list.count > 40 && list.count < ARRAY_SIZE(indices));
+	indices[3] = 0x5a5a5a5a;
+	CHECK_OK(ioctl(fd, HV_GET_MSR_LIST, &list));
+	CHECK(indices[3] != 0x5a5a5a5a);
+	vm_long(&vm, &v, g_regs, 0);
+	for (uint32_t i = 0; i < list.count; i++) {
+		uint64_t own = 0x1000ull * (i + 1);
+
+		CHECK(i == 0 || indices[i] > indices[i - 1]);
+		if (indices[i] == G_MSR_PAT || (indices[i] >= 0x250 && indices[i] <= 0x26f))
+			own = types[i % 5] | (uint64_t)types[i / 5 % 5] << 8 | 0x0606060606060000;
+		else if (indices[i] == 0x1a0)
+			own = 0x1808;
+		else if (indices[i] == 0x2ff)
+			own = 0xc05;
+		else if (indices[i] == G_MSR_WALL_CLOCK || indices[i] == G_MSR_SYSTEM_TIME)
+			own = 0; /* clock.c */
+		e[i] = (struct hv_msr_entry){.index = indices[i], .value = own};
+	}
+	msrs.count = list.count;
+	CHECK_EQ(CHECK_OK(ioctl(v.fd, HV_SET_MSRS, &msrs)), list.count);
+	memcpy(again, e, sizeof(e));
+	for (uint32_t i = 0; i < list.count; i++)
+		again[i].value = 0x5a5a5a5a;
+	msrs.entries = (uintptr_t)again;
+	CHECK_EQ(CHECK_OK(ioctl(v.fd, HV_GET_MSRS, &msrs)), list.count);
+	for (uint32_t i = 0; i < list.count; i++) {
+		if (again[i].value != e[i].value)
+			test_fail("MSR %#x is %#llx, not %#llx", e[i].index,
+				  (unsigned long long)again[i].value,
+				  (unsigned long long)e[i].value);
+	}
 }
 
 /* ---- The caller's own registers ---- */
@@ -637,16 +786,19 @@ static const struct test tests[] = {
 	{"wanted_valid_dirty", wanted_valid_dirty, 0},
 	{"impossible_state", impossible_state, 0},
 	{"round_trip", round_trip, 0},
+	{"segments_apart", segments_apart, 0},
 	{"immediate_exit", immediate_exit, 0},
 	{"signal_spinning", signal_spinning, 0},
 	{"signal_halted", signal_halted, 0},
 	{"signal_uninit", signal_uninit, 0},
 	{"signal_flood", signal_flood, 0},
+	{"kernel_work", kernel_work, 0},
 	{"vectors_sse", vectors_sse, 0},
 	{"vectors_host", vectors_host, 0},
 	{"vectors_preempted", vectors_preempted, 60},
 	{"xsave_image", xsave_image, 0},
 	{"msr_access", msr_access, 0},
+	{"msrs_apart", msrs_apart, 0},
 	{"ldt_segment", ldt_segment, 0},
 };
 

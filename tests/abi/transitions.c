@@ -17,6 +17,7 @@ CODE(32, int_n, "int $0x60");
 CODE(32, get_cr0, "mov %cr0, %eax");
 CODE(32, set_cr0, "mov %eax, %cr0");
 CODE(32, set_cr3, "mov %eax, %cr3");
+CODE(32, get_cr4, "mov %cr4, %eax");
 CODE(32, set_cr4, "mov %eax, %cr4");
 CODE(32, load_ds, "mov %eax, %ds");
 CODE(32, load_ss, "mov %eax, %ss");
@@ -282,6 +283,15 @@ static void paging_on_and_off(void)
 		STEP_SET(&s, set_cr0, STEP_GET(&s, get_cr0) | CR0_PG);
 	}
 	check_efer(EFER_LME | EFER_LMA | extra);
+	/* Not while there are identifiers of address spaces. */
+	if (STEP_TRY(&s, set_cr4, STEP_GET(&s, get_cr4) | CR4_PCIDE) == GUEST_NO_TRAP) {
+		CHECK_EQ(STEP_TRY(&s, set_cr0, STEP_GET(&s, get_cr0) & ~CR0_PG), GP);
+		check_efer(EFER_LME | EFER_LMA | extra);
+		STEP_SET(&s, set_cr4, STEP_GET(&s, get_cr4) & ~CR4_PCIDE);
+		STEP_SET(&s, set_cr0, STEP_GET(&s, get_cr0) & ~CR0_PG);
+		check_efer(EFER_LME | extra);
+		STEP_SET(&s, set_cr0, STEP_GET(&s, get_cr0) | CR0_PG);
+	}
 	check_events();
 }
 

@@ -58,6 +58,22 @@ refuses "a disk that looks like qcow2" 1 "format=raw" --kernel "$HV_KERNEL" --di
 boot "run=\"wc -c </dev/vda\"" --disk "$work/qcow2,format=raw"
 expect "format=raw takes any content for raw" 0 "^1048576\$"
 
+# A block device that this host has mounted.
+truncate -s 4M "$work/mounted"
+modprobe loop 2>/dev/null
+if losetup /dev/loop1 "$work/mounted" && mke2fs /dev/loop1 >/dev/null && mkdir "$work/mnt" &&
+	mount -t ext2 /dev/loop1 "$work/mnt"; then
+	refuses "a disk that is mounted" 1 "readonly=on" --kernel "$HV_KERNEL" --disk /dev/loop1
+	boot "run=\"wc -c </dev/vda\"" --disk /dev/loop1,readonly=on
+	expect "a mounted disk may be read" 0 "^4194304\$"
+	umount "$work/mnt"
+	boot "run=\"wc -c </dev/vda\"" --disk /dev/loop1
+	expect "a disk that was mounted" 0 "^4194304\$"
+	losetup -d /dev/loop1
+else
+	ok "a disk that is mounted # skip: no loop device, or no ext2"
+fi
+
 refuses "a missing disk" 1 "$work/absent" --kernel "$HV_KERNEL" --disk "$work/absent"
 refuses "a directory as disk" 1 "$work" --kernel "$HV_KERNEL" --disk "$work"
 refuses "one file as two disks" 1 "$work/target" --kernel "$HV_KERNEL" --disk "$work/target" \

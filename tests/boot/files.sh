@@ -65,6 +65,21 @@ done
 for bad in 0 1K 12 -5G 1T5 99999999999G 64X; do
 	refuses "--memory $bad" 2 "--memory" --kernel "$HV_KERNEL" --memory "$bad"
 done
+if vmm --help >/dev/full 2>"$work/err"; then
+	not_ok "help that cannot be written" "exit status 0"
+elif [ "$(wc -l <"$work/err")" = 1 ]; then
+	ok "help that cannot be written"
+else
+	not_ok "help that cannot be written" "said $(wc -l <"$work/err") lines instead of one"
+fi
+echo "what an earlier guest said" >"$work/console-file"
+refuses "a missing disk" 1 "$work/absent" --kernel "$HV_KERNEL" --disk "$work/absent" \
+	--console "file=$work/console-file"
+if grep -q earlier "$work/console-file"; then
+	ok "a machine that does not start leaves its console's file as it is"
+else
+	not_ok "a machine that does not start leaves its console's file as it is" "it is empty"
+fi
 refuses "--console nonsense" 2 "--console" --kernel "$HV_KERNEL" --console nonsense
 refuses "an unknown disk option" 2 "sparkle" --kernel "$HV_KERNEL" --disk "$work/empty,sparkle=on"
 long=$(head -c 5000 /dev/zero | tr '\0' x)

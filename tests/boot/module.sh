@@ -40,6 +40,23 @@ else
 fi
 refuses "vmm run without the module" 1 "hv" --kernel "$HV_KERNEL"
 
+# What is no number the kernel refuses by itself.
+if grep -q '^flags.* svm' /proc/cpuinfo; then
+	wrong="losesshadow=2 injectstwice=-2"
+else
+	wrong="vpids=0 vpids=65536"
+fi
+for parameter in $wrong; do
+	if insmod "$HV_MODULE" "$parameter" 2>/dev/null; then
+		not_ok "a wrong value is refused: $parameter" "it was loaded"
+		rmmod hv
+	elif dmesg | tail -n 3 | grep -q "hv: $parameter: must be"; then
+		ok "a wrong value is refused: $parameter"
+	else
+		not_ok "a wrong value is refused: $parameter" "the log does not say why: $(dmesg | tail -n 1)"
+	fi
+done
+
 n=0
 while [ $n -lt 100 ] && load && rmmod hv; do
 	n=$((n + 1))

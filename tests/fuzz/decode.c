@@ -81,7 +81,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bytes = malloc(size ? size : 1);
 	memcpy(bytes, data + 1, size);
 	must(zydis_init(&decoder, mode));
-	zok = ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, size, &z, ops));
+	zok = ZYAN_SUCCESS(decode_instruction(&decoder, bytes, size, &z, ops));
 	ok = decode_mov(bytes, size, mode, &insn);
 	must(zok || !ok);
 	if (zok)

@@ -16,6 +16,7 @@
 #define ck_assert_uint_le(a, b) must((a) <= (b))
 
 #include "tests/unit/emulate_guest.h"
+#include "vmm/emulate_decode.h"
 
 static bool jumps(const ZydisDecodedInstruction *z)
 {
@@ -63,6 +64,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		long_mode(cpl);
 	if (mode == 0)
 		cpl = 0;
+	run.sregs.cr4 |= CR4_OSFXSR | CR4_OSXSAVE;
+	run.sregs.xcr0 = 1 | XCR0_SSE | XCR0_AVX | XCR0_AVX512;
 	known = take(&in, 1) % (sizeof(bytes) + 1);
 	run.gprs.rflags = (take(&in, 4) & 0x250fd5) | 2;
 	for (unsigned int i = 0; i < 16; i++) {
@@ -84,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		must(ZYAN_SUCCESS(
 			     ZydisDecoderInit(&decoder, machine[mode], (ZydisStackWidth)mode)) &&
-		     ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, sizeof(bytes), &z, ops)));
+		     ZYAN_SUCCESS(decode_instruction(&decoder, bytes, sizeof(bytes), &z, ops)));
 		must(jumps(&z) || rip == CODE || rip == CODE + z.length);
 	}
 	tear_down();

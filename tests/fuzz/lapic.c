@@ -38,7 +38,7 @@ static void access_register(struct lapic *l, struct input *in, bool write)
 	unsigned int asked;
 
 	if (write)
-		asked = lapic_write(l, offset, value);
+		asked = lapic_write(l, offset, now, value);
 	else
 		asked = lapic_read(l, offset, now, &value);
 	if (asked & LAPIC_DO_GP) {
@@ -52,9 +52,6 @@ static void access_register(struct lapic *l, struct input *in, bool write)
 		lapic_match(l, &msg, true);
 		lapic_match(l, &msg, false);
 	}
-	/* The clock does what the caller of the APIC does: see struct lapic. */
-	if (asked & LAPIC_DO_TIMER)
-		l->timer_start_ns = lapic_timer_period_ns(l) ? now : 0;
 	if (asked & LAPIC_DO_EOI)
 		must(!test_bit(l->eoi_vector, l->isr));
 }
@@ -102,6 +99,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			break;
 		case 7:
 			now += take(&in, 4);
+			lapic_timer_expire(&l, now);
+			/* Once for all that is over. */
+			must(!lapic_timer_expire(&l, now));
 			break;
 		case 8:
 			if (lapic_lvt_msg(&l, APIC_REG_LVT_TIMER + (take(&in, 1) % 6) * 16, &msg))

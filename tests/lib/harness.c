@@ -76,6 +76,36 @@ void sleep_ns(uint64_t ns)
 		;
 }
 
+uint64_t host_interrupts(const char *line, int cpu)
+{
+	FILE *f = fopen("/proc/interrupts", "r");
+	size_t len = strlen(line);
+	bool found = false;
+	char text[4096];
+	uint64_t sum = 0;
+
+	CHECK(f);
+	while (fgets(text, sizeof(text), f)) {
+		char *p = text + strspn(text, " "), *next;
+
+		if (strncmp(p, line, len) != 0 || p[len] != ':')
+			continue;
+		found = true;
+		p += len + 1;
+		for (int i = 0;; i++, p = next) {
+			uint64_t n = strtoull(p, &next, 10);
+
+			if (next == p)
+				break;
+			if (cpu < 0 || i == cpu)
+				sum += n;
+		}
+	}
+	fclose(f);
+	CHECK(found);
+	return sum;
+}
+
 /* So many times a limit may pass on the wall; see tests/limit.sh. */
 #define PATIENCE 8
 

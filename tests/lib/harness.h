@@ -76,6 +76,8 @@ void test_skip(const char *format, ...) __attribute__((noreturn, format(printf, 
 /* Nanoseconds of CLOCK_MONOTONIC, and a wait of that many. */
 uint64_t now_ns(void);
 void sleep_ns(uint64_t ns);
+/* Interrupts of the host so far: a line of /proc/interrupts ("LOC"), and a processor or -1 for all. */
+uint64_t host_interrupts(const char *line, int cpu);
 
 /*
  * Random numbers, the same in each run and each thread (xorshift64; Marsaglia, "Xorshift RNGs"), and

@@ -514,17 +514,21 @@ static void fail_by_trap(struct vcpu *v)
 		  (unsigned long long)c->cr2);
 }
 
+int vcpu_try_run(struct vcpu *v)
+{
+	int ret;
+
+	do {
+		ret = ioctl(v->fd, HV_RUN, 0);
+	} while (ret && errno == EINTR && !v->run->immediate_exit);
+	return ret;
+}
+
 uint32_t vcpu_run(struct vcpu *v)
 {
 	const struct hv_run *r = v->run;
 
-	int ret;
-
-	/* EINTR without a signal of ours: the kernel had work for this thread. */
-	do {
-		ret = ioctl(v->fd, HV_RUN, 0);
-	} while (ret && errno == EINTR && !v->run->immediate_exit);
-	if (ret)
+	if (vcpu_try_run(v))
 		test_fail("HV_RUN: %s (%s)", strerror(errno), vcpu_describe(v));
 	if (r->exit_reason == HV_EXIT_PIO && (r->exit.pio.flags & HV_IO_WRITE)) {
 		if (r->exit.pio.port == PORT_FAIL)
@@ -629,11 +633,11 @@ void vcpus_run(struct vcpu *v, unsigned int n)
 		vcpu_join(thread[i]);
 }
 
-static void *run_once(void *arg)
+static void *runner_thread(void *arg)
 {
 	struct runner *r = arg;
 
-	r->result = ioctl(r->v->fd, HV_RUN, 0);
+	r->result = vcpu_try_run(r->v);
 	r->error = errno;
 	return NULL;
 }
@@ -649,7 +653,7 @@ void runner_start(struct runner *r, struct vcpu *v)
 
 	r->v = v;
 	CHECK_OK(sigaction(SIGUSR1, &sa, NULL));
-	CHECK_EQ(pthread_create(&r->thread, NULL, run_once, r), 0);
+	CHECK_EQ(pthread_create(&r->thread, NULL, runner_thread, r), 0);
 }
 
 void runner_stop(struct runner *r)

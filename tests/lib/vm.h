@@ -173,7 +173,12 @@ void vcpu_interruptible(struct vcpu *v);
 void vcpu_real(struct vcpu *v, uint16_t segment, uint16_t offset);
 
 /*
- * HV_RUN, which must return 0: the exit reason. A check that fails in the guest,
+ * HV_RUN, and what it returns. Again where it returns EINTR for work that the kernel had for this
+ * thread, which some kernels do ten times a second; so EINTR means that immediate_exit was set.
+ */
+int vcpu_try_run(struct vcpu *v);
+/*
+ * The same, which must return 0: the exit reason. A check that fails in the guest,
  * and an exception that it does not expect, fail the test.
  */
 uint32_t vcpu_run(struct vcpu *v);
@@ -206,8 +211,8 @@ void vcpu_join(pthread_t thread);
 void vcpus_run(struct vcpu *v, unsigned int n);
 
 /*
- * A thread that calls HV_RUN once, whatever that returns; a signal that ends the call;
- * the wait for the thread, after which the result is valid.
+ * A thread in vcpu_try_run(), whatever that returns; a signal that ends the call; the wait for
+ * the thread, after which the result is valid.
  */
 struct runner {
 	struct vcpu *v;

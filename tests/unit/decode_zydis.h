@@ -10,6 +10,7 @@
 
 #include "include/uapi/hv.h"
 #include "kmod/decode.h"
+#include "vmm/emulate_decode.h"
 
 static inline bool zydis_init(ZydisDecoder *decoder, enum decode_mode mode)
 {

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "emulate.h"
+#include "guest_memory.h"
 #include "x86.h"
 
 #define RAM_SIZE  0x200000
@@ -30,9 +31,13 @@
 #define PTE_A	  0x20
 #define PTE_D	  0x40
 
-static struct mem mem;
 static struct bus *pio, *mmio;
 static struct emulate_env env;
+/* The vCPU's own, as HV_GET_XSAVE gives it; and how often it was fetched and stored. */
+static _Alignas(64) uint8_t xstate_image[4096];
+static unsigned int xstate_gets, xstate_sets;
+static uint32_t apic[64];
+static unsigned int apic_reads, apic_writes;
 static struct hv_run run;
 static char why[256];
 
@@ -77,25 +82,44 @@ static inline void port_write(void *dev, uint64_t offset, unsigned int size, uin
 	out_len += size;
 }
 
+static inline int get_xstate(void *arg, struct xstate **x)
+{
+	static struct xstate xstate = {xstate_image, sizeof(xstate_image)};
+
+	(void)arg;
+	xstate_gets++;
+	*x = &xstate;
+	return 0;
+}
+
+static inline int set_xstate(void *arg)
+{
+	(void)arg;
+	xstate_sets++;
+	return 0;
+}
+
+static inline uint32_t read_apic(void *arg, uint32_t offset)
+{
+	(void)arg;
+	apic_reads++;
+	return apic[offset / 16];
+}
+
+static inline void write_apic(void *arg, uint32_t offset, uint32_t value)
+{
+	(void)arg;
+	apic_writes++;
+	apic[offset / 16] = value;
+}
+
+static const struct emulate_ops vcpu_ops = {get_xstate, set_xstate, read_apic, write_apic};
 static const struct bus_ops device_ops = {device_read, device_write};
 static const struct bus_ops port_ops = {port_read, port_write};
 
 static inline uint8_t *ram(uint64_t gpa)
 {
 	return mem_span(&mem, gpa, 1);
-}
-
-static inline uint64_t peek(uint64_t gpa, unsigned int size)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, mem_span(&mem, gpa, size), size);
-	return value;
-}
-
-static inline void poke(uint64_t gpa, unsigned int size, uint64_t value)
-{
-	memcpy(mem_span(&mem, gpa, size), &value, size);
 }
 
 static inline uint64_t dev_get(unsigned int offset, unsigned int size)
@@ -121,7 +145,11 @@ static inline void set_up(void)
 	mmio = bus_create();
 	ck_assert_int_eq(bus_add(mmio, MMIO_BASE, MMIO_SIZE, &device_ops, device), 0);
 	ck_assert_int_eq(bus_add(pio, PORT, 8, &port_ops, device), 0);
-	env = (struct emulate_env){.mem = &mem, .pio = pio, .mmio = mmio};
+	env = (struct emulate_env){.mem = &mem, .pio = pio, .mmio = mmio, .ops = &vcpu_ops};
+	memset(xstate_image, 0, sizeof(xstate_image));
+	xstate_gets = xstate_sets = 0;
+	memset(apic, 0, sizeof(apic));
+	apic_reads = apic_writes = 0;
 	memset(&run, 0, sizeof(run));
 	memset(device, 0, sizeof(device));
 	device_reads = device_writes = out_len = out_size = 0;

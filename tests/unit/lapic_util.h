@@ -8,6 +8,7 @@
 #include "kmod/lapic.h"
 
 #define NOW 1000000000ULL
+#define SEC 1000000000ULL
 
 /* An APIC after power-up, software-enabled unless a test says otherwise. */
 static inline struct lapic make(u32 id, bool x2apic)
@@ -17,7 +18,7 @@ static inline struct lapic make(u32 id, bool x2apic)
 	lapic_init(&l, id, id == 0);
 	if (x2apic)
 		ck_assert(lapic_set_base(&l, l.base | LAPIC_BASE_X2APIC));
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_SVR, 0x1ff), 0);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_SVR, NOW, 0x1ff), 0);
 	return l;
 }
 

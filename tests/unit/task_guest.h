@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "mem.h"
+#include "guest_memory.h"
 #include "segment.h"
 #include "task.h"
 #include "x86.h"
@@ -57,21 +57,7 @@ enum {
 #define CONFORMING 0x04
 #define ABSENT	   0x80 /* taken away */
 
-static struct mem mem;
 static struct hv_run run;
-
-static inline uint64_t peek(uint64_t gpa, unsigned int size)
-{
-	uint64_t value = 0;
-
-	memcpy(&value, mem_span(&mem, gpa, size), size);
-	return value;
-}
-
-static inline void poke(uint64_t gpa, unsigned int size, uint64_t value)
-{
-	memcpy(mem_span(&mem, gpa, size), &value, size);
-}
 
 /* Fields of a TSS, by their offsets. */
 enum {

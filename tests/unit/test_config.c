@@ -165,6 +165,10 @@ START_TEST(test_memory_sizes)
 		refused("--memory", bad[i], "--memory");
 	/* Who forgets the suffix is told so. */
 	refused("--memory", "512", "512M?");
+	/* But not if that would be too little, too. */
+	refused("--memory", "0", "from 16M to 16384G");
+	refused("--memory", "15", "from 16M to 16384G");
+	refused("--memory", "16", "16M?");
 }
 END_TEST
 
@@ -186,6 +190,8 @@ START_TEST(test_numbers_have_bounds)
 	ck_assert_int_eq(parse("--debug-exit", "0", NULL), 0);
 	ck_assert(config.debug_exit);
 	refused("--time-limit", "0", "--time-limit");
+	ck_assert_int_eq(parse("--time-limit", "1", NULL), 0);
+	ck_assert_uint_eq(config.time_limit, 1);
 	refused("--time-limit", "99999999999", "--time-limit");
 	refused("--tsc-khz", "999", "--tsc-khz");
 	refused("--tsc-khz", "100000001", "--tsc-khz");

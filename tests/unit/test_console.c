@@ -28,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "block/file.h"
 #include "dev/console.h"
 #include "dev/terminal.h"
 #include "suite.h"
@@ -223,12 +224,17 @@ END_TEST
 START_TEST(file_is_truncated)
 {
 	struct stat st;
+	struct error e;
 	char buf[64];
 	int fd = open(path, O_CREAT | O_WRONLY, 0600);
 
 	ck_assert_int_eq(write(fd, "old contents", 12), 12);
-	close(fd);
+	/* Not before there is a machine that will write something else. */
 	open_kind("file");
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_size, 12);
+	close(fd);
+	ck_assert_int_eq(console_begin(console, &e), 0);
 	say("new");
 	usleep(50000);
 	fd = open(path, O_RDONLY);
@@ -241,6 +247,44 @@ START_TEST(file_is_truncated)
 	ck_assert_int_eq(fstat(fd, &st), 0);
 	ck_assert_int_eq(st.st_size, 9);
 	close(fd);
+}
+END_TEST
+
+/* A second machine, and the disk of one: nothing that is written there is lost. */
+START_TEST(file_in_use)
+{
+	struct block_config disk = {.path = path};
+	struct block *block;
+	struct error e;
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+	ck_assert_int_eq(ftruncate(fd, BLOCK_SECTOR), 0);
+	close(fd);
+	open_kind("file");
+	expect_refused(spec, "in use");
+	ck_assert_ptr_null(block_open(&disk, &e));
+	ck_assert_msg(strstr(e.text, "in use") != NULL, "%s", e.text);
+	stop();
+
+	block = block_open(&disk, &e);
+	ck_assert_ptr_nonnull(block);
+	expect_refused(spec, "in use");
+	block_close(block);
+}
+END_TEST
+
+/* What is no regular file is neither locked nor truncated. */
+START_TEST(file_is_a_device)
+{
+	struct error e;
+
+	open_spec("file=/dev/null");
+	ck_assert_int_eq(console_begin(console, &e), 0);
+	say("gone");
+	stop();
+	open_spec("none");
+	ck_assert_int_eq(console_begin(console, &e), 0);
+	stop();
 }
 END_TEST
 
@@ -359,6 +403,27 @@ START_TEST(unix_client)
 }
 END_TEST
 
+/* One that leaves while the guest says nothing makes room for the next. */
+START_TEST(unix_client_leaves_in_silence)
+{
+	int fd;
+
+	open_kind("unix");
+	for (unsigned int i = 0; i < 3; i++) {
+		fd = connect_client();
+		ck_assert_int_eq(write(fd, "a", 1), 1);
+		expect_taken(i + 1);
+		close(fd);
+		usleep(100000);
+	}
+	fd = connect_client();
+	say("yours");
+	expect(fd, "yours");
+	close(fd);
+	stop();
+}
+END_TEST
+
 START_TEST(unix_without_client_keeps_the_last)
 {
 	char buf[128];
@@ -468,6 +533,10 @@ START_TEST(tty_raw_and_back)
 	ck_assert_int_eq(tcgetattr(slave, &before), 0);
 	open_spec("tty");
 	ck_assert(is_raw());
+	/* What has nothing to do with it stays: the speed (0 hangs up), characters. */
+	ck_assert_int_eq(tcgetattr(slave, &after), 0);
+	ck_assert_uint_eq(cfgetospeed(&after), cfgetospeed(&before));
+	ck_assert_uint_eq(after.c_cc[VINTR], before.c_cc[VINTR]);
 	/* The description that the shell shares is not made non-blocking. */
 	ck_assert(!(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK));
 	ck_assert(!(fcntl(STDIN_FILENO, F_GETFL) & O_NONBLOCK));
@@ -615,9 +684,11 @@ START_TEST(tty_undone_once)
 	int flags, null = open("/dev/null", O_RDWR);
 
 	on_pty();
-	flags = fcntl(STDOUT_FILENO, F_GETFL);
+	flags = fcntl(STDOUT_FILENO, F_GETFL) | O_APPEND;
+	fcntl(STDOUT_FILENO, F_SETFL, flags);
+	signal(SIGCONT, SIG_IGN);
 	terminal_set_nonblocking();
-	ck_assert(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK);
+	ck_assert_int_eq(fcntl(STDOUT_FILENO, F_GETFL), flags | O_NONBLOCK);
 	terminal_restore();
 	ck_assert_int_eq(fcntl(STDOUT_FILENO, F_GETFL), flags);
 	fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
@@ -628,8 +699,11 @@ START_TEST(tty_undone_once)
 	/* Standard input that is gone meanwhile makes an error that nobody sees. */
 	dup2(null, STDIN_FILENO);
 	errno = EXDEV;
+	raise(SIGCONT);
+	ck_assert_int_eq(errno, EXDEV);
 	terminal_end();
 	ck_assert_int_eq(errno, EXDEV);
+	ck_assert(signal(SIGCONT, SIG_IGN) == SIG_IGN);
 	/* Where there is no terminal, nothing is done, to signals either. */
 	signal(SIGCONT, SIG_IGN);
 	terminal_start_raw();
@@ -770,6 +844,8 @@ int main(void)
 	tcase_add_test(t, bad_specs);
 	tcase_add_test(t, none);
 	tcase_add_test(t, file_is_truncated);
+	tcase_add_test(t, file_in_use);
+	tcase_add_test(t, file_is_a_device);
 	tcase_add_test(t, pipe_without_reader);
 	tcase_add_test(t, stalled_reader);
 	suite_add_tcase(s, t);
@@ -778,6 +854,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, unix_client);
+	tcase_add_test(t, unix_client_leaves_in_silence);
 	tcase_add_test(t, unix_without_client_keeps_the_last);
 	tcase_add_test(t, unix_path_in_use);
 	tcase_add_test(t, unix_input_waits);

@@ -344,6 +344,31 @@ START_TEST(test_xcr0_gates)
 }
 END_TEST
 
+/* What has nothing to do with XSAVE is there without it, too. */
+START_TEST(test_without_xsave)
+{
+	static const struct {
+		u32 function, indices;
+	} leaf[] = {
+		{0x2, 1},	 {0x4, 4},	  {0x80000002, 1}, {0x80000003, 1}, {0x80000004, 1},
+		{0x80000005, 1}, {0x80000006, 1}, {0x80000008, 1}, {0x80000019, 1}, {0x8000001d, 4},
+	};
+	struct hv_cpuid_table without, with;
+
+	build(&without, read_greedy, 0);
+	build(&with, read_greedy, XCR0_ALL);
+	for (unsigned int i = 0; i < ARRAY_SIZE(leaf); i++) {
+		for (u32 index = 0; index < leaf[i].indices; index++) {
+			struct cpuid_leaf a = ask(&without, leaf[i].function, index);
+			struct cpuid_leaf b = ask(&with, leaf[i].function, index);
+
+			ck_assert_mem_eq(&a, &b, sizeof(a));
+			ck_assert(!all_zero(a));
+		}
+	}
+}
+END_TEST
+
 START_TEST(test_table_is_sorted)
 {
 	struct hv_cpuid_table t, sorted;
@@ -793,6 +818,7 @@ int main(void)
 	tcase_add_test(tc, test_offered_and_no_more);
 	tcase_add_test(tc, test_synthesised);
 	tcase_add_test(tc, test_xcr0_gates);
+	tcase_add_test(tc, test_without_xsave);
 	tcase_add_test(tc, test_table_is_sorted);
 	tcase_add_test(tc, test_endless);
 	suite_add_tcase(s, tc);

@@ -385,38 +385,70 @@ static void disagree(const u8 *bytes, unsigned int avail, const char *what)
 	ck_abort_msg("%s: %s", text, what);
 }
 
-START_TEST(test_against_zydis)
+/* Both say the same of the bytes; returns whether they accept them. */
+static bool compare(const ZydisDecoder *decoder, enum decode_mode mode, const u8 *bytes,
+		    unsigned int avail)
 {
 	ZydisDecodedOperand ops[ZYDIS_MAX_OPERAND_COUNT] = {0};
 	ZydisDecodedInstruction z;
-	ZydisDecoder decoder;
 	struct decode_insn insn;
+	const char *what;
+	bool ok, zok;
+
+	ok = decode_mov(bytes, avail, mode, &insn);
+	zok = ZYAN_SUCCESS(decode_instruction(decoder, bytes, avail, &z, ops));
+	if (!ok) {
+		if (zok && should_accept(&z, ops))
+			disagree(bytes, avail, "refused");
+		return false;
+	}
+	if (!zok)
+		disagree(bytes, avail, "accepted, not an instruction");
+	what = difference(&insn, &z, ops);
+	if (what)
+		disagree(bytes, avail, what);
+	return true;
+}
+
+START_TEST(test_against_zydis)
+{
 	unsigned int accepted = 0;
+	ZydisDecoder decoder;
 	u8 bytes[16];
 
 	ck_assert(zydis_init(&decoder, modes[_i]));
 	for (unsigned int round = 0; round < FUZZ_ROUNDS; round++) {
 		unsigned int avail = rnd() % 16;
-		const char *what;
-		bool ok, zok;
 
 		fill(bytes);
-		ok = decode_mov(bytes, avail, modes[_i], &insn);
-		zok = ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, avail, &z, ops));
-		if (!ok) {
-			if (zok && should_accept(&z, ops))
-				disagree(bytes, avail, "refused");
-			continue;
-		}
-		if (!zok)
-			disagree(bytes, avail, "accepted, not an instruction");
-		what = difference(&insn, &z, ops);
-		if (what)
-			disagree(bytes, avail, what);
-		accepted++;
+		accepted += compare(&decoder, modes[_i], bytes, avail);
 	}
 	/* A generator that makes nothing of use would prove nothing. */
 	ck_assert_uint_gt(accepted, FUZZ_ROUNDS / 50);
+}
+END_TEST
+
+/* MOV r, r/m with every ModRM, SIB and REX, with and without 67. */
+START_TEST(test_every_address)
+{
+	unsigned int rexes = modes[_i] == DECODE_64 ? 17 : 1;
+	ZydisDecoder decoder;
+
+	ck_assert(zydis_init(&decoder, modes[_i]));
+	for (unsigned int i = 0; i < 2 * rexes * 0x10000; i++) {
+		unsigned int prefixes = i >> 16, rex = prefixes / 2;
+		u8 bytes[16], pos = 0;
+
+		if (prefixes & 1)
+			bytes[pos++] = 0x67;
+		if (rex)
+			bytes[pos++] = 0x3f + rex;
+		bytes[pos++] = 0x8b;
+		bytes[pos++] = i >> 8 & 0xff;
+		bytes[pos++] = i & 0xff;
+		memcpy(bytes + pos, "\x92\x81\x73\x84", 4);
+		compare(&decoder, modes[_i], bytes, pos + 4);
+	}
 }
 END_TEST
 
@@ -439,7 +471,7 @@ START_TEST(test_length_against_zydis)
 			bytes[i] = prefixes[rnd() % sizeof(prefixes)];
 		memcpy(bytes + n, cpuid, 2);
 		ck_assert_uint_eq(decode_length(bytes, n + 2, DECODE_64, cpuid, 2), n + 2);
-		ck_assert(ZYAN_SUCCESS(ZydisDecoderDecodeFull(&decoder, bytes, n + 2, &z, ops)));
+		ck_assert(ZYAN_SUCCESS(decode_instruction(&decoder, bytes, n + 2, &z, ops)));
 		ck_assert_uint_eq(z.length, n + 2);
 		ck_assert_int_eq(z.mnemonic, ZYDIS_MNEMONIC_CPUID);
 	}
@@ -462,6 +494,7 @@ int main(void)
 	tc = tcase_create("zydis");
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, test_against_zydis, 0, 3);
+	tcase_add_loop_test(tc, test_every_address, 0, 3);
 	tcase_add_test(tc, test_length_against_zydis);
 	suite_add_tcase(s, tc);
 

@@ -4,6 +4,7 @@
  * and devices. Strings, read-modify-write, bits, the stack, the status word.
  */
 #include <check.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,8 @@ START_TEST(rep_in_parts)
 		ck_assert_uint_eq(run.events.exception, 0);
 		ck_assert_uint_lt(R(RCX), before);
 		ck_assert_uint_eq(run.events.shadow, 0);
+		/* An interrupt that comes now returns to the middle of it. */
+		ck_assert_uint_eq(!!(run.gprs.rflags & FLAG_RF), run.gprs.rip == CODE);
 		calls++;
 	} while (run.gprs.rip == CODE);
 	ck_assert_uint_gt(calls, 1);
@@ -185,11 +188,17 @@ START_TEST(port_permission)
 	ck_assert_int_eq(GO(0x6e), EMULATE_DONE);
 	expect_fault(VECTOR_GP, 0);
 	ck_assert_uint_eq(out_len, 0);
+	R(RDI) = DATA;
+	ck_assert_int_eq(GO(0x6c), EMULATE_DONE);
+	expect_fault(VECTOR_GP, 0);
+	ck_assert_uint_eq(in_value, 0x41);
 
 	/* One port allowed: a byte passes, a wider access does not. */
 	*ram(TSS + 0x68 + PORT / 8) = 0xfe;
 	DONE(0x6e);
 	ck_assert_uint_eq(out_len, 1);
+	DONE(0x6c);
+	ck_assert_uint_eq(peek(DATA, 1), 0x41);
 	ck_assert_int_eq(GO(0x6f), EMULATE_DONE);
 	expect_fault(VECTOR_GP, 0);
 
@@ -451,6 +460,46 @@ START_TEST(exchanges)
 END_TEST
 
 /* The operand is in RAM: another vCPU made it so after the exit. */
+#define ADDITIONS 100000
+
+static bool added_enough;
+
+/* Returns how many it has added. */
+static void *add_too(void *counter)
+{
+	uintptr_t n = 0;
+
+	for (; !__atomic_load_n(&added_enough, __ATOMIC_RELAXED); n++) {
+		__atomic_fetch_add((uint64_t *)counter, 1, __ATOMIC_SEQ_CST);
+		for (unsigned int i = 0; i < 10; i++)
+			__builtin_ia32_pause();
+	}
+	return (void *)n;
+}
+
+/* Another vCPU's changes in between: it is computed anew, from the flags as they were. */
+START_TEST(locked_against_others)
+{
+	pthread_t other;
+	void *others;
+
+	long_mode(0);
+	R(RBX) = DATA;
+	ck_assert_int_eq(pthread_create(&other, NULL, add_too, ram(DATA)), 0);
+	for (unsigned int i = 0; i < ADDITIONS; i++) {
+		/* Given up for this time, it is executed again. */
+		do {
+			run.gprs.rflags |= FLAG_CF;
+			/* lock adc qword [rbx], 0 */
+			ck_assert_int_eq(GO(0xf0, 0x48, 0x83, 0x13, 0x00), EMULATE_DONE);
+		} while (run.gprs.rip == CODE);
+	}
+	__atomic_store_n(&added_enough, true, __ATOMIC_RELAXED);
+	ck_assert_int_eq(pthread_join(other, &others), 0);
+	ck_assert_uint_eq(peek(DATA, 8), ADDITIONS + (uintptr_t)others);
+}
+END_TEST
+
 START_TEST(locked_in_ram)
 {
 	long_mode(0);
@@ -677,6 +726,7 @@ int main(void)
 	tcase_add_test(t, compare_does_not_write);
 	tcase_add_test(t, register_from_device);
 	tcase_add_test(t, exchanges);
+	tcase_add_test(t, locked_against_others);
 	tcase_add_test(t, locked_in_ram);
 	tcase_add_test(t, bits);
 	tcase_add_test(t, stack);

@@ -54,6 +54,11 @@ START_TEST(addressing)
 	R(RBX) = 0xf00000000 | DATA;
 	DONE(0x67, 0xff, 0x03);
 	ck_assert_uint_eq(peek(DATA, 4), 2);
+	/* inc dword [ecx + DATA]: REX.B makes no base where there is none */
+	R(RCX) = 4;
+	R(R13) = 0x100;
+	DONE(0x67, 0x41, 0xff, 0x04, 0x0d, DATA & 0xff, DATA >> 8 & 0xff, DATA >> 16 & 0xff, 0);
+	ck_assert_uint_eq(peek(DATA + 4, 4), 1);
 }
 END_TEST
 
@@ -157,11 +162,20 @@ START_TEST(alignment_check)
 	long_mode(3);
 	R(RBX) = MMIO_BASE + 1;
 	DONE(0xff, 0x03);
+	run.gprs.rflags |= FLAG_AC;
+	DONE(0xff, 0x03);
+	run.gprs.rflags &= ~FLAG_AC;
 	run.sregs.cr0 |= CR0_AM;
 	DONE(0xff, 0x03);
 	run.gprs.rflags |= FLAG_AC;
-	ck_assert_int_eq(GO(0xff, 0x03), EMULATE_DONE);
-	expect_fault(VECTOR_AC, 0);
+	for (unsigned int i = 1; i < 4; i++) {
+		R(RBX) = MMIO_BASE + i;
+		ck_assert_int_eq(GO(0xff, 0x03), EMULATE_DONE);
+		expect_fault(VECTOR_AC, 0);
+	}
+	R(RBX) = MMIO_BASE + 4;
+	DONE(0xff, 0x03);
+	R(RBX) = MMIO_BASE + 1;
 	DONE(0xfe, 0x03);
 }
 END_TEST
@@ -228,24 +242,62 @@ START_TEST(fetch_fault)
 }
 END_TEST
 
+/* Where the bytes end, so does the code segment, or the canonical half of the addresses. */
+START_TEST(fetch_bounds)
+{
+	static const uint8_t first = 0xff;
+
+	protected_mode(0);
+	run.sregs.cs.limit = CODE;
+	ck_assert_int_eq(go_bytes(&first, 1, 1), EMULATE_DONE);
+	expect_fault(VECTOR_GP, 0);
+
+	long_mode(0);
+	memset(&run.exit, 0, sizeof(run.exit));
+	run.exit.emulate.insn_len = 1;
+	run.exit.emulate.insn[0] = first;
+	run.gprs.rip = 0x7fffffffffff;
+	run.dirty = 0;
+	ck_assert_int_eq(emulate(&env, &run, why, sizeof(why)), EMULATE_DONE);
+	ck_assert_uint_eq(run.events.exception, HV_EVENT_PENDING | HV_EVENT_ERROR_CODE);
+	ck_assert_uint_eq(run.events.exception_vector, VECTOR_GP);
+	ck_assert_uint_eq(run.events.exception_error, 0);
+}
+END_TEST
+
+/* Bytes that are no instruction: what follows is not fetched, and not missed. */
+START_TEST(no_instruction)
+{
+	static const uint8_t undefined[] = {0x0f, 0x04};
+
+	long_mode(0);
+	memset(&run.exit, 0, sizeof(run.exit));
+	run.exit.emulate.insn_len = sizeof(undefined);
+	memcpy(run.exit.emulate.insn, undefined, sizeof(undefined));
+	run.gprs.rip = CODE + 0xffe;
+	poke(pte_of(CODE + 0x1000), 8, 0);
+	ck_assert_int_eq(emulate(&env, &run, why, sizeof(why)), EMULATE_FAILED);
+}
+END_TEST
+
 START_TEST(not_emulated)
 {
 	long_mode(0);
 	R(RBX) = MMIO_BASE;
-	/* movdqa xmm0, [rbx] */
-	ck_assert_int_eq(GO(0x66, 0x0f, 0x6f, 0x03), EMULATE_FAILED);
-	ck_assert_ptr_nonnull(strstr(why, "movdqa"));
-	ck_assert_ptr_nonnull(strstr(why, "66 0f 6f 03"));
+	/* paddb xmm0, [rbx] */
+	ck_assert_int_eq(GO(0x66, 0x0f, 0xfc, 0x03), EMULATE_FAILED);
+	ck_assert_ptr_nonnull(strstr(why, "paddb"));
+	ck_assert_ptr_nonnull(strstr(why, "66 0f fc 03"));
 	ck_assert_uint_eq(run.dirty, 0);
-	/* mov ds, [rbx] */
-	ck_assert_int_eq(GO(0x8e, 0x1b), EMULATE_FAILED);
+	/* iretq */
+	ck_assert_int_eq(GO(0x48, 0xcf), EMULATE_FAILED);
 	/* an undefined opcode */
 	ck_assert_int_eq(GO(0x0f, 0x0b), EMULATE_FAILED);
 	ck_assert_int_eq(GO(0x0f, 0xff, 0xff, 0xff, 0xff), EMULATE_FAILED);
 
 	/* A program cannot end the VM that way. */
 	long_mode(3);
-	ck_assert_int_eq(GO(0x66, 0x0f, 0x6f, 0x03), EMULATE_DONE);
+	ck_assert_int_eq(GO(0x66, 0x0f, 0xfc, 0x03), EMULATE_DONE);
 	expect_fault(VECTOR_UD, -1);
 }
 END_TEST
@@ -271,6 +323,12 @@ START_TEST(single_step)
 	ck_assert_uint_eq(run.events.exception_vector, VECTOR_DB);
 	ck_assert(run.dirty & HV_REGS_DREGS);
 	ck_assert(run.dregs.dr6 & DR6_BS);
+	/* What the trap pushes keeps a breakpoint there from being met again, but by the last. */
+	ck_assert(run.gprs.rflags & FLAG_RF);
+	R(RCX) = 1;
+	ck_assert_int_eq(GO(0xf3, 0xaa), EMULATE_DONE);
+	ck_assert_uint_eq(run.gprs.rip, CODE + 2);
+	ck_assert(!(run.gprs.rflags & FLAG_RF));
 }
 END_TEST
 
@@ -380,6 +438,8 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, missing_bytes_are_fetched);
 	tcase_add_test(t, fetch_fault);
+	tcase_add_test(t, fetch_bounds);
+	tcase_add_test(t, no_instruction);
 	tcase_add_test(t, not_emulated);
 	tcase_add_test(t, single_step);
 	tcase_add_test(t, shadow_ends);

@@ -19,7 +19,7 @@ static const u32 lvts[] = {APIC_REG_LVT_TIMER, APIC_REG_LVT_THERMAL, APIC_REG_LV
 /* What the ESR shows once it was latched. */
 static u32 errors(struct lapic *l)
 {
-	lapic_write(l, APIC_REG_ESR, 0);
+	lapic_write(l, APIC_REG_ESR, NOW, 0);
 	return get(l, APIC_REG_ESR);
 }
 
@@ -60,8 +60,8 @@ START_TEST(test_init_keeps_id_and_mode)
 	u64 base = l.base;
 
 	post(&l, 0x40, true);
-	lapic_write(&l, APIC_REG_TPR, 0x20);
-	lapic_write(&l, APIC_REG_LVT_TIMER, 0x40ee);
+	lapic_write(&l, APIC_REG_TPR, NOW, 0x20);
+	lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x40ee);
 	lapic_write_tsc_deadline(&l, 99);
 	lapic_reset(&l, true);
 	ck_assert_uint_eq(l.base, base);
@@ -126,7 +126,7 @@ START_TEST(test_disable_resets)
 	struct lapic l = make(3, false);
 	struct lapic_msg to3 = {.dest = 3}, out;
 
-	lapic_write(&l, APIC_REG_LDR, 0x04000000);
+	lapic_write(&l, APIC_REG_LDR, NOW, 0x04000000);
 	post(&l, 0x50, false);
 	ck_assert(lapic_set_base(&l, LAPIC_BASE_DEFAULT));
 	ck_assert_int_eq(lapic_highest_irr(&l), -1);
@@ -164,10 +164,10 @@ START_TEST(test_writable_bits_xapic)
 	struct lapic l = make(0, false);
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(reg); i++) {
-		lapic_write(&l, reg[i].offset, 0xffffffff);
+		lapic_write(&l, reg[i].offset, NOW, 0xffffffff);
 		ck_assert_uint_eq(get(&l, reg[i].offset), reg[i].kept);
 	}
-	lapic_write(&l, APIC_REG_DFR, 0);
+	lapic_write(&l, APIC_REG_DFR, NOW, 0);
 	ck_assert_uint_eq(get(&l, APIC_REG_DFR), 0x0fffffff);
 	ck_assert_uint_eq(errors(&l), 0);
 }
@@ -199,7 +199,7 @@ START_TEST(test_reserved_bits_x2apic)
 	for (unsigned int i = 0; i < ARRAY_SIZE(reg); i++) {
 		for (unsigned int bit = 0; bit < 64; bit++) {
 			struct lapic l = make(0, true), before = l;
-			unsigned int todo = lapic_write(&l, reg[i].offset, 1ULL << bit);
+			unsigned int todo = lapic_write(&l, reg[i].offset, NOW, 1ULL << bit);
 			bool gp = !(reg[i].allowed >> bit & 1);
 
 			ck_assert_msg(gp == !!(todo & LAPIC_DO_GP), "%x bit %u", reg[i].offset,
@@ -231,7 +231,7 @@ START_TEST(test_access)
 
 		ck_assert_msg(lapic_read(&l, offset, NOW, &value) == (both ? 0 : LAPIC_DO_GP),
 			      "read %x in x2APIC mode", offset);
-		value = lapic_write(&l, offset, 0x20 * (offset == 0x3f0));
+		value = lapic_write(&l, offset, NOW, 0x20 * (offset == 0x3f0));
 		ck_assert_msg(!(value & LAPIC_DO_GP) == write_x2, "write %x in x2APIC mode",
 			      offset);
 
@@ -240,7 +240,7 @@ START_TEST(test_access)
 			ck_assert_uint_eq(value, 0);
 		ck_assert_msg(errors(&x) == (xapic || offset == 0xb0 ? 0 : 0x80), "read %x",
 			      offset);
-		lapic_write(&x, offset, 0x20);
+		lapic_write(&x, offset, NOW, 0x20);
 		ck_assert_msg((errors(&x) & 0x80) == (xapic || offset == 0xb0 ? 0 : 0x80),
 			      "write %x", offset);
 	}
@@ -255,11 +255,11 @@ START_TEST(test_no_such_offset)
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(bad); i++) {
 		ck_assert_uint_eq(lapic_read(&l, bad[i], NOW, &value), LAPIC_DO_GP);
-		ck_assert_uint_eq(lapic_write(&l, bad[i], 0), LAPIC_DO_GP);
+		ck_assert_uint_eq(lapic_write(&l, bad[i], NOW, 0), LAPIC_DO_GP);
 		lapic_read(&x, bad[i], NOW, &value);
 		ck_assert_uint_eq(value, 0);
 		ck_assert_uint_eq(errors(&x), 0x80);
-		lapic_write(&x, bad[i], ~0ULL);
+		lapic_write(&x, bad[i], NOW, ~0ULL);
 		ck_assert_uint_eq(errors(&x), 0x80);
 	}
 }
@@ -272,7 +272,7 @@ START_TEST(test_ids)
 	ck_assert_uint_eq(get(&l, APIC_REG_ID), 0x35);
 	ck_assert_uint_eq(get(&l, APIC_REG_LDR), 3U << 16 | 1U << 5);
 	ck_assert_uint_eq(get(&x, APIC_REG_ID), 0x35000000);
-	lapic_write(&x, APIC_REG_ID, 0x01000000);
+	lapic_write(&x, APIC_REG_ID, NOW, 0x01000000);
 	ck_assert_uint_eq(get(&x, APIC_REG_ID), 0x35000000);
 	ck_assert_uint_eq(errors(&x), 0);
 }
@@ -284,26 +284,26 @@ START_TEST(test_software_disable)
 	struct lapic_msg msg;
 
 	for (unsigned int i = 0; i < ARRAY_SIZE(lvts); i++)
-		lapic_write(&l, lvts[i], 0x40 + i);
+		lapic_write(&l, lvts[i], NOW, 0x40 + i);
 	ck_assert(lapic_lvt_msg(&l, APIC_REG_LVT_TIMER, &msg));
 	ck_assert_uint_eq(msg.vector, 0x40);
 	post(&l, 0x55, false);
 
-	lapic_write(&l, APIC_REG_SVR, 0xff);
+	lapic_write(&l, APIC_REG_SVR, NOW, 0xff);
 	for (unsigned int i = 0; i < ARRAY_SIZE(lvts); i++) {
 		ck_assert_uint_eq(get(&l, lvts[i]), 0x10040 + i);
 		ck_assert(!lapic_lvt_msg(&l, (enum lapic_reg)lvts[i], &msg));
 		/* The mask cannot be taken away meanwhile. */
-		lapic_write(&l, lvts[i], 0x50 + i);
+		lapic_write(&l, lvts[i], NOW, 0x50 + i);
 		ck_assert_uint_eq(get(&l, lvts[i]), 0x10050 + i);
 	}
 	/* No new interrupts; what was latched is still delivered. */
 	ck_assert(!post(&l, 0x66, false));
 	ck_assert_int_eq(lapic_deliverable(&l), 0x55);
 
-	lapic_write(&l, APIC_REG_SVR, 0x1ff);
+	lapic_write(&l, APIC_REG_SVR, NOW, 0x1ff);
 	ck_assert_uint_eq(get(&l, APIC_REG_LVT_TIMER), 0x10050);
-	lapic_write(&l, APIC_REG_LVT_TIMER, 0x50);
+	lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x50);
 	ck_assert(lapic_lvt_msg(&l, APIC_REG_LVT_TIMER, &msg));
 	ck_assert(post(&l, 0x66, false));
 }
@@ -314,35 +314,35 @@ START_TEST(test_errors)
 	struct lapic l = make(0, true);
 
 	/* Nothing shows before software writes the ESR, and then only once. */
-	lapic_write(&l, APIC_REG_SELF_IPI, 15);
+	lapic_write(&l, APIC_REG_SELF_IPI, NOW, 15);
 	ck_assert_uint_eq(get(&l, APIC_REG_ESR), 0);
 	ck_assert_uint_eq(errors(&l), 1U << 5);
 	ck_assert_uint_eq(errors(&l), 0);
 	ck_assert(!post(&l, 15, false));
 	ck_assert_uint_eq(errors(&l), 1U << 6);
-	ck_assert(!(lapic_write(&l, APIC_REG_ICR, 0x0f) & LAPIC_DO_ICR));
+	ck_assert(!(lapic_write(&l, APIC_REG_ICR, NOW, 0x0f) & LAPIC_DO_ICR));
 	ck_assert_uint_eq(errors(&l), 1U << 5);
 	/* A SIPI's vector is a page, an NMI has none. */
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_ICR, 0x601), LAPIC_DO_ICR);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_ICR, 0x400), LAPIC_DO_ICR);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_ICR, NOW, 0x601), LAPIC_DO_ICR);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_ICR, NOW, 0x400), LAPIC_DO_ICR);
 	ck_assert_uint_eq(errors(&l), 0);
 
 	/* The error interrupt comes once until the ESR is written. */
-	lapic_write(&l, APIC_REG_LVT_ERROR, 0xfe);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_SELF_IPI, 0), LAPIC_DO_SCAN);
+	lapic_write(&l, APIC_REG_LVT_ERROR, NOW, 0xfe);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_SELF_IPI, NOW, 0), LAPIC_DO_SCAN);
 	ck_assert_int_eq(lapic_deliverable(&l), 0xfe);
 	lapic_accept(&l, 0xfe);
-	lapic_write(&l, APIC_REG_EOI, 0);
-	lapic_write(&l, APIC_REG_SELF_IPI, 0);
+	lapic_write(&l, APIC_REG_EOI, NOW, 0);
+	lapic_write(&l, APIC_REG_SELF_IPI, NOW, 0);
 	ck_assert_int_eq(lapic_deliverable(&l), -1);
-	lapic_write(&l, APIC_REG_ESR, 0);
-	lapic_write(&l, APIC_REG_SELF_IPI, 0);
+	lapic_write(&l, APIC_REG_ESR, NOW, 0);
+	lapic_write(&l, APIC_REG_SELF_IPI, NOW, 0);
 	ck_assert_int_eq(lapic_deliverable(&l), 0xfe);
 
 	/* An error in reporting errors ends there. */
 	l = make(0, true);
-	lapic_write(&l, APIC_REG_LVT_ERROR, 0x05);
-	lapic_write(&l, APIC_REG_SELF_IPI, 0);
+	lapic_write(&l, APIC_REG_LVT_ERROR, NOW, 0x05);
+	lapic_write(&l, APIC_REG_SELF_IPI, NOW, 0);
 	ck_assert_int_eq(lapic_highest_irr(&l), -1);
 }
 END_TEST
@@ -356,7 +356,7 @@ START_TEST(test_icr)
 	struct lapic_msg msg;
 
 	/* x2APIC: one write, 32-bit destination; the status bit is dropped */
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_ICR, 0x12345678000c5841), LAPIC_DO_ICR);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_ICR, NOW, 0x12345678000c5841), LAPIC_DO_ICR);
 	ck_assert_uint_eq(get(&l, APIC_REG_ICR), 0x12345678000c4841);
 	msg = lapic_icr_msg(&l);
 	ck_assert_uint_eq(msg.dest, 0x12345678);
@@ -366,8 +366,8 @@ START_TEST(test_icr)
 	ck_assert(msg.logical && msg.assert &&msg.x2apic && !msg.level);
 
 	/* xAPIC: the high half first, which sends nothing */
-	ck_assert_uint_eq(lapic_write(&x, APIC_REG_ICR2, 0x05ffffff), 0);
-	ck_assert_uint_eq(lapic_write(&x, APIC_REG_ICR, 0x4500), LAPIC_DO_ICR);
+	ck_assert_uint_eq(lapic_write(&x, APIC_REG_ICR2, NOW, 0x05ffffff), 0);
+	ck_assert_uint_eq(lapic_write(&x, APIC_REG_ICR, NOW, 0x4500), LAPIC_DO_ICR);
 	msg = lapic_icr_msg(&x);
 	ck_assert_uint_eq(msg.dest, 5);
 	ck_assert_uint_eq(msg.delivery, LAPIC_DM_INIT);
@@ -375,16 +375,16 @@ START_TEST(test_icr)
 	ck_assert_uint_eq(get(&x, APIC_REG_ICR2), 0x05000000);
 
 	/* An edge needs no level. */
-	lapic_write(&x, APIC_REG_ICR, 0x0500);
+	lapic_write(&x, APIC_REG_ICR, NOW, 0x0500);
 	ck_assert(lapic_icr_msg(&x).assert);
 	/* INIT level de-assert */
-	lapic_write(&x, APIC_REG_ICR, 0x8500);
+	lapic_write(&x, APIC_REG_ICR, NOW, 0x8500);
 	msg = lapic_icr_msg(&x);
 	ck_assert(!msg.assert &&msg.level);
-	lapic_write(&x, APIC_REG_ICR, 0xc500);
+	lapic_write(&x, APIC_REG_ICR, NOW, 0xc500);
 	ck_assert(lapic_icr_msg(&x).assert);
 	/* For all others these bits mean nothing. */
-	lapic_write(&x, APIC_REG_ICR, 0x8041);
+	lapic_write(&x, APIC_REG_ICR, NOW, 0x8041);
 	msg = lapic_icr_msg(&x);
 	ck_assert(msg.assert && !msg.level);
 }
@@ -394,8 +394,8 @@ START_TEST(test_icr_across_modes)
 {
 	struct lapic l = make(0, false);
 
-	lapic_write(&l, APIC_REG_ICR2, 0x07000000);
-	lapic_write(&l, APIC_REG_LDR, 0x01000000);
+	lapic_write(&l, APIC_REG_ICR2, NOW, 0x07000000);
+	lapic_write(&l, APIC_REG_LDR, NOW, 0x01000000);
 	ck_assert(lapic_set_base(&l, l.base | LAPIC_BASE_X2APIC));
 	ck_assert_uint_eq(get(&l, APIC_REG_ICR), 0);
 	ck_assert_uint_eq(get(&l, APIC_REG_LDR), 1);
@@ -468,18 +468,18 @@ START_TEST(test_match_logical_xapic)
 	/* Without a logical id only a broadcast is for it. */
 	ck_assert(!match(&l, 0x01, true, false));
 	ck_assert(match(&l, 0xff, true, false));
-	lapic_write(&l, APIC_REG_LDR, 0x04000000);
+	lapic_write(&l, APIC_REG_LDR, NOW, 0x04000000);
 	for (u32 dest = 0; dest < 0xff; dest++)
 		ck_assert(match(&l, dest, true, false) == !!(dest & 4));
 	ck_assert(!match(&l, 0x104, true, true));
 
 	/* Cluster 2, member 1 */
-	lapic_write(&l, APIC_REG_DFR, 0x0fffffff);
-	lapic_write(&l, APIC_REG_LDR, 0x22000000);
+	lapic_write(&l, APIC_REG_DFR, NOW, 0x0fffffff);
+	lapic_write(&l, APIC_REG_LDR, NOW, 0x22000000);
 	for (u32 dest = 0; dest < 0xff; dest++)
 		ck_assert(match(&l, dest, true, false) == (dest >> 4 == 2 && dest & 2));
 	/* A model that does not exist */
-	lapic_write(&l, APIC_REG_DFR, 0x7fffffff);
+	lapic_write(&l, APIC_REG_DFR, NOW, 0x7fffffff);
 	ck_assert(!match(&l, 0x22, true, false));
 	ck_assert(match(&l, 0xff, true, false));
 }
@@ -520,18 +520,18 @@ START_TEST(test_lvt_msg)
 	struct lapic l = make(4, false);
 	struct lapic_msg msg;
 
-	lapic_write(&l, APIC_REG_LVT_LINT0, 0x8041);
+	lapic_write(&l, APIC_REG_LVT_LINT0, NOW, 0x8041);
 	ck_assert(lapic_lvt_msg(&l, APIC_REG_LVT_LINT0, &msg));
 	ck_assert(msg.level && lapic_match(&l, &msg, true));
 	/* An NMI is edge-triggered whatever the entry says. */
-	lapic_write(&l, APIC_REG_LVT_LINT1, 0x8400);
+	lapic_write(&l, APIC_REG_LVT_LINT1, NOW, 0x8400);
 	ck_assert(lapic_lvt_msg(&l, APIC_REG_LVT_LINT1, &msg));
 	ck_assert_uint_eq(msg.delivery, LAPIC_DM_NMI);
 	ck_assert(!msg.level);
-	lapic_write(&l, APIC_REG_LVT_LINT1, 0x10400);
+	lapic_write(&l, APIC_REG_LVT_LINT1, NOW, 0x10400);
 	ck_assert(!lapic_lvt_msg(&l, APIC_REG_LVT_LINT1, &msg));
 	/* No mode but fixed for timer and errors */
-	lapic_write(&l, APIC_REG_LVT_TIMER, 0x441);
+	lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x441);
 	ck_assert(lapic_lvt_msg(&l, APIC_REG_LVT_TIMER, &msg));
 	ck_assert_uint_eq(msg.delivery, LAPIC_DM_FIXED);
 }
@@ -549,7 +549,7 @@ START_TEST(test_priorities)
 		ck_assert(post(&l, (u8)vector, false));
 		ck_assert_int_eq(lapic_highest_irr(&l), vector);
 		for (int tpr = 0; tpr < 256; tpr += 5) {
-			lapic_write(&l, APIC_REG_TPR, (u32)tpr);
+			lapic_write(&l, APIC_REG_TPR, NOW, (u32)tpr);
 			ck_assert_int_eq(lapic_tpr(&l), tpr);
 			ck_assert_int_eq(lapic_deliverable(&l),
 					 vector >> 4 > tpr >> 4 ? vector : -1);
@@ -563,7 +563,7 @@ START_TEST(test_priorities)
 			ck_assert_int_eq(lapic_deliverable(&l),
 					 vector >> 4 > isr >> 4 ? vector : -1);
 			ck_assert_uint_eq(get(&l, APIC_REG_PPR), isr & 0xf0);
-			lapic_write(&l, APIC_REG_EOI, 0);
+			lapic_write(&l, APIC_REG_EOI, NOW, 0);
 		}
 		/* The lower half of the TPR shows in the PPR only while the TPR decides. */
 		lapic_set_tpr(&l, 0x35);
@@ -592,12 +592,12 @@ START_TEST(test_accept_and_eoi)
 	ck_assert_uint_eq(get(&l, APIC_REG_ISR + 0x30), 0);
 
 	lapic_accept(&l, 0x62);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, 0), LAPIC_DO_SCAN);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, NOW, 0), LAPIC_DO_SCAN);
 	ck_assert_int_eq(lapic_deliverable(&l), 0x31);
 	lapic_accept(&l, 0x31);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, 0), 0);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, NOW, 0), 0);
 	/* Spurious */
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, 0), 0);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, NOW, 0), 0);
 }
 END_TEST
 
@@ -608,9 +608,9 @@ START_TEST(test_eoi_ends_highest)
 	lapic_accept(&l, 0x20);
 	lapic_accept(&l, 0x9f);
 	/* In xAPIC mode the value written does not matter. */
-	lapic_write(&l, APIC_REG_EOI, 0xdeadbeef);
+	lapic_write(&l, APIC_REG_EOI, NOW, 0xdeadbeef);
 	ck_assert_uint_eq(get(&l, APIC_REG_PPR), 0x20);
-	lapic_write(&l, APIC_REG_EOI, 0);
+	lapic_write(&l, APIC_REG_EOI, NOW, 0);
 	ck_assert_uint_eq(get(&l, APIC_REG_PPR), 0);
 }
 END_TEST
@@ -624,13 +624,13 @@ START_TEST(test_level)
 	ck_assert(lapic_post(&l, 0x44, true, &was_pending) && was_pending);
 	ck_assert_uint_eq(get(&l, APIC_REG_TMR + 0x20), 1U << 4);
 	lapic_accept(&l, 0x44);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, 0), LAPIC_DO_EOI | LAPIC_DO_SCAN);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, NOW, 0), LAPIC_DO_EOI | LAPIC_DO_SCAN);
 	ck_assert_uint_eq(l.eoi_vector, 0x44);
 	/* The same vector as an edge: nobody hears of its end. */
 	ck_assert(lapic_post(&l, 0x44, false, &was_pending) && !was_pending);
 	ck_assert_uint_eq(get(&l, APIC_REG_TMR + 0x20), 0);
 	lapic_accept(&l, 0x44);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, 0) & LAPIC_DO_EOI, 0);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_EOI, NOW, 0) & LAPIC_DO_EOI, 0);
 }
 END_TEST
 
@@ -638,9 +638,9 @@ START_TEST(test_self_ipi)
 {
 	struct lapic l = make(0, true);
 
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_SELF_IPI, 0x77), LAPIC_DO_SCAN);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_SELF_IPI, NOW, 0x77), LAPIC_DO_SCAN);
 	ck_assert_int_eq(lapic_deliverable(&l), 0x77);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_SELF_IPI, 0x177), LAPIC_DO_GP);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_SELF_IPI, NOW, 0x177), LAPIC_DO_GP);
 }
 END_TEST
 
@@ -674,7 +674,7 @@ static void take_all(struct lapic *l, unsigned int taken[256])
 	while ((v = lapic_deliverable(l)) >= 0) {
 		lapic_accept(l, (u8)v);
 		taken[v]++;
-		lapic_write(l, APIC_REG_EOI, 0);
+		lapic_write(l, APIC_REG_EOI, NOW, 0);
 	}
 }
 

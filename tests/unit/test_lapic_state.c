@@ -18,12 +18,12 @@ START_TEST(test_timer_divide)
 	static const u8 config[] = {0xb, 0x0, 0x1, 0x2, 0x3, 0x8, 0x9, 0xa};
 	struct lapic l = make(0, false);
 
-	lapic_write(&l, APIC_REG_TIMER_INIT, 1000);
+	lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 1000);
 	for (unsigned int i = 0; i < ARRAY_SIZE(config); i++) {
-		lapic_write(&l, APIC_REG_TIMER_DIVIDE, config[i]);
+		lapic_write(&l, APIC_REG_TIMER_DIVIDE, NOW, config[i]);
 		ck_assert_uint_eq(lapic_timer_period_ns(&l), 1000U << i);
 	}
-	lapic_write(&l, APIC_REG_TIMER_INIT, 0xffffffff);
+	lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 0xffffffff);
 	ck_assert_uint_eq(lapic_timer_period_ns(&l), 0xffffffffULL * 128);
 }
 END_TEST
@@ -33,12 +33,9 @@ START_TEST(test_timer_oneshot)
 	struct lapic l = make(0, false);
 	u64 value;
 
-	lapic_write(&l, APIC_REG_TIMER_DIVIDE, 0x3); /* 16 */
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_INIT, 100), LAPIC_DO_TIMER);
+	lapic_write(&l, APIC_REG_TIMER_DIVIDE, NOW, 0x3); /* 16 */
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 100), LAPIC_DO_TIMER);
 	ck_assert_uint_eq(lapic_timer_period_ns(&l), 1600);
-	/* Not started by the caller yet */
-	ck_assert_uint_eq(get(&l, APIC_REG_TIMER_CURRENT), 0);
-	l.timer_start_ns = NOW;
 	ck_assert_uint_eq(get(&l, APIC_REG_TIMER_CURRENT), 100);
 	lapic_read(&l, APIC_REG_TIMER_CURRENT, NOW + 15, &value);
 	ck_assert_uint_eq(value, 100);
@@ -54,14 +51,26 @@ START_TEST(test_timer_oneshot)
 	lapic_read(&l, APIC_REG_TIMER_CURRENT, NOW - 5, &value);
 	ck_assert_uint_eq(value, 100);
 
+	/* It runs out once. */
+	ck_assert(!lapic_timer_expire(&l, NOW + 1599));
+	ck_assert(lapic_timer_expire(&l, NOW + 1600));
+	ck_assert(!lapic_timer_expire(&l, NOW + 5000));
+	ck_assert_uint_eq(get(&l, APIC_REG_TIMER_CURRENT), 0);
+
 	/* The divisor decides at once, but only if it changes and something runs. */
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_DIVIDE, 0x3), 0);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_DIVIDE, 0xb), LAPIC_DO_TIMER);
-	l.timer_start_ns = 0;
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_DIVIDE, 0x3), 0);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_DIVIDE, NOW, 0xb), 0);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 100), LAPIC_DO_TIMER);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_DIVIDE, NOW, 0xb), 0);
+	/* What is left of the count is left of it still. */
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_DIVIDE, NOW + 60, 0x3), LAPIC_DO_TIMER);
+	lapic_read(&l, APIC_REG_TIMER_CURRENT, NOW + 60, &value);
+	ck_assert_uint_eq(value, 40);
+	ck_assert(!lapic_timer_expire(&l, NOW + 60 + 639));
+	ck_assert(lapic_timer_expire(&l, NOW + 60 + 640));
 	/* Zero stops it. */
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_INIT, 0), LAPIC_DO_TIMER);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 0), LAPIC_DO_TIMER);
 	ck_assert_uint_eq(lapic_timer_period_ns(&l), 0);
+	ck_assert(!lapic_timer_expire(&l, NOW + SEC));
 }
 END_TEST
 
@@ -70,29 +79,77 @@ START_TEST(test_timer_periodic)
 	struct lapic l = make(0, false);
 	u64 value;
 
-	lapic_write(&l, APIC_REG_TIMER_DIVIDE, 0xb);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, 0x20040), 0);
+	lapic_write(&l, APIC_REG_TIMER_DIVIDE, NOW, 0xb);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x20040), LAPIC_DO_TIMER);
 	ck_assert_int_eq(lapic_timer_mode(&l), APIC_TIMER_PERIODIC);
-	lapic_write(&l, APIC_REG_TIMER_INIT, 1000000);
-	l.timer_start_ns = NOW;
+	lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 1000000);
 	ck_assert_uint_eq(lapic_timer_period_ns(&l), 1000000);
 	lapic_read(&l, APIC_REG_TIMER_CURRENT, NOW + 5 * 1000000 + 400000, &value);
 	ck_assert_uint_eq(value, 600000);
 	lapic_read(&l, APIC_REG_TIMER_CURRENT, NOW + 7 * 1000000, &value);
 	ck_assert_uint_eq(value, 1000000);
 
-	/* To one-shot and back; only what runs is armed anew. */
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, 0x40), LAPIC_DO_TIMER);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, 0x41), 0);
-	l.timer_start_ns = 0;
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, 0x20040), 0);
+	/* Late, it fires once, and keeps its beat. */
+	ck_assert(!lapic_timer_expire(&l, NOW + 999999));
+	ck_assert(lapic_timer_expire(&l, NOW + 7 * 1000000 + 5));
+	ck_assert(!lapic_timer_expire(&l, NOW + 8 * 1000000 - 1));
+	ck_assert(lapic_timer_expire(&l, NOW + 8 * 1000000));
+
+	/* To one-shot and back: the count goes on, and neither begins one. */
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW + 8300000, 0x40), LAPIC_DO_TIMER);
+	lapic_read(&l, APIC_REG_TIMER_CURRENT, NOW + 8300000, &value);
+	ck_assert_uint_eq(value, 700000);
+	lapic_write(&l, APIC_REG_LVT_TIMER, NOW + 8400000, 0x20040);
+	lapic_read(&l, APIC_REG_TIMER_CURRENT, NOW + 8400000, &value);
+	ck_assert_uint_eq(value, 600000);
+	lapic_write(&l, APIC_REG_LVT_TIMER, NOW + 8500000, 0x40);
+	ck_assert(lapic_timer_expire(&l, NOW + 9 * 1000000));
+	lapic_write(&l, APIC_REG_LVT_TIMER, NOW + 9100000, 0x20040);
 	ck_assert_uint_eq(get(&l, APIC_REG_TIMER_INIT), 1000000);
+	lapic_read(&l, APIC_REG_TIMER_CURRENT, NOW + 9200000, &value);
+	ck_assert_uint_eq(value, 0);
+	ck_assert(!lapic_timer_expire(&l, NOW + SEC));
 
 	/* A storm is not on offer. */
-	lapic_write(&l, APIC_REG_TIMER_INIT, 1);
+	lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 1);
 	ck_assert_uint_ge(lapic_timer_period_ns(&l), 20000);
-	lapic_write(&l, APIC_REG_TIMER_INIT, 0);
+	ck_assert(!lapic_timer_expire(&l, NOW + 20000 - 1));
+	lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 0);
 	ck_assert_uint_eq(lapic_timer_period_ns(&l), 0);
+}
+END_TEST
+
+/* Only an interrupt that is neither masked nor latched already is worth an interrupt of the host's. */
+START_TEST(test_timer_matters)
+{
+	struct lapic l = make(0, false);
+
+	lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 100);
+	ck_assert(!lapic_timer_matters(&l));
+	/* So the caller must hear of each change of the mask and of the vector. */
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x40), LAPIC_DO_TIMER);
+	ck_assert(lapic_timer_matters(&l));
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x40), 0);
+	post(&l, 0x40, false);
+	ck_assert(!lapic_timer_matters(&l));
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x41), LAPIC_DO_TIMER);
+	ck_assert(lapic_timer_matters(&l));
+	lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x40);
+	lapic_accept(&l, 0x40);
+	ck_assert(lapic_timer_matters(&l));
+	/* A vector that is none is an error, once. */
+	lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0xf);
+	ck_assert(lapic_timer_matters(&l));
+	post(&l, 0xf, false);
+	ck_assert(!lapic_timer_matters(&l));
+	/* Once it was looked at, the next one is one more. */
+	ck_assert(lapic_reg_of_timer(APIC_REG_ESR));
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_ESR, NOW, 0), LAPIC_DO_TIMER);
+	ck_assert(lapic_timer_matters(&l));
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_ESR, NOW, 0), 0);
+	post(&l, 0xf, false);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x10040), LAPIC_DO_TIMER);
+	ck_assert(!lapic_timer_matters(&l));
 }
 END_TEST
 
@@ -104,25 +161,25 @@ START_TEST(test_timer_deadline)
 	ck_assert_uint_eq(lapic_write_tsc_deadline(&l, 5), 0);
 	ck_assert_uint_eq(l.tsc_deadline, 0);
 
-	lapic_write(&l, APIC_REG_TIMER_INIT, 500);
-	l.timer_start_ns = NOW;
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, 0x40040), LAPIC_DO_TIMER);
+	lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 500);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x40040), LAPIC_DO_TIMER);
 	ck_assert_int_eq(lapic_timer_mode(&l), APIC_TIMER_DEADLINE);
 	ck_assert_uint_eq(get(&l, APIC_REG_TIMER_INIT), 0);
 	ck_assert_uint_eq(lapic_timer_period_ns(&l), 0);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_INIT, 7), 0);
+	ck_assert(!lapic_timer_expire(&l, NOW + SEC));
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_TIMER_INIT, NOW, 7), 0);
 	ck_assert_uint_eq(get(&l, APIC_REG_TIMER_INIT), 0);
 	ck_assert_uint_eq(get(&l, APIC_REG_TIMER_CURRENT), 0);
 
 	ck_assert_uint_eq(lapic_write_tsc_deadline(&l, 12345), LAPIC_DO_TIMER);
 	ck_assert_uint_eq(l.tsc_deadline, 12345);
 	/* Another vector or the mask changes nothing about it. */
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, 0x50041), 0);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x50041), LAPIC_DO_TIMER);
 	ck_assert_uint_eq(l.tsc_deadline, 12345);
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, 0x41), LAPIC_DO_TIMER);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x41), LAPIC_DO_TIMER);
 	ck_assert_uint_eq(l.tsc_deadline, 0);
 	/* The reserved mode */
-	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, 0x60041), LAPIC_DO_GP);
+	ck_assert_uint_eq(lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x60041), LAPIC_DO_GP);
 }
 END_TEST
 
@@ -146,23 +203,22 @@ static struct lapic busy(bool x2apic)
 {
 	struct lapic l = make(9, x2apic);
 
-	lapic_write(&l, APIC_REG_TPR, 0x13);
+	lapic_write(&l, APIC_REG_TPR, NOW, 0x13);
 	if (!x2apic) {
-		lapic_write(&l, APIC_REG_LDR, 0x20000000);
-		lapic_write(&l, APIC_REG_DFR, 0);
-		lapic_write(&l, APIC_REG_ICR2, 0x03000000);
+		lapic_write(&l, APIC_REG_LDR, NOW, 0x20000000);
+		lapic_write(&l, APIC_REG_DFR, NOW, 0);
+		lapic_write(&l, APIC_REG_ICR2, NOW, 0x03000000);
 	}
-	lapic_write(&l, APIC_REG_ICR, (x2apic ? 0x80010003ULL << 32 : 0) | 0x4041);
-	lapic_write(&l, APIC_REG_LVT_LINT1, 0x400);
-	lapic_write(&l, APIC_REG_LVT_TIMER, 0x200ec);
-	lapic_write(&l, APIC_REG_TIMER_DIVIDE, 0x3);
-	lapic_write(&l, APIC_REG_TIMER_INIT, 1000000);
-	l.timer_start_ns = NOW - 16 * 400000;
+	lapic_write(&l, APIC_REG_ICR, NOW, (x2apic ? 0x80010003ULL << 32 : 0) | 0x4041);
+	lapic_write(&l, APIC_REG_LVT_LINT1, NOW, 0x400);
+	lapic_write(&l, APIC_REG_LVT_TIMER, NOW, 0x200ec);
+	lapic_write(&l, APIC_REG_TIMER_DIVIDE, NOW, 0x3);
+	lapic_write(&l, APIC_REG_TIMER_INIT, NOW - 16 * 400000, 1000000);
 	lapic_post(&l, 0x44, true, &(bool){0});
 	lapic_post(&l, 0xff, false, &(bool){0});
 	lapic_accept(&l, 0x91);
 	lapic_post(&l, 3, false, &(bool){0});
-	lapic_write(&l, APIC_REG_ESR, 0);
+	lapic_write(&l, APIC_REG_ESR, NOW, 0);
 	return l;
 }
 
@@ -266,12 +322,12 @@ START_TEST(test_noise)
 			seed = seed * 6364136223846793005 + 1442695040888963407;
 			offset = seed >> 33 & 0x7ff;
 			value = seed >> 20 & (seed & 4096 ? ~0ULL : 0xff);
-			lapic_write(&l, seed & 8192 ? offset : offset & ~15U, value);
+			lapic_write(&l, seed & 8192 ? offset : offset & ~15U, NOW, value);
 			lapic_read(&l, offset & ~15U, NOW, &value);
 			if (seed >> 60 == 0)
 				lapic_set_base(&l, LAPIC_BASE_DEFAULT | (seed >> 40 & 0xd00));
 			if (seed >> 60 == 1)
-				l.timer_start_ns = lapic_timer_period_ns(&l) ? NOW : 0;
+				lapic_timer_expire(&l, NOW + (seed & 0xffffff));
 			post(&l, seed >> 50 & 0xff, seed >> 49 & 1);
 			if (lapic_deliverable(&l) >= 0 && seed >> 62 == 1)
 				lapic_accept(&l, (u8)lapic_deliverable(&l));
@@ -292,6 +348,7 @@ int main(void)
 		{"divide", test_timer_divide, 1},
 		{"one-shot", test_timer_oneshot, 1},
 		{"periodic", test_timer_periodic, 1},
+		{"matters", test_timer_matters, 1},
 		{"deadline", test_timer_deadline, 1},
 		{"save", test_save_load, 2},
 		{"impossible", test_load_impossible, 1},

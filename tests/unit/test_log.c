@@ -136,6 +136,17 @@ START_TEST(test_guest_lines_are_limited)
 }
 END_TEST
 
+START_TEST(test_guest_lines_go_on)
+{
+	log_set_verbose(true);
+	for (int i = 0; i < 1000; i++)
+		log_guest("line");
+	usleep(1100000);
+	log_guest("later");
+	ck_assert_ptr_nonnull(strstr(text(), "later"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("log");
@@ -149,6 +160,7 @@ int main(void)
 	tcase_add_test(tc, test_full_pipe);
 	tcase_add_test(tc, test_guest_lines_need_verbose);
 	tcase_add_test(tc, test_guest_lines_are_limited);
+	tcase_add_test(tc, test_guest_lines_go_on);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);
 }

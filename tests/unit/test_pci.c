@@ -173,6 +173,44 @@ START_TEST(both_ways_agree)
 }
 END_TEST
 
+static uint8_t cf9;
+
+static uint64_t cf9_read(void *dev, uint64_t offset, unsigned int size)
+{
+	ck_assert_ptr_eq(dev, &cf9);
+	ck_assert_uint_eq(offset, 0);
+	ck_assert_uint_eq(size, 1);
+	return cf9;
+}
+
+static void cf9_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	cf9_read(dev, offset, size);
+	cf9 = (uint8_t)value;
+}
+
+/* A byte there is somebody else's, everything else is CONFIG_ADDRESS. */
+START_TEST(another_in_the_address_register)
+{
+	static const struct bus_ops ops = {cf9_read, cf9_write};
+
+	bus_write(pio, 0xcf9, 1, 0x06);
+	ck_assert_uint_eq(in(pio, 0xcf9, 1), 0xff);
+	pci_host_set_cf9(host, &ops, &cf9);
+	cf9 = 0x02;
+	ck_assert_uint_eq(in(pio, 0xcf9, 1), 0x02);
+	bus_write(pio, 0xcf9, 1, 0x04);
+	ck_assert_uint_eq(cf9, 0x04);
+	bus_write(pio, 0xcf8, 4, 0x80000800);
+	bus_write(pio, 0xcf8, 1, 0x01);
+	bus_write(pio, 0xcf8, 2, 0x0101);
+	bus_write(pio, 0xcfa, 1, 0x01);
+	bus_write(pio, 0xcfd, 1, 0x01);
+	ck_assert_uint_eq(in(pio, 0xcf8, 4), 0x80000800);
+	ck_assert_uint_eq(cf9, 0x04);
+}
+END_TEST
+
 START_TEST(address_register)
 {
 	/* Linux decides by this whether CF8/CFC exists. */
@@ -761,21 +799,39 @@ START_TEST(msix_unbindable)
 }
 END_TEST
 
-/* As many vectors as there may be, and what lies behind the last: nothing. */
+/* As many vectors as there may be: what lies behind the last is neither read nor written. */
 START_TEST(msix_last)
 {
+	struct {
+		struct msix msix;
+		uint8_t behind[sizeof(struct msix_vector)];
+	} x;
+	uint8_t ones[sizeof(x.behind)];
+	struct msix *m = &x.msix;
 	struct device d;
 	const uint64_t end = MSIX_MAX_VECTORS * 16;
 
+	memset(ones, 1, sizeof(ones));
+	memcpy(x.behind, ones, sizeof(ones));
 	init_device(&d);
-	ck_assert_int_eq(msix_init(&d.msix, &d.pci, &fake_sink, MSIX_MAX_VECTORS, 1, 0, &error), 0);
-	msix_write(&d.msix, end - 8, 4, 0x77);
-	ck_assert_uint_eq(msix_read(&d.msix, end - 8, 4), 0x77);
-	msix_write(&d.msix, end, 8, 0x1234);
-	ck_assert_uint_eq(msix_read(&d.msix, end, 8), 0);
-	msix_notify(&d.msix, MSIX_MAX_VECTORS);
-	msix_fini(&d.msix);
-	ck_assert_uint_eq(d.msix.nr, 0);
+	ck_assert_int_eq(msix_init(m, &d.pci, &fake_sink, MSIX_MAX_VECTORS, 1, 0, &error), 0);
+	msix_write(m, end - 8, 4, 0x77);
+	ck_assert_uint_eq(msix_read(m, end - 8, 4), 0x77);
+	msix_write(m, end, 8, 0x1234);
+	ck_assert_uint_eq(msix_read(m, end, 8), 0);
+	m->enabled = true;
+	for (unsigned int i = 0; i <= MSIX_MAX_VECTORS; i++)
+		msix_notify(m, i);
+	ck_assert_uint_eq(msix_read(m, MSIX_PBA, 8), (1u << MSIX_MAX_VECTORS) - 1);
+	memset(x.behind, 0, sizeof(x.behind)); /* not masked */
+	msix_notify(m, MSIX_MAX_VECTORS);
+	ck_assert_uint_eq(sink.sent, 0);
+	memcpy(x.behind, ones, sizeof(ones));
+	msix_drop_pending(m);
+	ck_assert_uint_eq(msix_read(m, MSIX_PBA, 8), 0);
+	ck_assert_mem_eq(x.behind, ones, sizeof(ones));
+	msix_fini(m);
+	ck_assert_uint_eq(m->nr, 0);
 }
 END_TEST
 
@@ -810,6 +866,7 @@ static Suite *suite(void)
 
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, both_ways_agree);
+	tcase_add_test(t, another_in_the_address_register);
 	tcase_add_test(t, address_register);
 	tcase_add_test(t, nobody_there);
 	tcase_add_test(t, write_masks);

@@ -90,6 +90,43 @@ START_TEST(reset_register)
 }
 END_TEST
 
+START_TEST(reset_control)
+{
+	const struct bus_ops *control = &power_reset_control;
+
+	ck_assert_uint_eq(control->read(power, 0, 1), 0);
+	/* What the reset is to be like, and then the reset: Linux does it so. */
+	control->write(power, 0, 1, 0x02);
+	ck_assert_uint_eq(control->read(power, 0, 1), 0x02);
+	ck_assert_uint_eq(resets, 0);
+	control->write(power, 0, 1, 0xff);
+	ck_assert_uint_eq(resets, 1);
+	ck_assert_uint_eq(control->read(power, 0, 1), 0x0e);
+	/* It is the rise that counts. */
+	control->write(power, 0, 1, 0x06);
+	ck_assert_uint_eq(resets, 1);
+	control->write(power, 0, 1, 0x00);
+	control->write(power, 0, 1, 0x04);
+	ck_assert_uint_eq(resets, 2);
+	ck_assert_uint_eq(offs, 0);
+}
+END_TEST
+
+START_TEST(keyboard_controller)
+{
+	ck_assert_uint_eq(in(PORT_KEYBOARD, 1), 0);
+	/* Self-test, and pulses of other lines */
+	bus_write(pio, PORT_KEYBOARD, 1, 0xaa);
+	bus_write(pio, PORT_KEYBOARD, 1, 0xff);
+	bus_write(pio, PORT_KEYBOARD, 1, 0xfd);
+	ck_assert_uint_eq(resets, 0);
+	bus_write(pio, PORT_KEYBOARD, 1, 0xfe);
+	ck_assert_uint_eq(resets, 1);
+	bus_write(pio, PORT_KEYBOARD, 1, 0xf0);
+	ck_assert_uint_eq(resets, 2);
+}
+END_TEST
+
 START_TEST(button)
 {
 	ck_assert_uint_eq(in(PORT_ACPI_GED, 1), 0);
@@ -172,6 +209,8 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, sleep_register);
 	tcase_add_test(t, reset_register);
+	tcase_add_test(t, reset_control);
+	tcase_add_test(t, keyboard_controller);
 	tcase_add_test(t, button);
 	tcase_add_test(t, ports_taken);
 	tcase_add_test(t, debug_exit_port);

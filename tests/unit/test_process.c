@@ -108,6 +108,28 @@ static int next_signal(int fd)
 	return (int)info.ssi_signo;
 }
 
+/* Every message of too many descriptors says how to have more. */
+START_TEST(no_descriptors)
+{
+	struct rlimit limit, none;
+	struct error e;
+	int fd;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	fd = process_open_signals(&e);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(fd, -EMFILE);
+	ck_assert_msg(strstr(e.text, "ulimit -n") != NULL, "%s", e.text);
+	error_set(&e, ENFILE, "no file");
+	ck_assert_msg(strstr(e.text, "fs.file-max") != NULL, "%s", e.text);
+	error_set(&e, EIO, "no file");
+	ck_assert_str_eq(e.text, "no file");
+}
+END_TEST
+
 START_TEST(signals_are_read)
 {
 	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
@@ -119,6 +141,19 @@ START_TEST(signals_are_read)
 		ck_assert_int_eq(next_signal(fd), signals[i]);
 	}
 	close(fd);
+}
+END_TEST
+
+/* 0 is a descriptor like any other. */
+START_TEST(signals_from_descriptor_0)
+{
+	int fd;
+
+	close(STDIN_FILENO);
+	fd = open_signals();
+	ck_assert_int_eq(fd, STDIN_FILENO);
+	raise(SIGTERM);
+	ck_assert_int_eq(next_signal(fd), SIGTERM);
 }
 END_TEST
 
@@ -215,13 +250,44 @@ START_TEST(writes_fail_rather_than_kill)
 }
 END_TEST
 
+static int print_to(const char *path)
+{
+	if (!freopen(path, "w", stdout))
+		return 1;
+	printf("something");
+	if (process_flush_stdout() != (strcmp(path, "/dev/full") ? 0 : -EIO))
+		return 2;
+	/* A failure is not forgotten. */
+	return process_flush_stdout() == (strcmp(path, "/dev/full") ? 0 : -EIO) ? 0 : 3;
+}
+
+static int print_to_null(void)
+{
+	return print_to("/dev/null");
+}
+
+static int print_to_full(void)
+{
+	return print_to("/dev/full");
+}
+
+START_TEST(lost_output_is_noticed)
+{
+	ck_assert_int_eq(in_child(print_to_null), 0);
+	ck_assert_int_eq(in_child(print_to_full), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("process");
 	TCase *tc = tcase_create("process");
 
 	tcase_add_test(tc, closed_standard_descriptors);
+	tcase_add_test(tc, lost_output_is_noticed);
+	tcase_add_test(tc, no_descriptors);
 	tcase_add_test(tc, signals_are_read);
+	tcase_add_test(tc, signals_from_descriptor_0);
 	tcase_add_test(tc, ignored_signals_stay_ignored);
 	tcase_add_test(tc, inherited_mask_is_dropped);
 	tcase_add_loop_test(tc, fatal_signal, 0, NR_FATAL);

@@ -337,6 +337,39 @@ START_TEST(alarm_wildcards)
 }
 END_TEST
 
+/* The divider in reset holds the time, whatever the rate; running, it does not, whatever the rate. */
+START_TEST(divider)
+{
+	static const uint8_t held[] = {0x60, 0x66, 0x70}, runs[] = {0x20, 0x26};
+
+	for (unsigned int i = 0; i < sizeof(held); i++) {
+		put(A, held[i]);
+		put_time(0x20, 0x01, 0x01, 0x01, 0x12, 0x00, 0x00);
+		usleep(1100000);
+		expect_time(0x20, 0x01, 0x01, 0x01, 0x12, 0x00, 0x00);
+	}
+	for (unsigned int i = 0; i < sizeof(runs); i++) {
+		put(A, runs[i]);
+		put_time(0x20, 0x01, 0x01, 0x01, 0x12, 0x00, 0x00);
+		usleep(1100000);
+		ck_assert_uint_ge(get(0), 1);
+	}
+}
+END_TEST
+
+/* Its ports are taken: the second is refused, and leaves nothing behind. */
+START_TEST(ports_taken)
+{
+	struct irq_line irq = {.set = set_line, .pin = GSI_RTC};
+	struct loop *other = loop_create();
+	struct error e = {.text = ""};
+
+	ck_assert_ptr_null(rtc_create(pio, other, irq, &e));
+	ck_assert_ptr_nonnull(strstr(e.text, "taken"));
+	loop_destroy(other);
+}
+END_TEST
+
 START_TEST(cmos_memory)
 {
 	uint64_t value;
@@ -372,6 +405,8 @@ int main(void)
 	tcase_add_test(t, shows_the_hosts_time);
 	tcase_add_test(t, formats);
 	tcase_add_test(t, set_holds_the_time);
+	tcase_add_test(t, divider);
+	tcase_add_test(t, ports_taken);
 	tcase_add_test(t, one_register_on_the_run);
 	tcase_add_test(t, hostile_time);
 	tcase_add_test(t, periodic);

@@ -175,6 +175,7 @@ START_TEST(sixteen_bits)
 	ck_assert_uint_eq(peek(at + FLAGS16, 2), 0x246);
 	ck_assert_uint_eq(peek(at + DI16, 2), 0x0007);
 	ck_assert_uint_eq(peek(at + DS16, 2), SEL_DATA);
+	ck_assert_uint_eq(peek(at + ES16, 2), SEL_DATA);
 	ck_assert_uint_eq(peek(at + LDT16, 2), 0xcccc);
 	ck_assert_uint_eq(peek(at + SIZE16, 4), 0xcccccccc);
 }
@@ -279,6 +280,7 @@ START_TEST(nowhere)
 	ck_assert(go(HV_TASK_CALL, 0));
 	ck_assert_uint_eq(run.sregs.tr.base, RAM_SIZE - 50);
 	ck_assert_uint_eq(peek(EIP - 0x10, 4), 0x7002);
+	ck_assert_uint_eq(run.gprs.r[HV_RDI], 0xffffffff);
 }
 END_TEST
 

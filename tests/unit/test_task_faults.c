@@ -280,6 +280,7 @@ START_TEST(new_segments)
 		{SS, 0, DATA_SEG & ~ABSENT, VECTOR_SS},
 		{SS, 0, LDT_SEG, VECTOR_TS},
 		{DS, 0, CODE_SEG, VECTOR_DB},
+		{DS, 0, 0x90, VECTOR_DB}, /* cannot be written */
 		{DS, 0, 0x98, VECTOR_TS}, /* cannot be read */
 		{DS, 3, DATA_SEG, VECTOR_TS},
 		{DS, 3, CODE_SEG | CONFORMING, VECTOR_DB},
@@ -328,6 +329,8 @@ START_TEST(new_selectors)
 	};
 
 	for (unsigned int i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		/* What stands in the table's first entry is never looked at. */
+		set_descriptor(0, 0, 0xfffff, bad[i].field == CS ? CODE_SEG : DATA_SEG, 0xc);
 		poke(NEW_TSS + bad[i].field, 2, bad[i].selector);
 		ck_assert(go(HV_TASK_CALL, 0));
 		expect_new_fault(VECTOR_TS, bad[i].error);
@@ -339,7 +342,8 @@ START_TEST(new_selectors)
 		ck_assert_uint_eq(run.events.interrupt, 0);
 		expect_new_fault(VECTOR_TS, bad[i].error | 1);
 	}
-	/* In the table of the new task, but behind its end */
+	/* In the table of the new task, but behind its end, where another good one is */
+	set_descriptor(0x14, 0, 0xfffff, DATA_SEG, 0xc);
 	poke(NEW_TSS + LDT, 2, SEL_LDT);
 	poke(NEW_TSS + GS, 2, 0x14);
 	ck_assert(go(HV_TASK_CALL, 0));

@@ -70,6 +70,28 @@ START_TEST(test_amd)
 	ck_assert_uint_eq(table[F1E].ebx, 5);
 	ck_assert_uint_eq(table[F1E].ecx, 0);
 	ck_assert_uint_eq(table[LEAF7].ebx, 0xabcd);
+	/* The second is not shared, either; and where there is no cache, none appears. */
+	table[F1D].eax = 0xffffc143;
+	topology_apply(table, NR, 6, 5);
+	ck_assert_uint_eq(table[F1D].eax, 0xfc000143);
+	table[F1D].eax = 0x60;
+	topology_apply(table, NR, 6, 5);
+	ck_assert_uint_eq(table[F1D].eax, 0x60);
+}
+END_TEST
+
+/* The maker's leaf need not be the first. */
+START_TEST(test_any_order)
+{
+	struct hv_cpuid_entry first;
+
+	make(INTEL_EBX);
+	first = table[LEAF0];
+	table[LEAF0] = table[LEAF7];
+	table[LEAF7] = first;
+	topology_apply(table, NR, 4, 3);
+	ck_assert_uint_eq(table[L3].eax, 3U << 26 | 3 << 14 | 0x63);
+	ck_assert_uint_eq(table[F8].ecx, ~0U);
 }
 END_TEST
 
@@ -141,6 +163,7 @@ int main(void)
 	tcase_add_test(tc, test_amd);
 	tcase_add_test(tc, test_levels);
 	tcase_add_test(tc, test_intel);
+	tcase_add_test(tc, test_any_order);
 	tcase_add_test(tc, test_one_processor);
 	tcase_add_test(tc, test_apply_again_for_the_next);
 	suite_add_tcase(suite, tc);

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE /* syscall() */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/virtio_ids.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
@@ -251,14 +252,18 @@ START_TEST(doorbells_that_are_not)
 {
 	eventfd_t count;
 	int fd = eventfd(0, EFD_NONBLOCK);
+	unsigned int before;
 
 	ck_assert_int_eq(dup2(fd, 0), 0);
 	driver_start(ALL_FEATURES, QUEUE_SIZE);
+	/* By its end the kick of DRIVER_OK has been seen, too. */
+	round_trip();
+	before = locked_read(&kicks);
 	for (unsigned int i = 1; i < 4; i++)
 		ck_assert(bus_write(guest.pio, drv.notify_port + i * 4, 2, 0));
 	ck_assert_int_eq(eventfd_read(fd, &count), -1);
 	settle();
-	ck_assert_uint_eq(locked_read(&kicks), 1); /* that of DRIVER_OK */
+	ck_assert_uint_eq(locked_read(&kicks), before);
 	ck_assert(bus_write(guest.pio, drv.notify_port, 2, 0));
 	round_trip();
 	close(fd);
@@ -534,8 +539,12 @@ static size_t random_piece;	       /* at most so much at a time; 0: all */
 static unsigned int random_interrupts; /* so often, at first */
 static int random_error;	       /* then this, if not 0 */
 
+static bool random_endless; /* the driver offers more each time */
+
 ssize_t getrandom(void *buf, size_t len, unsigned int flags)
 {
+	if (random_endless)
+		ring_offer(0);
 	if (random_interrupts) {
 		random_interrupts--;
 		errno = EINTR;
@@ -652,6 +661,46 @@ START_TEST(entropy_without_slot)
 }
 END_TEST
 
+/* A driver that always has one more: others get their turn, and the loop its end. */
+START_TEST(entropy_endless)
+{
+	random_endless = true;
+	ring_desc(0, GUEST_DATA, 64, VRING_DESC_F_WRITE, 0);
+	ring_offer(0);
+	ring_kick();
+	usleep(100000);
+}
+END_TEST
+
+static unsigned int eventfd_0; /* which of the next is descriptor 0; 0: none */
+
+int eventfd(unsigned int count, int flags)
+{
+	int fd = (int)syscall(SYS_eventfd2, count, flags);
+
+	if (!eventfd_0 || --eventfd_0)
+		return fd;
+	dup2(fd, STDIN_FILENO);
+	close(fd);
+	return STDIN_FILENO;
+}
+
+/* 0 is a descriptor like any other: for the interrupts of queue and configuration, and the doorbell. */
+START_TEST(descriptor_0)
+{
+	struct virtio_rng *one;
+
+	close(STDIN_FILENO);
+	eventfd_0 = (unsigned int)_i + 1;
+	open("/dev/null", O_RDONLY);
+	one = virtio_rng_create(&guest.env, &guest_error);
+	ck_assert_ptr_nonnull(one);
+	ck_assert_uint_eq(eventfd_0, 0);
+	virtio_rng_destroy(one);
+	ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1);
+}
+END_TEST
+
 START_TEST(entropy_bounded)
 {
 	ring_desc(0, GUEST_DATA, 0x100000, VRING_DESC_F_WRITE, 0);
@@ -732,6 +781,8 @@ static Suite *suite(void)
 	tcase_add_test(t, entropy_in_pieces);
 	tcase_add_test(t, entropy_full_ring);
 	tcase_add_test(t, entropy_without_slot);
+	tcase_add_test(t, entropy_endless);
+	tcase_add_loop_test(t, descriptor_0, 0, 3);
 	tcase_add_test(t, entropy_bounded);
 	tcase_add_test(t, entropy_many);
 	tcase_add_test(t, entropy_hostile);

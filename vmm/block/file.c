@@ -15,6 +15,7 @@
 
 #include "block/engine.h"
 #include "block/file.h"
+#include "block/format.h"
 #include "log.h"
 
 #define ZEROES_SIZE (256u << 10)
@@ -175,7 +176,12 @@ static int open_file(struct block *b, const struct block_config *c, struct error
 {
 	int access = c->readonly ? O_RDONLY : O_RDWR;
 	const char *hint = "";
+	struct stat st;
 	int err;
+
+	/* What the host has mounted, or its LVM or MD uses, is not to be written: open(2), O_EXCL. */
+	if (!c->readonly && !stat(c->path, &st) && S_ISBLK(st.st_mode))
+		access |= O_EXCL;
 
 	/* Not blocking: somebody may have named a FIFO. */
 	b->fd = open(c->path, access | O_CLOEXEC | O_NONBLOCK);
@@ -186,6 +192,9 @@ static int open_file(struct block *b, const struct block_config *c, struct error
 		hint = "; create it with 'truncate --size 10G FILE'";
 	else if (!c->readonly && (err == EACCES || err == EPERM || err == EROFS))
 		hint = "; if it may only be read, add ',readonly=on'";
+	else if (err == EBUSY && access & O_EXCL)
+		hint = "; this host has it mounted or in use, so a guest must not write to it; unmount it, or "
+		       "add ',readonly=on'";
 	else if (err == EISDIR)
 		hint = "; a disk is a file or a block device";
 	return error_set(e, err, "cannot open disk '%s': %s%s", c->path, strerror(err), hint);
@@ -206,7 +215,11 @@ static int find_size(struct block *b, const char *path, struct error *e)
 		return error_set(e, errno, "cannot find the size of disk '%s': %s", path,
 				 strerror(errno));
 	b->size = end;
+	return 0;
+}
 
+static int check_size(const struct block *b, const char *path, struct error *e)
+{
 	if (!b->size)
 		return error_set(e, EINVAL,
 				 "disk '%s' is empty; give it a size with 'truncate --size 10G'",
@@ -255,29 +268,19 @@ static int lock_file(struct block *b, const struct block_config *c, struct error
  */
 static int check_format(struct block *b, const struct block_config *c, struct error *e)
 {
-	static const struct {
-		const char *name;
-		const char *magic;
-	} format[] = {
-		{"qcow2", "QFI\xfb"},
-		{"vmdk", "KDMV"},
-		{"vhdx", "vhdxfile"},
-	};
-	char head[8];
+	const struct format *found = NULL;
+	int ret;
 
 	if (c->format_stated)
 		return 0;
-	if (pread(b->fd, head, sizeof(head), 0) != sizeof(head))
-		return error_set(e, EIO, "cannot read the beginning of disk '%s'", c->path);
-	for (unsigned int i = 0; i < sizeof(format) / sizeof(format[0]); i++) {
-		if (memcmp(head, format[i].magic, strlen(format[i].magic)))
-			continue;
+	ret = format_find(b->fd, b->size, &found);
+	if (ret)
+		return error_set(e, -ret, "cannot read disk '%s': %s", c->path, strerror(-ret));
+	if (found)
 		return error_set(e, EINVAL,
-				 "disk '%s' begins like a %s image, and only raw ones can be used; "
-				 "if it is raw, add ',format=raw', otherwise convert it with "
-				 "'qemu-img convert -O raw'",
-				 c->path, format[i].name);
-	}
+				 "disk '%s' looks like a %s file, and only raw images can be used; "
+				 "if it is raw, add ',format=raw', otherwise %s",
+				 c->path, found->name, found->remedy);
 	return 0;
 }
 
@@ -310,7 +313,8 @@ struct block *block_open(const struct block_config *c, struct error *e)
 	}
 	b->fd = -1;
 	if (open_file(b, c, e) || find_size(b, c->path, e) || set_blocking(b, c->path, e) ||
-	    lock_file(b, c, e) || check_format(b, c, e) || start_engine(b, c, e)) {
+	    lock_file(b, c, e) || check_format(b, c, e) || check_size(b, c->path, e) ||
+	    start_engine(b, c, e)) {
 		block_close(b);
 		return NULL;
 	}

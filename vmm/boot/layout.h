@@ -36,6 +36,7 @@
 #define LAYOUT_HIGH_RAM	    0x100000000ULL
 
 /* Ports */
+#define PORT_KEYBOARD	0x0064 /* keyboard controller: status, command */
 #define PORT_CMOS	0x0070 /* index, data */
 #define PORT_COM1	0x03f8
 #define PORT_PVPANIC	0x0505

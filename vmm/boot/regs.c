@@ -56,6 +56,8 @@ static void common(uint8_t *low, struct boot_entry *out, uint64_t rip, uint32_t 
 	s->ldt = (struct hv_segment){.ar = HV_AR_UNUSABLE};
 	s->gdt.base = LAYOUT_BOOT_GDT;
 	s->gdt.limit = REGS_DS + 7;
+	/* Nothing is there; only, it is not the empty one by which a guest asks for a reset (vcpu.c). */
+	s->idt.limit = 0xffff;
 	s->cr0 = CR0_PE | CR0_ET;
 	s->xcr0 = 1;
 	s->apic_base = LAYOUT_LAPIC | 0x900; /* enabled, boot processor */

@@ -56,6 +56,7 @@ struct console {
 	int kick_fd;	  /* eventfd: "look at input and output" */
 	int listen_fd;	  /* unix */
 	char *path;	  /* unix, file */
+	bool regular;	  /* file: not a pipe or a device */
 	dev_t socket_dev; /* unix: which inode is ours to remove */
 	ino_t socket_ino;
 	bool keys; /* Ctrl-A is special */
@@ -523,11 +524,24 @@ static const char *remedy(int err)
 	}
 }
 
+/*
+ * One writer, as with disks, whose lock this is, too: two would overwrite each other, and
+ * who names a disk here by mistake is told so. Where nothing can be locked, that is no
+ * reason to do without a console.
+ */
+static bool in_use(int fd)
+{
+	struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+
+	return fcntl(fd, F_OFD_SETLK, &lock) && (errno == EAGAIN || errno == EACCES);
+}
+
+/* What the file holds is kept until console_begin(). */
 static int open_file(struct console *con, struct error *e)
 {
 	/* O_NONBLOCK: a named pipe that nobody reads is an error rather than a hang. */
-	int fd = open(con->path, O_WRONLY | O_CREAT | O_TRUNC | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
-		      0644);
+	int fd = open(con->path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+	struct stat st;
 	int ret;
 
 	if (fd < 0 && errno == ENXIO)
@@ -538,11 +552,26 @@ static int open_file(struct console *con, struct error *e)
 	if (fd < 0)
 		return error_set(e, errno, "console file '%s': %s%s", con->path, strerror(errno),
 				 remedy(errno));
+	con->regular = !fstat(fd, &st) && S_ISREG(st.st_mode);
+	if (con->regular && in_use(fd)) {
+		close(fd);
+		return error_set(e, EBUSY,
+				 "console file '%s': in use by another machine; choose another "
+				 "file",
+				 con->path);
+	}
 	ret = set_output_fd(con, fd);
 	if (ret < 0) {
 		close(fd);
 		return error_set(e, -ret, "console file '%s': %s", con->path, strerror(-ret));
 	}
+	return 0;
+}
+
+int console_begin(struct console *con, struct error *e)
+{
+	if (con->regular && ftruncate(con->out_fd, 0))
+		return error_set(e, errno, "console file '%s': %s", con->path, strerror(errno));
 	return 0;
 }
 

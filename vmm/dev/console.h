@@ -18,12 +18,18 @@ struct console;
 /*
  * spec is one of
  *   tty        standard input and output; a terminal is put into raw mode
- *   file=F     output only, to F, which is created or truncated
+ *   file=F     output only, to F, which is created or locked
  *   unix=PATH  a listening socket with room for one client at a time
  *   none       output is dropped
  * NULL, with *e filled, on failure. The caller ignores SIGPIPE.
  */
 struct console *console_open(const char *spec, struct loop *loop, struct error *e);
+
+/*
+ * A machine is there, and will start: only now, before the first console_put(), is what an
+ * earlier one left in a file thrown away.
+ */
+int console_begin(struct console *con, struct error *e);
 
 /*
  * Write out what is waiting, for a quarter of a second at most, and restore the

@@ -3,7 +3,10 @@
  * Power management of hardware-reduced ACPI (ACPI 6.4): the sleep control and
  * status registers (4.8.3.7), the reset register (4.8.3.6), and one register of
  * our own that the DSDT's generic event device (5.6.9) reads to learn why its
- * interrupt came. Called by the PIO bus on vCPU threads; power_button() by main.
+ * interrupt came. Of PCs, what kernels try to reset one: the reset control register
+ * (Intel ICH9 datasheet, 13.7.5) and the command of the keyboard controller that pulses
+ * the processor's reset line (IBM AT Technical Reference, "Keyboard Controller"). Called by
+ * the buses on vCPU threads; power_button() by main.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -13,22 +16,32 @@
 #include "dev/power.h"
 
 /* Sleep control register */
-#define SLP_TYP_SHIFT	 2
-#define SLP_TYP_MASK	 7
-#define SLP_EN		 0x20
+#define SLP_TYP_SHIFT 2
+#define SLP_TYP_MASK  7
+#define SLP_EN	      0x20
+
+/* Reset control register */
+#define RST_CPU	 0x04 /* its rise resets the processor */
+#define RST_BITS 0x0e
+
+/* Keyboard controller: pulse those output lines whose bit is clear; line 0 is the processor's reset. */
+#define PULSE_MASK	 0xf1
+#define PULSE_RESET	 0xf0
 
 #define GED_POWER_BUTTON 0x01
 
 #define SLEEP_PORTS	 2
 #define RESET_PORTS	 1
 #define GED_PORTS	 4
+#define KEYBOARD_PORTS	 1
 
 struct power {
 	struct bus *pio;	    /* set at creation */
 	struct irq_line ged;	    /* set at creation */
 	struct power_events events; /* set at creation */
-	pthread_mutex_t lock;	    /* protects pending; held while the line changes */
+	pthread_mutex_t lock;	    /* protects what follows; held while the line changes */
 	uint8_t pending;	    /* GED_* */
+	uint8_t reset_control;
 };
 
 /* No wake-up to report: nothing sleeps. Write-only bits read as zero. */
@@ -57,6 +70,47 @@ static void reset_write(void *dev, uint64_t offset, unsigned int size, uint64_t 
 	(void)offset;
 	(void)size;
 	if ((uint8_t)value == ACPI_RESET_VALUE)
+		p->events.reset(p->events.arg);
+}
+
+static uint64_t control_read(void *dev, uint64_t offset, unsigned int size)
+{
+	struct power *p = dev;
+	uint8_t value;
+
+	(void)offset;
+	(void)size;
+	pthread_mutex_lock(&p->lock);
+	value = p->reset_control;
+	pthread_mutex_unlock(&p->lock);
+	return value;
+}
+
+static void control_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+	bool rises;
+
+	(void)offset;
+	(void)size;
+	pthread_mutex_lock(&p->lock);
+	rises = value & RST_CPU && !(p->reset_control & RST_CPU);
+	p->reset_control = value & RST_BITS;
+	pthread_mutex_unlock(&p->lock);
+	if (rises)
+		p->events.reset(p->events.arg);
+}
+
+const struct bus_ops power_reset_control = {control_read, control_write};
+
+/* There is no keyboard; that its controller has room for a command is what a kernel waits for. */
+static void keyboard_write(void *dev, uint64_t offset, unsigned int size, uint64_t value)
+{
+	struct power *p = dev;
+
+	(void)offset;
+	(void)size;
+	if ((value & PULSE_MASK) == PULSE_RESET)
 		p->events.reset(p->events.arg);
 }
 
@@ -93,6 +147,7 @@ static const struct {
 	{PORT_ACPI_SLEEP, SLEEP_PORTS, {read_zero, sleep_write}},
 	{PORT_ACPI_RESET, RESET_PORTS, {read_zero, reset_write}},
 	{PORT_ACPI_GED, GED_PORTS, {ged_read, ged_write}},
+	{PORT_KEYBOARD, KEYBOARD_PORTS, {read_zero, keyboard_write}},
 };
 
 #define NR_RANGES (sizeof(ranges) / sizeof(ranges[0]))

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* ACPI power-off, reset and power button. Created by machine.c. */
+/* Power-off, the ways to ask for a reset, and the power button. Created by machine.c. */
 #ifndef VMM_DEV_POWER_H
 #define VMM_DEV_POWER_H
 
@@ -20,6 +20,12 @@ struct power;
 struct power *power_create(struct bus *pio, struct irq_line ged, const struct power_events *events,
 			   struct error *e);
 void power_destroy(struct power *p);
+
+/*
+ * The reset control register of PC chipsets, one byte at port CF9: inside of PCI's CONFIG_ADDRESS, so the PCI
+ * host hands on what concerns it. The device is the struct power.
+ */
+extern const struct bus_ops power_reset_control;
 
 /* Press the power button: ask the guest to power itself off. Any thread may call. */
 void power_button(struct power *p);

@@ -32,6 +32,8 @@ static const struct pci_id bridge_id = {
 
 struct pci_host {
 	struct bus *pio, *mmio;		      /* (s) */
+	const struct bus_ops *cf9;	      /* (s) NULL: nobody */
+	void *cf9_dev;			      /* (s) */
 	pthread_mutex_t lock;		      /* (h) */
 	uint32_t address;		      /* (h) CONFIG_ADDRESS */
 	struct pci_dev *dev[PCI_MAX_DEVICES]; /* (h) by device number, function 0 only */
@@ -264,6 +266,11 @@ static struct pci_dev *selected(const struct pci_host *h)
 	return h->dev[number];
 }
 
+static bool is_cf9(const struct pci_host *h, uint64_t offset, unsigned int size)
+{
+	return h->cf9 && offset == 1 && size == 1;
+}
+
 /*
  * CONFIG_ADDRESS takes 32-bit accesses only: 3.2.2.3.2. Each byte lane of
  * CONFIG_DATA is a byte of the selected register.
@@ -274,6 +281,8 @@ static uint64_t ports_read(void *arg, uint64_t offset, unsigned int size)
 	struct pci_dev *dev;
 	uint64_t value = ~0ULL;
 
+	if (is_cf9(h, offset, size))
+		return h->cf9->read(h->cf9_dev, 0, size);
 	pthread_mutex_lock(&h->lock);
 	if (offset == 0 && size == 4) {
 		value = h->address;
@@ -291,6 +300,10 @@ static void ports_write(void *arg, uint64_t offset, unsigned int size, uint64_t 
 	struct pci_host *h = arg;
 	struct pci_dev *dev;
 
+	if (is_cf9(h, offset, size)) {
+		h->cf9->write(h->cf9_dev, 0, size, value);
+		return;
+	}
 	pthread_mutex_lock(&h->lock);
 	if (offset == 0 && size == 4) {
 		h->address = value & CONFIG_ADDR_MASK;
@@ -371,6 +384,12 @@ struct pci_host *pci_host_create(struct bus *pio, struct bus *mmio, struct error
 		return NULL;
 	}
 	return h;
+}
+
+void pci_host_set_cf9(struct pci_host *h, const struct bus_ops *ops, void *dev)
+{
+	h->cf9 = ops;
+	h->cf9_dev = dev;
 }
 
 void pci_host_destroy(struct pci_host *h)

@@ -77,6 +77,8 @@ struct pci_dev {
  */
 struct pci_host *pci_host_create(struct bus *pio, struct bus *mmio, struct error *e);
 void pci_host_destroy(struct pci_host *h);
+/* Before vCPUs run: who answers to single bytes at port CF9, which lies within CONFIG_ADDRESS. */
+void pci_host_set_cf9(struct pci_host *h, const struct bus_ops *ops, void *dev);
 
 void pci_dev_init(struct pci_dev *dev, const struct pci_id *id, const struct pci_ops *ops);
 /* size: a power of two; at least 4 for I/O and 16 for memory. */

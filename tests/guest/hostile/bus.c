@@ -7,23 +7,27 @@
 
 #include "hostile.h"
 
-#define IOAPIC	     0xfec00000ULL
-#define COM1	     0x3f8
-#define PVPANIC	     0x505
-#define FW_CFG	     0x510
-#define POWER	     0x600 /* sleep, reset, and what raises the power button */
-#define POWER_END    0x610
-#define PCI_CONFIG   0xcf8
-#define PCI_IO	     0x1000 /* doorbells */
-#define PCI_IO_END   0x1100
-#define CONFIG_SPACE 0x100
+#define IOAPIC	      0xfec00000ULL
+#define COM1	      0x3f8
+#define PVPANIC	      0x505
+#define FW_CFG	      0x510
+#define POWER	      0x600 /* sleep, reset, and what raises the power button */
+#define POWER_END     0x610
+#define PCI_CONFIG    0xcf8
+#define PCI_IO	      0x1000 /* doorbells */
+#define PCI_IO_END    0x1100
+#define CONFIG_SPACE  0x100
+
+#define KEYBOARD      0x64
+#define RESET_CONTROL 0xcf9
 
 /* Ports that end the machine, by their nature. */
 static bool ends_machine(unsigned int port, unsigned int size)
 {
 	return (port + size > DEBUG_EXIT_PORT && port < DEBUG_EXIT_PORT + 4) ||
 	       (port + size > PVPANIC && port <= PVPANIC) ||
-	       (port + size > POWER && port < POWER_END);
+	       (port + size > POWER && port < POWER_END) ||
+	       (size == 1 && (port == KEYBOARD || port == RESET_CONTROL));
 }
 
 /* ------------------------------------------------------------------------- */
@@ -130,7 +134,8 @@ static void config_of_nobody(void)
 		(void)port_in(PCI_CONFIG + i % 8, 1);
 		if ((address & 0x80ffff00u) < 0x80000000u || address & 0xff0700)
 			port_out(PCI_CONFIG + 4, 4, nonsense());
-		port_out(PCI_CONFIG + i % 4, 1, nonsense());
+		if (!ends_machine(PCI_CONFIG + i % 4, 1))
+			port_out(PCI_CONFIG + i % 4, 1, nonsense());
 		port_out(PCI_CONFIG + 2, 2, nonsense());
 	}
 }

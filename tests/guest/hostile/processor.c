@@ -27,9 +27,9 @@ static void triple_fault(void)
 	static const struct {
 		uint16_t limit;
 		uint64_t base;
-	} __attribute__((packed)) no_idt = {0, 0};
+	} __attribute__((packed)) short_idt = {15, 0};
 
-	__asm__ volatile("lidt %0; ud2" : : "m"(no_idt));
+	__asm__ volatile("lidt %0; ud2" : : "m"(short_idt));
 }
 
 static void jump(uint64_t to)
@@ -89,12 +89,12 @@ static void stack_in_hole(void)
 	__asm__ volatile("movq %0, %%rsp; ud2" : : "r"(low_end + 0x1000));
 }
 
-/* No form of MOV, and so nothing that the monitor carries out on device memory. */
+/* It computes, and so is nothing that the monitor carries out on device memory. */
 static void vector_to_device(void)
 {
 	__asm__ volatile("movq %%cr0, %%rax; andb $0xf3, %%al; movq %%rax, %%cr0;"
 			 "movq %%cr4, %%rax; orl $0x600, %%eax; movq %%rax, %%cr4;"
-			 "movups (%0), %%xmm0"
+			 "addps (%0), %%xmm0"
 			 :
 			 : "r"(disk.common)
 			 : "rax", "memory");

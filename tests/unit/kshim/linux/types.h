@@ -23,5 +23,6 @@ typedef __s64 s64;
 #define BITS_TO_LONGS(n)	(((n) + BITS_PER_LONG - 1) / BITS_PER_LONG)
 #define DECLARE_BITMAP(name, n) unsigned long name[BITS_TO_LONGS(n)]
 #define ARRAY_SIZE(a)		(sizeof(a) / sizeof((a)[0]))
+#define __aligned(n)		__attribute__((aligned(n)))
 
 #endif
