@@ -534,8 +534,8 @@ static inline enum decode_mode code_mode(struct hv_vcpu *v)
 bool state_write_efer(struct hv_vcpu *v, u64 efer);
 bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0);
 /* What CLTS and LMSW make of CR0. */
-u64 state_clts(struct hv_vcpu *v);
-u64 state_lmsw(struct hv_vcpu *v, u64 msw);
+u64 state_clts(const struct hv_vcpu *v);
+u64 state_lmsw(const struct hv_vcpu *v, u64 msw);
 /* CR0, CR4 or CR8 by its number. */
 bool state_write_cr(struct hv_vcpu *v, unsigned int cr, u64 value);
 /* Write groups to the run page, if there are any, and say that they are valid. */

@@ -147,16 +147,18 @@ bool state_write_xcr0(struct hv_vcpu *v, u64 xcr0)
 	return true;
 }
 
-u64 state_clts(struct hv_vcpu *v)
+/*
+ * What CLTS and LMSW write. The backend has made sure that of the bits they keep v->cr0 has those
+ * of the processor.
+ */
+u64 state_clts(const struct hv_vcpu *v)
 {
-	hv_op(sync_cr0)(v);
 	return v->cr0 & ~(u64)X86_CR0_TS;
 }
 
 /* The low four bits; PE can be set, not cleared. */
-u64 state_lmsw(struct hv_vcpu *v, u64 msw)
+u64 state_lmsw(const struct hv_vcpu *v, u64 msw)
 {
-	hv_op(sync_cr0)(v);
 	return (v->cr0 & ~0xeULL) | (msw & 0xf);
 }
 
