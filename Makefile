@@ -115,16 +115,17 @@ $(BUILD)/tools/hv-%: $(BUILD)/obj/tools/hv-%.o \
 
 # ---------------------------------------------------------------------------- test programs
 
-# Unit tests: one program per file, with sanitisers, linked with the whole monitor but its main()
+# Unit tests: one program per file, in the room of what it tests, with sanitisers, linked with the whole monitor but its main()
 # and with those files of the module that are pure C. The latter, and the tests that include
 # their headers, see tests/unit/kshim in place of the kernel's headers.
 KMOD_PURE  := $(wildcard kmod/decode.c kmod/lapic.c kmod/cpuid.c)
-UNIT_SRC   := $(wildcard tests/unit/test_*.c)
+UNIT_SRC   := $(wildcard tests/unit/test_*.c tests/unit/*/test_*.c)
 UNIT_KMOD  := $(if $(UNIT_SRC),$(shell grep -lE 'include "[./]*kmod/' $(UNIT_SRC)))
-UNIT       := $(UNIT_SRC:tests/unit/%.c=$(BUILD)/unit/%)
+UNIT       := $(patsubst %.c,$(BUILD)/unit/%,$(notdir $(UNIT_SRC)))
 SAN_OBJ    := $(filter-out $(BUILD)/san/vmm/main.o,$(VMM_SRC:%.c=$(BUILD)/san/%.o)) \
 	      $(KMOD_PURE:%.c=$(BUILD)/san/%.o)
 KSHIM      := -Itests/unit/kshim
+UNIT_FLAGS := -Itests/unit $(CHECK_CFLAGS)
 comma      := ,
 # Functions of the C library that tests/unit/suite.h stands in front of.
 UNIT_WRAP  := $(addprefix -Wl$(comma)--wrap=,pthread_mutex_unlock malloc calloc realloc strdup strndup)
@@ -134,16 +135,17 @@ $(KMOD_PURE:%.c=$(BUILD)/san/%.o) $(UNIT_KMOD:%.c=$(BUILD)/san/%.o): EXTRA := $(
 $(BUILD)/san/%.o: %.c $(BUILD)/config.mk
 	@mkdir -p $(@D)
 	@echo "  CC  san $<"
-	@$(CC) $(EXTRA) $(SAN_FLAGS) $(CHECK_CFLAGS) -MMD -MP -c -o $@ $<
+	@$(CC) $(EXTRA) $(SAN_FLAGS) $(UNIT_FLAGS) -MMD -MP -c -o $@ $<
 
 $(BUILD)/libhv-san.a: $(SAN_OBJ)
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
-$(BUILD)/unit/%: $(BUILD)/san/tests/unit/%.o $(BUILD)/libhv-san.a
+$(BUILD)/unit/%: $(BUILD)/libhv-san.a \
+		$$(addprefix $(BUILD)/san/,$$(addsuffix .o,$$(basename $$(wildcard tests/unit/$$*.c tests/unit/*/$$*.c))))
 	@mkdir -p $(@D)
 	@echo "  LD  san $@"
-	@$(CC) -fsanitize=address,undefined -pthread $(UNIT_WRAP) -o $@ $< $(BUILD)/libhv-san.a \
+	@$(CC) -fsanitize=address,undefined -pthread $(UNIT_WRAP) -o $@ $(filter %.o,$^) $(BUILD)/libhv-san.a \
 		$(CHECK_LIBS) $(LIBS)
 
 # ABI tests run as root in the test host. Their programs hold code that runs in their guests, and so

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd.h"
+#include "cmd/cmd.h"
 #include "include/uapi/hv.h"
 #include "log.h"
-#include "process.h"
+#include "host/process.h"
 #include "version.h"
 
 static const struct {

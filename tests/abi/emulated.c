@@ -10,7 +10,7 @@
 
 #include "tests/lib/harness.h"
 #include "tests/lib/vm.h"
-#include "vmm/emulate.h"
+#include "vmm/emulate/emulate.h"
 
 extern void vector_fill(const void *image, int avx);
 extern void vector_store(void *image, int avx);

@@ -23,7 +23,7 @@
 #include "tests/lib/state.h"
 #include "tests/lib/step.h"
 #include "tests/lib/vm.h"
-#include "vmm/task.h"
+#include "vmm/emulate/task.h"
 
 extern void vector_fill(const void *image, int avx);
 extern void vector_store(void *image, int avx);

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "boot/boot.h"
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "tests/fuzz/fuzz.h"
 
 /* Its first byte says what else there is; the rest is the file. */

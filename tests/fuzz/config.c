@@ -2,7 +2,7 @@
 /*
  * The command line: any words. Refused with one line, or a configuration within all of its limits.
  */
-#include "config.h"
+#include "config/config.h"
 #include "tests/fuzz/fuzz.h"
 
 #define MAX_WORDS 128

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* kmod/decode.c: what it takes for an instruction, and what that says, are what Zydis says. */
 #include "tests/fuzz/fuzz.h"
-#include "tests/unit/decode_zydis.h"
+#include "tests/unit/kmod/decode_zydis.h"
 
 /* Wherever it takes one, the length is right; cut short it takes none. */
 static void check_cr(const uint8_t *bytes, size_t size, enum decode_mode mode,

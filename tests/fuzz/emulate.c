@@ -15,8 +15,8 @@
 #define ck_assert_int_eq(a, b)	must((a) == (b))
 #define ck_assert_uint_le(a, b) must((a) <= (b))
 
-#include "tests/unit/emulate_guest.h"
-#include "vmm/emulate_decode.h"
+#include "tests/unit/emulate/emulate_guest.h"
+#include "vmm/emulate/decode.h"
 
 static bool jumps(const ZydisDecodedInstruction *z)
 {

@@ -5,8 +5,8 @@
  */
 #include <endian.h>
 
-#include "boot/layout.h"
-#include "bus.h"
+#include "platform/layout.h"
+#include "platform/bus.h"
 #include "dev/fw_cfg.h"
 #include "tests/fuzz/fuzz.h"
 

@@ -6,7 +6,7 @@
 #include <linux/pci_regs.h>
 #include <unistd.h>
 
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "pci/msix.h"
 #include "pci/pci.h"
 #include "tests/fuzz/fuzz.h"

@@ -6,7 +6,7 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
-#include "mem.h"
+#include "platform/mem.h"
 #include "tests/fuzz/fuzz.h"
 #include "virtio/queue.h"
 

@@ -11,9 +11,9 @@
 #include <sys/stat.h>
 
 #include "block/file.h"
-#include "boot_image.h"
-#include "config.h"
-#include "dev/console.h"
+#include "boot/boot_image.h"
+#include "config/config.h"
+#include "chardev/console.h"
 #include "dev/debug_exit.h"
 #include "dev/fw_cfg.h"
 #include "dev/power.h"
@@ -21,7 +21,7 @@
 #include "dev/rtc.h"
 #include "dev/serial.h"
 #include "irqchip/ioapic.h"
-#include "loop.h"
+#include "host/loop.h"
 #include "pci/pci.h"
 #include "virtio/blk.h"
 #include "virtio/rng.h"

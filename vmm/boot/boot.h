@@ -18,7 +18,7 @@
 
 #include "error.h"
 #include "include/uapi/hv.h"
-#include "mem.h"
+#include "platform/mem.h"
 
 struct boot_config {
 	const char *kernel;	    /* path */

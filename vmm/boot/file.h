@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "mem.h"
+#include "platform/mem.h"
 
 struct host_file {
 	const char *what; /* "kernel", "initrd"...: begins every message */

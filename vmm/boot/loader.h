@@ -12,7 +12,7 @@
 
 #include "boot/boot.h"
 #include "boot/file.h"
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "boot/memmap.h"
 
 #define LOADER_HEAD KiB(8) /* as far as a Multiboot header may lie */

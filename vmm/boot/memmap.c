@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Builds the guest's memory map; called once per boot by boot.c. */
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "boot/memmap.h"
 
 /*

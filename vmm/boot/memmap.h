@@ -8,7 +8,7 @@
 
 #include <stdint.h>
 
-#include "mem.h"
+#include "platform/mem.h"
 
 #define MEMMAP_RAM	1
 #define MEMMAP_RESERVED 2

@@ -5,7 +5,7 @@
  */
 #include <string.h>
 
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "boot/regs.h"
 #include "x86.h"
 

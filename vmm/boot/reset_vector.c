@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "boot/reset_vector.h"
 
 static const uint8_t code[] = {

@@ -7,7 +7,7 @@
 #define VMM_BOOT_RESET_VECTOR_H
 
 #include "error.h"
-#include "mem.h"
+#include "platform/mem.h"
 
 /* -ENOSPC when there is no RAM at LAYOUT_RESET_VECTOR. */
 int reset_vector_place(const struct mem *m, struct error *e);

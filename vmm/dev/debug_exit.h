@@ -5,7 +5,7 @@
 
 #include <stdint.h>
 
-#include "bus.h"
+#include "platform/bus.h"
 #include "error.h"
 
 /* Ports claimed, beginning at the one given */

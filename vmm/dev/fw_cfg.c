@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "boot/file.h"
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "dev/fw_cfg.h"
 
 /* Registers, as offsets from PORT_FW_CFG. */

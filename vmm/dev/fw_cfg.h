@@ -11,9 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bus.h"
+#include "platform/bus.h"
 #include "error.h"
-#include "mem.h"
+#include "platform/mem.h"
 
 /* Keys of items that guests know. */
 #define FW_CFG_SIGNATURE    0x00

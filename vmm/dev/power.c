@@ -12,7 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "dev/power.h"
 
 /* Sleep control register */

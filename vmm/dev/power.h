@@ -3,9 +3,9 @@
 #ifndef VMM_DEV_POWER_H
 #define VMM_DEV_POWER_H
 
-#include "bus.h"
+#include "platform/bus.h"
 #include "error.h"
-#include "irq.h"
+#include "platform/irq.h"
 
 /* Called on the thread of the vCPU that asked for it. */
 struct power_events {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "dev/pvpanic.h"
 
 #define EVENT_PANICKED 0x01

@@ -6,7 +6,7 @@
 #ifndef VMM_DEV_PVPANIC_H
 #define VMM_DEV_PVPANIC_H
 
-#include "bus.h"
+#include "platform/bus.h"
 #include "error.h"
 
 struct pvpanic;

@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "dev/rtc.h"
 
 #define NSEC	  1000000000LL

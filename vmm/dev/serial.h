@@ -8,10 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "bus.h"
-#include "dev/console.h"
+#include "platform/bus.h"
+#include "chardev/console.h"
 #include "error.h"
-#include "irq.h"
+#include "platform/irq.h"
 
 struct serial;
 

@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "irqchip/ioapic.h"
 #include "log.h"
 

@@ -8,9 +8,9 @@
 
 #include <stdint.h>
 
-#include "bus.h"
+#include "platform/bus.h"
 #include "error.h"
-#include "irq.h"
+#include "platform/irq.h"
 
 struct ioapic;
 

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "irq.h"
+#include "platform/irq.h"
 #include "pci/pci.h"
 
 #define MSIX_MAX_VECTORS 8

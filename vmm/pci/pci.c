@@ -11,7 +11,7 @@
 
 #include <linux/pci_regs.h>
 
-#include "boot/layout.h"
+#include "platform/layout.h"
 #include "log.h"
 #include "pci/pci.h"
 

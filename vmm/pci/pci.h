@@ -11,13 +11,13 @@
  * runs. The host's lock comes before a device's; a device never calls in here
  * while it holds its own.
  */
-#ifndef VMM_PCI_H
-#define VMM_PCI_H
+#ifndef VMM_PCI_PCI_H
+#define VMM_PCI_PCI_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "bus.h"
+#include "platform/bus.h"
 #include "error.h"
 
 #define PCI_CONFIG_SIZE 256

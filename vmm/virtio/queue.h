@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "mem.h"
+#include "platform/mem.h"
 
 /* The longest ring, and the longest chain of descriptors, that a device accepts. */
 #define QUEUE_MAX 128

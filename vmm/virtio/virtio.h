@@ -21,9 +21,9 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "irq.h"
-#include "loop.h"
-#include "mem.h"
+#include "platform/irq.h"
+#include "host/loop.h"
+#include "platform/mem.h"
 #include "pci/msix.h"
 #include "pci/pci.h"
 #include "virtio/queue.h"

@@ -1,0 +1,882 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The console's backends. Bytes that nobody reads, readers that come late, leave
+ * or stall, keys, and what is left of the terminal afterwards. tty is tested on a
+ * pseudo-terminal in place of standard input and output; each test is a process
+ * of its own (libcheck forks).
+ */
+#define _GNU_SOURCE
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "block/file.h"
+#include "chardev/console.h"
+#include "chardev/terminal.h"
+#include "suite.h"
+
+static struct loop *loop;
+static struct console *console;
+static pthread_t thread;
+static char dir[32], path[64], spec[80];
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static char got[16384];	     /* what the guest took */
+static size_t got_len, room; /* how much more it takes */
+static atomic_uint quits;
+
+static size_t take(void *arg, const uint8_t *buf, size_t len)
+{
+	ck_assert_ptr_eq(arg, got);
+	pthread_mutex_lock(&lock);
+	if (len > room)
+		len = room;
+	memcpy(got + got_len, buf, len);
+	got_len += len;
+	room -= len;
+	pthread_mutex_unlock(&lock);
+	return len;
+}
+
+static size_t taken(void)
+{
+	size_t len;
+
+	pthread_mutex_lock(&lock);
+	len = got_len;
+	pthread_mutex_unlock(&lock);
+	return len;
+}
+
+static void make_room(size_t len)
+{
+	pthread_mutex_lock(&lock);
+	room = len;
+	pthread_mutex_unlock(&lock);
+	console_input_ready(console);
+}
+
+static void on_quit(void *arg)
+{
+	(void)arg;
+	quits++;
+}
+
+static void *run_loop(void *arg)
+{
+	(void)arg;
+	ck_assert_int_eq(loop_run(loop), 0);
+	return NULL;
+}
+
+static void set_up(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	strcpy(dir, "/tmp/test_console.XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	snprintf(path, sizeof(path), "%s/c", dir);
+	loop = loop_create();
+	room = sizeof(got);
+	got_len = 0;
+	quits = 0;
+}
+
+static void tear_down(void)
+{
+	loop_destroy(loop);
+	unlink(path);
+	rmdir(dir);
+}
+
+static void open_spec(const char *s)
+{
+	struct error e;
+
+	console = console_open(s, loop, &e);
+	ck_assert_msg(console != NULL, "%s", e.text);
+	console_set_input(console, take, got);
+	console_set_quit(console, on_quit, NULL);
+	pthread_create(&thread, NULL, run_loop, NULL);
+}
+
+static void open_kind(const char *kind)
+{
+	snprintf(spec, sizeof(spec), "%s=%s", kind, path);
+	open_spec(spec);
+}
+
+static void stop(void)
+{
+	loop_stop(loop);
+	pthread_join(thread, NULL);
+	console_close(console);
+}
+
+static void say(const char *text)
+{
+	while (*text)
+		console_put(console, (uint8_t)*text++);
+}
+
+static void expect_refused(const char *s, const char *words)
+{
+	struct error e = {.text = ""};
+
+	ck_assert_ptr_null(console_open(s, loop, &e));
+	ck_assert_msg(strstr(e.text, words) != NULL, "%s", e.text);
+}
+
+static void read_exactly(int fd, char *buf, size_t len)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+
+	while (len) {
+		ssize_t n;
+
+		ck_assert_int_eq(poll(&p, 1, 5000), 1);
+		n = read(fd, buf, len);
+		ck_assert_int_gt(n, 0);
+		buf += n;
+		len -= (size_t)n;
+	}
+}
+
+static void expect(int fd, const char *text)
+{
+	char buf[4096];
+
+	read_exactly(fd, buf, strlen(text));
+	ck_assert_mem_eq(buf, text, strlen(text));
+}
+
+/* In the end the guest has so much, and gets no more. */
+static void expect_taken(size_t len)
+{
+	for (int ms = 0; ms < 10000 && taken() < len; ms++)
+		usleep(1000);
+	usleep(20000);
+	ck_assert_uint_eq(taken(), len);
+}
+
+static void expect_input(const char *text)
+{
+	expect_taken(strlen(text));
+	ck_assert_mem_eq(got, text, strlen(text));
+}
+
+static double cpu_seconds(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
+}
+
+/* ------------------------------------------------------------------------- */
+
+START_TEST(bad_specs)
+{
+	expect_refused("", "must be");
+	expect_refused("telnet", "must be");
+	expect_refused("file=", "must be");
+	expect_refused("unix=", "must be");
+	expect_refused("file=/nonexistent/x", "/nonexistent/x");
+	expect_refused("file=/nonexistent/x", "directory first");
+	expect_refused("file=/tmp", "/tmp");
+	expect_refused("unix=/nonexistent/x", "/nonexistent/x");
+	expect_refused("unix=/nonexistent/x", "directory first");
+	expect_refused("unix=/tmp/12345678901234567890123456789012345678901234567890"
+		       "12345678901234567890123456789012345678901234567890123456789",
+		       "107 characters");
+	console_close(NULL);
+	terminal_restore();
+}
+END_TEST
+
+START_TEST(none)
+{
+	open_spec("none");
+	for (int i = 0; i < 200000; i++)
+		console_put(console, 'x');
+	stop();
+}
+END_TEST
+
+START_TEST(file_is_truncated)
+{
+	struct stat st;
+	struct error e;
+	char buf[64];
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+	ck_assert_int_eq(write(fd, "old contents", 12), 12);
+	/* Not before there is a machine that will write something else. */
+	open_kind("file");
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_size, 12);
+	close(fd);
+	ck_assert_int_eq(console_begin(console, &e), 0);
+	say("new");
+	usleep(50000);
+	fd = open(path, O_RDONLY);
+	ck_assert_int_eq(read(fd, buf, sizeof(buf)), 3);
+	say(" words");
+	/* What is still in the ring is written at the end. */
+	stop();
+	ck_assert_int_eq(read(fd, buf, sizeof(buf)), 6);
+	ck_assert_mem_eq(buf, " words", 6);
+	ck_assert_int_eq(fstat(fd, &st), 0);
+	ck_assert_int_eq(st.st_size, 9);
+	close(fd);
+}
+END_TEST
+
+/* A second machine, and the disk of one: nothing that is written there is lost. */
+START_TEST(file_in_use)
+{
+	struct block_config disk = {.path = path};
+	struct block *block;
+	struct error e;
+	int fd = open(path, O_CREAT | O_WRONLY, 0600);
+
+	ck_assert_int_eq(ftruncate(fd, BLOCK_SECTOR), 0);
+	close(fd);
+	open_kind("file");
+	expect_refused(spec, "in use");
+	ck_assert_ptr_null(block_open(&disk, &e));
+	ck_assert_msg(strstr(e.text, "in use") != NULL, "%s", e.text);
+	stop();
+
+	block = block_open(&disk, &e);
+	ck_assert_ptr_nonnull(block);
+	expect_refused(spec, "in use");
+	block_close(block);
+}
+END_TEST
+
+/* What is no regular file is neither locked nor truncated. */
+START_TEST(file_is_a_device)
+{
+	struct error e;
+
+	open_spec("file=/dev/null");
+	ck_assert_int_eq(console_begin(console, &e), 0);
+	say("gone");
+	stop();
+	open_spec("none");
+	ck_assert_int_eq(console_begin(console, &e), 0);
+	stop();
+}
+END_TEST
+
+START_TEST(pipe_without_reader)
+{
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	snprintf(spec, sizeof(spec), "file=%s", path);
+	expect_refused(spec, "reader");
+}
+END_TEST
+
+/* The reader stops reading: puts go on, the newest bytes survive, the loss is told. */
+START_TEST(stalled_reader)
+{
+	static const char marker[] = "\r\n[console: ";
+	char buf[262144], *lost;
+	unsigned long long count, accounted;
+	size_t total = 0;
+	int fd, losses = 0;
+	ssize_t n;
+
+	ck_assert_int_eq(mkfifo(path, 0600), 0);
+	fd = open(path, O_RDONLY | O_NONBLOCK);
+	open_kind("file");
+	for (int i = 0; i < 50000; i++) {
+		char text[16];
+
+		snprintf(text, sizeof(text), "%05d\r\n", i);
+		say(text);
+	}
+	while (total < 7 || memcmp(buf + total - 7, "49999\r\n", 7) != 0) {
+		n = read(fd, buf + total, sizeof(buf) - 1 - total);
+		if (n > 0)
+			total += (size_t)n;
+		else
+			usleep(1000);
+	}
+	buf[total] = 0;
+	ck_assert_uint_lt(total, 350000);
+	accounted = total;
+	/*
+	 * What came, without the markers, and what was lost make up all there was. A writer that the
+	 * scheduler holds up can lose more than once, from the first byte on.
+	 */
+	for (lost = strstr(buf, marker); lost; lost = strstr(lost, marker)) {
+		char *behind = strstr(lost, "lost]\r\n");
+
+		ck_assert_ptr_nonnull(behind);
+		ck_assert_int_eq(
+			sscanf(lost + strlen(marker), "%llu bytes of output lost]", &count), 1);
+		behind += strlen("lost]\r\n");
+		accounted += count - (unsigned long long)(behind - lost);
+		lost = behind;
+		losses++;
+	}
+	ck_assert_int_gt(losses, 0);
+	ck_assert_uint_eq(accounted, 350000);
+	close(fd);
+	/* The reader left: that ends the output, nothing else. */
+	say("nobody");
+	usleep(20000);
+	say("hears");
+	stop();
+}
+END_TEST
+
+static int connect_client(void)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	strcpy(addr.sun_path, path);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	return fd;
+}
+
+START_TEST(unix_client)
+{
+	struct stat st;
+	char c;
+	int fd, other;
+
+	open_kind("unix");
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0600);
+	/* A late client sees what was said before. */
+	say("boot messages\r\n");
+	fd = connect_client();
+	expect(fd, "boot messages\r\n");
+	say("more");
+	expect(fd, "more");
+	/* No keys here: all bytes are the guest's. */
+	ck_assert_int_eq(write(fd, "a\001xb", 4), 4);
+	expect_input("a\001xb");
+	ck_assert_uint_eq(quits, 0);
+	/* The second is told, and sent away. */
+	other = connect_client();
+	expect(other, "The console is in use");
+	while (read(other, &c, 1) == 1)
+		;
+	close(other);
+	say("!");
+	expect(fd, "!");
+	/* When the first leaves, the next one gets what it missed. */
+	close(fd);
+	usleep(50000);
+	say("next");
+	fd = connect_client();
+	expect(fd, "next");
+	ck_assert_int_eq(write(fd, "c", 1), 1);
+	expect_input("a\001xbc");
+	stop();
+	ck_assert_int_eq(read(fd, &c, 1), 0);
+	close(fd);
+	ck_assert_int_ne(stat(path, &st), 0);
+}
+END_TEST
+
+/* One that leaves while the guest says nothing makes room for the next. */
+START_TEST(unix_client_leaves_in_silence)
+{
+	int fd;
+
+	open_kind("unix");
+	for (unsigned int i = 0; i < 3; i++) {
+		fd = connect_client();
+		ck_assert_int_eq(write(fd, "a", 1), 1);
+		expect_taken(i + 1);
+		close(fd);
+		usleep(100000);
+	}
+	fd = connect_client();
+	say("yours");
+	expect(fd, "yours");
+	close(fd);
+	stop();
+}
+END_TEST
+
+START_TEST(unix_without_client_keeps_the_last)
+{
+	char buf[128];
+	int fd;
+
+	open_kind("unix");
+	for (int i = 0; i < 100000; i++)
+		console_put(console, i < 99990 ? 'x' : (uint8_t)('0' + i % 10));
+	usleep(50000);
+	fd = connect_client();
+	expect(fd, "\r\n[console: 34464 bytes of output lost]\r\n");
+	for (int i = 0; i < 65526; i++)
+		read_exactly(fd, buf, 1);
+	expect(fd, "0123456789");
+	close(fd);
+	stop();
+}
+END_TEST
+
+START_TEST(unix_path_in_use)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct stat st;
+	char c;
+	int fd;
+
+	snprintf(spec, sizeof(spec), "unix=%s", path);
+	/* A plain file is never replaced. */
+	fd = open(path, O_CREAT | O_WRONLY, 0600);
+	close(fd);
+	expect_refused(spec, "in use");
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert(S_ISREG(st.st_mode));
+	unlink(path);
+
+	/* A socket that somebody listens on neither. */
+	strcpy(addr.sun_path, path);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	expect_refused(spec, "in use");
+
+	/* One that is left over is. */
+	close(fd);
+	open_spec(spec);
+	fd = connect_client();
+	say("hello");
+	expect(fd, "hello");
+
+	/* What others put in its place is not removed. */
+	unlink(path);
+	ck_assert_int_eq(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+	stop();
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(read(fd, &c, 1), 0);
+	close(fd);
+}
+END_TEST
+
+START_TEST(unix_input_waits)
+{
+	char flood[20000];
+	int fd;
+
+	room = 10;
+	open_kind("unix");
+	fd = connect_client();
+	memset(flood, 'f', sizeof(flood));
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	ck_assert_int_eq(write(fd, flood, 12000), 12000);
+	expect_taken(10);
+	/* Room for some more, and for all */
+	make_room(100);
+	expect_taken(110);
+	make_room(15000);
+	expect_taken(12000);
+	close(fd);
+	stop();
+}
+END_TEST
+
+/* ------------------------------------------------------------------------- */
+/* tty */
+
+static int master, slave;
+
+static void on_pty(void)
+{
+	ck_assert_int_eq(openpty(&master, &slave, NULL, NULL, NULL), 0);
+	ck_assert_int_eq(dup2(slave, STDIN_FILENO), STDIN_FILENO);
+	ck_assert_int_eq(dup2(slave, STDOUT_FILENO), STDOUT_FILENO);
+}
+
+static bool is_raw(void)
+{
+	struct termios t;
+
+	ck_assert_int_eq(tcgetattr(slave, &t), 0);
+	return !(t.c_lflag & (ICANON | ISIG | ECHO)) && !(t.c_oflag & OPOST);
+}
+
+START_TEST(tty_raw_and_back)
+{
+	struct termios before, after;
+
+	on_pty();
+	ck_assert_int_eq(tcgetattr(slave, &before), 0);
+	open_spec("tty");
+	ck_assert(is_raw());
+	/* What has nothing to do with it stays: the speed (0 hangs up), characters. */
+	ck_assert_int_eq(tcgetattr(slave, &after), 0);
+	ck_assert_uint_eq(cfgetospeed(&after), cfgetospeed(&before));
+	ck_assert_uint_eq(after.c_cc[VINTR], before.c_cc[VINTR]);
+	/* The description that the shell shares is not made non-blocking. */
+	ck_assert(!(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK));
+	ck_assert(!(fcntl(STDIN_FILENO, F_GETFL) & O_NONBLOCK));
+	say("login: ");
+	expect(master, "login: ");
+	/* Ctrl-C and Ctrl-Z are the guest's. */
+	ck_assert_int_eq(write(master, "root\r\003\032", 7), 7);
+	expect_input("root\r\003\032");
+	stop();
+	ck_assert_int_eq(tcgetattr(slave, &after), 0);
+	ck_assert_uint_eq(before.c_lflag, after.c_lflag);
+	ck_assert_uint_eq(before.c_oflag, after.c_oflag);
+	ck_assert_uint_eq(before.c_iflag, after.c_iflag);
+}
+END_TEST
+
+START_TEST(tty_keys)
+{
+	char buf[4096] = "";
+	ssize_t n;
+
+	on_pty();
+	open_spec("tty");
+	ck_assert_int_eq(write(master, "a\001\001b", 4), 4);
+	expect_input("a\001b");
+	ck_assert_uint_eq(quits, 0);
+	ck_assert_int_eq(write(master, "\001h", 2), 2);
+	usleep(100000);
+	n = read(master, buf, sizeof(buf) - 1);
+	ck_assert_int_gt(n, 0);
+	ck_assert_ptr_nonnull(strstr(buf, "Ctrl-A x"));
+	ck_assert_ptr_nonnull(strstr(buf, "Ctrl-A h"));
+	/* A key that means nothing is swallowed; the two halves may come apart. */
+	ck_assert_int_eq(write(master, "\001q\001", 3), 3);
+	usleep(50000);
+	ck_assert_uint_eq(quits, 0);
+	ck_assert_int_eq(write(master, "x", 1), 1);
+	for (int ms = 0; ms < 5000 && !quits; ms++)
+		usleep(1000);
+	ck_assert_uint_eq(quits, 1);
+	expect_input("a\001b");
+	stop();
+}
+END_TEST
+
+/* A guest that takes nothing, and more typed than is kept: the way out stays open. */
+START_TEST(tty_keys_when_input_is_full)
+{
+	size_t written = 0;
+
+	room = 0;
+	on_pty();
+	open_spec("tty");
+	fcntl(master, F_SETFL, O_NONBLOCK);
+	for (int ms = 0; ms < 20000 && written < 20000; ms++) {
+		ssize_t n = write(master, "typed in vain.\r\r", 16);
+
+		if (n > 0)
+			written += (size_t)n;
+		else
+			usleep(1000);
+	}
+	ck_assert_uint_ge(written, 20000);
+	ck_assert_uint_eq(quits, 0);
+	ck_assert_int_eq(write(master, "\001x", 2), 2);
+	for (int ms = 0; ms < 5000 && !quits; ms++)
+		usleep(1000);
+	ck_assert_uint_eq(quits, 1);
+	/* What was kept is still in order. */
+	make_room(48);
+	expect_input("typed in vain.\r\rtyped in vain.\r\rtyped in vain.\r\r");
+	stop();
+}
+END_TEST
+
+START_TEST(tty_restored_from_outside)
+{
+	struct termios t;
+
+	on_pty();
+	open_spec("tty");
+	terminal_restore();
+	ck_assert(!is_raw());
+	terminal_restore();
+	/* Once restored it stays so, also over a continue. */
+	raise(SIGCONT);
+	ck_assert(!is_raw());
+	stop();
+
+	/* A shell changed the modes while we were stopped. */
+	open_spec("tty");
+	ck_assert_int_eq(tcgetattr(slave, &t), 0);
+	t.c_lflag |= ICANON | ISIG | ECHO;
+	ck_assert_int_eq(tcsetattr(slave, TCSANOW, &t), 0);
+	raise(SIGCONT);
+	ck_assert(is_raw());
+	stop();
+	ck_assert(!is_raw());
+}
+END_TEST
+
+/* The shell's child in the foreground sets the modes, one in the background leaves them alone. */
+static int judge_foreground(void)
+{
+	bool raw_in_front, raw_behind;
+	pid_t other;
+
+	if (setsid() < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0))
+		return 1;
+	signal(SIGTTOU, SIG_IGN);
+	terminal_start_raw();
+	raw_in_front = is_raw();
+	other = fork();
+	if (!other) {
+		setpgid(0, 0);
+		pause();
+		_exit(0);
+	}
+	setpgid(other, other);
+	if (tcsetpgrp(STDIN_FILENO, other))
+		return 2;
+	terminal_restore();
+	raw_behind = is_raw();
+	kill(other, SIGKILL);
+	return raw_in_front && raw_behind ? 0 : 3;
+}
+
+START_TEST(tty_in_the_background)
+{
+	int status;
+	pid_t pid;
+
+	on_pty();
+	pid = fork();
+	if (!pid)
+		_exit(judge_foreground());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* Each is undone once, and an error of the caller's stays. */
+START_TEST(tty_undone_once)
+{
+	int flags, null = open("/dev/null", O_RDWR);
+
+	on_pty();
+	flags = fcntl(STDOUT_FILENO, F_GETFL) | O_APPEND;
+	fcntl(STDOUT_FILENO, F_SETFL, flags);
+	signal(SIGCONT, SIG_IGN);
+	terminal_set_nonblocking();
+	ck_assert_int_eq(fcntl(STDOUT_FILENO, F_GETFL), flags | O_NONBLOCK);
+	terminal_restore();
+	ck_assert_int_eq(fcntl(STDOUT_FILENO, F_GETFL), flags);
+	fcntl(STDOUT_FILENO, F_SETFL, flags | O_NONBLOCK);
+	terminal_restore();
+	ck_assert(fcntl(STDOUT_FILENO, F_GETFL) & O_NONBLOCK);
+	terminal_start_raw();
+	ck_assert(is_raw());
+	/* Standard input that is gone meanwhile makes an error that nobody sees. */
+	dup2(null, STDIN_FILENO);
+	errno = EXDEV;
+	raise(SIGCONT);
+	ck_assert_int_eq(errno, EXDEV);
+	terminal_end();
+	ck_assert_int_eq(errno, EXDEV);
+	ck_assert(signal(SIGCONT, SIG_IGN) == SIG_IGN);
+	/* Where there is no terminal, nothing is done, to signals either. */
+	signal(SIGCONT, SIG_IGN);
+	terminal_start_raw();
+	ck_assert(signal(SIGCONT, SIG_IGN) == SIG_IGN);
+}
+END_TEST
+
+/* Nobody reads the terminal; closing it does not hang, nor does putting. */
+START_TEST(tty_stalled)
+{
+	on_pty();
+	open_spec("tty");
+	for (int i = 0; i < 200000; i++)
+		console_put(console, 'x');
+	stop();
+	ck_assert(!is_raw());
+}
+END_TEST
+
+START_TEST(tty_hangs_up)
+{
+	double before;
+
+	on_pty();
+	signal(SIGHUP, SIG_IGN);
+	open_spec("tty");
+	dup2(open("/dev/null", O_RDWR), slave);
+	close(master);
+	usleep(20000);
+	before = cpu_seconds();
+	say("into the void");
+	usleep(300000);
+	ck_assert(cpu_seconds() - before < 0.15);
+	stop();
+}
+END_TEST
+
+/* Standard input that cannot be polled, that ends, that is a pipe: no busy loop. */
+static void idle_with_stdin(int fd)
+{
+	double before;
+
+	dup2(fd, STDIN_FILENO);
+	dup2(open(path, O_CREAT | O_WRONLY | O_APPEND, 0600), STDOUT_FILENO);
+	open_spec("tty");
+	say("out");
+	usleep(50000);
+	before = cpu_seconds();
+	usleep(300000);
+	ck_assert(cpu_seconds() - before < 0.15);
+}
+
+START_TEST(stdin_is_dev_null)
+{
+	idle_with_stdin(open("/dev/null", O_RDONLY));
+	ck_assert_uint_eq(taken(), 0);
+	stop();
+}
+END_TEST
+
+START_TEST(stdin_is_a_file)
+{
+	char name[64];
+	int fd;
+
+	snprintf(name, sizeof(name), "%s/in", dir);
+	fd = open(name, O_CREAT | O_RDWR, 0600);
+	ck_assert_int_eq(write(fd, "\001x commands\n", 12), 12);
+	lseek(fd, 0, SEEK_SET);
+	room = 3;
+	idle_with_stdin(fd);
+	unlink(name);
+	/* Not typed: no key in it. It waits for room as all input does. */
+	ck_assert_uint_eq(taken(), 3);
+	ck_assert_uint_eq(quits, 0);
+	make_room(100);
+	expect_input("\001x commands\n");
+	stop();
+}
+END_TEST
+
+START_TEST(stdin_is_a_pipe)
+{
+	struct stat st;
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	ck_assert_int_eq(write(fds[1], "hello", 5), 5);
+	close(fds[1]);
+	idle_with_stdin(fds[0]);
+	expect_input("hello");
+	stop();
+	/* Output was appended to the file that was already open, not written over it. */
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_size, 3);
+}
+END_TEST
+
+START_TEST(stdout_is_an_open_file)
+{
+	char buf[64];
+	int fd = open(path, O_CREAT | O_RDWR, 0600);
+
+	ck_assert_int_eq(write(fd, "before ", 7), 7);
+	dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+	dup2(fd, STDOUT_FILENO);
+	open_spec("tty");
+	say("after");
+	stop();
+	ck_assert_int_eq(pread(fd, buf, sizeof(buf), 0), 12);
+	ck_assert_mem_eq(buf, "before after", 12);
+	close(fd);
+}
+END_TEST
+
+START_TEST(standard_descriptors_closed)
+{
+	dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
+	close(STDIN_FILENO);
+	open_spec("tty");
+	say("x");
+	stop();
+	close(STDOUT_FILENO);
+	open_spec("tty");
+	say("x");
+	stop();
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("console");
+	TCase *t;
+
+	t = tcase_create("output");
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, bad_specs);
+	tcase_add_test(t, none);
+	tcase_add_test(t, file_is_truncated);
+	tcase_add_test(t, file_in_use);
+	tcase_add_test(t, file_is_a_device);
+	tcase_add_test(t, pipe_without_reader);
+	tcase_add_test(t, stalled_reader);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("unix");
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, unix_client);
+	tcase_add_test(t, unix_client_leaves_in_silence);
+	tcase_add_test(t, unix_without_client_keeps_the_last);
+	tcase_add_test(t, unix_path_in_use);
+	tcase_add_test(t, unix_input_waits);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("tty");
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, tty_raw_and_back);
+	tcase_add_test(t, tty_keys);
+	tcase_add_test(t, tty_keys_when_input_is_full);
+	tcase_add_test(t, tty_restored_from_outside);
+	tcase_add_test(t, tty_in_the_background);
+	tcase_add_test(t, tty_undone_once);
+	tcase_add_test(t, tty_stalled);
+	tcase_add_test(t, tty_hangs_up);
+	tcase_add_test(t, stdin_is_dev_null);
+	tcase_add_test(t, stdin_is_a_file);
+	tcase_add_test(t, stdin_is_a_pipe);
+	tcase_add_test(t, stdout_is_an_open_file);
+	tcase_add_test(t, standard_descriptors_closed);
+	suite_add_tcase(s, t);
+
+	return suite_run(s);
+}

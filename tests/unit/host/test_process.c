@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Standard descriptors and signals (vmm/host/process.c). Each test is a process of its
+ * own (libcheck forks), so it may close and block what it likes.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "host/process.h"
+#include "suite.h"
+
+static int report;
+
+static bool is_dev_null(int fd)
+{
+	struct stat st;
+
+	return !fstat(fd, &st) && S_ISCHR(st.st_mode) && st.st_rdev == makedev(1, 3);
+}
+
+/* Run with descriptors closed: the parent judges, by the exit status. */
+static int in_child(int (*fn)(void))
+{
+	int status;
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (!pid)
+		_exit(fn());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	return status;
+}
+
+static int all_closed(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		close(fd);
+	if (process_open_standard_fds())
+		return 1;
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (!is_dev_null(fd))
+			return 2;
+	}
+	/* What is opened next is none of them. */
+	return open("/dev/zero", O_RDONLY) > STDERR_FILENO ? 0 : 3;
+}
+
+/* What is open stays as it is, and nothing is opened beside it. */
+static int none_closed(void)
+{
+	int before = dup(STDERR_FILENO);
+
+	close(before);
+	if (process_open_standard_fds())
+		return 1;
+	return dup(STDERR_FILENO) == before ? 0 : 2;
+}
+
+static int error_closed(void)
+{
+	dup2(open("/dev/zero", O_RDWR), STDOUT_FILENO);
+	close(STDERR_FILENO);
+	if (process_open_standard_fds())
+		return 1;
+	return is_dev_null(STDERR_FILENO) && !is_dev_null(STDOUT_FILENO) ? 0 : 2;
+}
+
+START_TEST(closed_standard_descriptors)
+{
+	ck_assert_int_eq(in_child(none_closed), 0);
+	ck_assert_int_eq(in_child(all_closed), 0);
+	ck_assert_int_eq(in_child(error_closed), 0);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------- */
+
+static int open_signals(void)
+{
+	struct error e;
+	int fd = process_open_signals(&e);
+
+	ck_assert_int_ge(fd, 0);
+	return fd;
+}
+
+static int next_signal(int fd)
+{
+	struct signalfd_siginfo info;
+	ssize_t n = read(fd, &info, sizeof(info));
+
+	if (n < 0 && errno == EAGAIN)
+		return 0;
+	ck_assert_int_eq(n, sizeof(info));
+	return (int)info.ssi_signo;
+}
+
+/* Every message of too many descriptors says how to have more. */
+START_TEST(no_descriptors)
+{
+	struct rlimit limit, none;
+	struct error e;
+	int fd;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = 0;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	fd = process_open_signals(&e);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_eq(fd, -EMFILE);
+	ck_assert_msg(strstr(e.text, "ulimit -n") != NULL, "%s", e.text);
+	error_set(&e, ENFILE, "no file");
+	ck_assert_msg(strstr(e.text, "fs.file-max") != NULL, "%s", e.text);
+	error_set(&e, EIO, "no file");
+	ck_assert_str_eq(e.text, "no file");
+}
+END_TEST
+
+START_TEST(signals_are_read)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP};
+	int fd = open_signals();
+
+	ck_assert_int_eq(next_signal(fd), 0);
+	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		ck_assert_int_eq(kill(getpid(), signals[i]), 0);
+		ck_assert_int_eq(next_signal(fd), signals[i]);
+	}
+	close(fd);
+}
+END_TEST
+
+/* 0 is a descriptor like any other. */
+START_TEST(signals_from_descriptor_0)
+{
+	int fd;
+
+	close(STDIN_FILENO);
+	fd = open_signals();
+	ck_assert_int_eq(fd, STDIN_FILENO);
+	raise(SIGTERM);
+	ck_assert_int_eq(next_signal(fd), SIGTERM);
+}
+END_TEST
+
+/* As under nohup(1), or in the background of a script. */
+START_TEST(ignored_signals_stay_ignored)
+{
+	int fd;
+
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+	fd = open_signals();
+	raise(SIGHUP);
+	raise(SIGINT);
+	ck_assert_int_eq(next_signal(fd), 0);
+	raise(SIGTERM);
+	ck_assert_int_eq(next_signal(fd), SIGTERM);
+	close(fd);
+}
+END_TEST
+
+/* A launcher that blocked signals would keep a vCPU's kick and a crash from us. */
+START_TEST(inherited_mask_is_dropped)
+{
+	sigset_t set;
+
+	sigfillset(&set);
+	ck_assert_int_eq(sigprocmask(SIG_SETMASK, &set, NULL), 0);
+	close(open_signals());
+	ck_assert_int_eq(sigprocmask(SIG_SETMASK, NULL, &set), 0);
+	ck_assert(!sigismember(&set, SIGRTMIN));
+	ck_assert(!sigismember(&set, SIGSEGV));
+	ck_assert(!sigismember(&set, SIGUSR1));
+	ck_assert(sigismember(&set, SIGTERM));
+}
+END_TEST
+
+/* ------------------------------------------------------------------------- */
+
+static int fatal;
+
+static void clean_up(void)
+{
+	const char byte = '!';
+
+	if (write(report, &byte, 1) != 1)
+		_exit(99);
+}
+
+static int die(void)
+{
+	const struct rlimit no_core = {0};
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	process_set_fatal_signals(clean_up);
+	kill(getpid(), fatal);
+	return 98;
+}
+
+static const int fatal_signals[] = {SIGABRT, SIGALRM, SIGBUS,  SIGFPE,	SIGILL,	   SIGIO,
+				    SIGPROF, SIGPWR,  SIGQUIT, SIGSEGV, SIGSTKFLT, SIGSYS,
+				    SIGTRAP, SIGUSR1, SIGUSR2, SIGXCPU, SIGVTALRM};
+
+#define NR_FATAL (sizeof(fatal_signals) / sizeof(fatal_signals[0]))
+
+START_TEST(fatal_signal)
+{
+	int fds[2], status;
+	char buf[4];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	report = fds[1];
+	fatal = fatal_signals[_i];
+	status = in_child(die);
+	/* Cleaned up once, and ended by that signal all the same. */
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == fatal, "%s: status %#x",
+		      strsignal(fatal), status);
+	ck_assert_int_eq(read(fds[0], buf, sizeof(buf)), 1);
+	close(fds[0]);
+	close(fds[1]);
+}
+END_TEST
+
+START_TEST(writes_fail_rather_than_kill)
+{
+	int fds[2];
+
+	process_set_fatal_signals(clean_up);
+	ck_assert_int_eq(pipe(fds), 0);
+	close(fds[0]);
+	ck_assert_int_eq(write(fds[1], "x", 1), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	close(fds[1]);
+	raise(SIGXFSZ);
+}
+END_TEST
+
+static int print_to(const char *path)
+{
+	if (!freopen(path, "w", stdout))
+		return 1;
+	printf("something");
+	if (process_flush_stdout() != (strcmp(path, "/dev/full") ? 0 : -EIO))
+		return 2;
+	/* A failure is not forgotten. */
+	return process_flush_stdout() == (strcmp(path, "/dev/full") ? 0 : -EIO) ? 0 : 3;
+}
+
+static int print_to_null(void)
+{
+	return print_to("/dev/null");
+}
+
+static int print_to_full(void)
+{
+	return print_to("/dev/full");
+}
+
+START_TEST(lost_output_is_noticed)
+{
+	ck_assert_int_eq(in_child(print_to_null), 0);
+	ck_assert_int_eq(in_child(print_to_full), 0);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("process");
+	TCase *tc = tcase_create("process");
+
+	tcase_add_test(tc, closed_standard_descriptors);
+	tcase_add_test(tc, lost_output_is_noticed);
+	tcase_add_test(tc, no_descriptors);
+	tcase_add_test(tc, signals_are_read);
+	tcase_add_test(tc, signals_from_descriptor_0);
+	tcase_add_test(tc, ignored_signals_stay_ignored);
+	tcase_add_test(tc, inherited_mask_is_dropped);
+	tcase_add_loop_test(tc, fatal_signal, 0, NR_FATAL);
+	tcase_add_test(tc, writes_fail_rather_than_kill);
+	suite_add_tcase(suite, tc);
+	return suite_run(suite);
+}

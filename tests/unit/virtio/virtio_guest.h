@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A small guest for tests of virtio devices: buses, memory, a running event loop
+ * and a driver that finds a device on the bus as a real one would.
+ */
+#ifndef TESTS_UNIT_VIRTIO_GUEST_H
+#define TESTS_UNIT_VIRTIO_GUEST_H
+
+#include <check.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <linux/pci_regs.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+#include <linux/virtio_ring.h>
+
+#include "platform/layout.h"
+#include "platform/bus.h"
+#include "host/loop.h"
+#include "platform/mem.h"
+#include "virtio/virtio.h"
+
+#define GUEST_RAM     0x200000u
+#define GUEST_WAIT_MS 10000
+
+/* Where the driver puts things */
+#define RING_DESC    0x10000u
+#define RING_AVAIL   0x11000u
+#define RING_USED    0x12000u
+#define GUEST_DATA   0x20000u
+
+#define FAKE_VECTORS 8
+
+struct guest {
+	struct bus *pio, *mmio;
+	struct pci_host *host;
+	struct mem mem;
+	struct loop *loop;
+	pthread_t thread;
+	struct virtio_env env;
+	/* What the fake module was told */
+	int msi_fd[FAKE_VECTORS]; /* by message data */
+	unsigned int msis_sent;
+	int doorbell_fd;
+	uint64_t doorbell_port;
+	bool no_doorbells;
+};
+
+static struct guest guest;
+static struct error guest_error;
+
+/* The driver's view of the device in slot 1 */
+static struct {
+	uint64_t common, isr, device, msix;
+	unsigned int msix_cap, window;
+	unsigned int device_len;
+	uint64_t notify_port;
+	unsigned int notify_mult;
+	unsigned int ring_size;
+	uint16_t used_seen;
+} drv;
+
+static int fake_send(void *ctx, uint64_t addr, uint32_t data)
+{
+	struct guest *g = ctx;
+
+	(void)addr;
+	(void)data;
+	g->msis_sent++;
+	return 1;
+}
+
+static int fake_msi_bind(void *ctx, int fd, uint64_t addr, uint32_t data)
+{
+	struct guest *g = ctx;
+
+	ck_assert_uint_eq(addr, 0xfee00000);
+	ck_assert_uint_lt(data, FAKE_VECTORS);
+	g->msi_fd[data] = fd;
+	return 0;
+}
+
+static int fake_msi_unbind(void *ctx, int fd)
+{
+	struct guest *g = ctx;
+
+	for (unsigned int i = 0; i < FAKE_VECTORS; i++) {
+		if (g->msi_fd[i] == fd)
+			g->msi_fd[i] = -1;
+	}
+	return 0;
+}
+
+static int fake_doorbell_bind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len)
+{
+	struct guest *g = ctx;
+
+	ck_assert(pio);
+	ck_assert_uint_eq(len, 0);
+	if (g->no_doorbells)
+		return -1;
+	ck_assert_int_eq(g->doorbell_fd, -1);
+	g->doorbell_fd = fd;
+	g->doorbell_port = addr;
+	return 0;
+}
+
+static int fake_doorbell_unbind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len)
+{
+	struct guest *g = ctx;
+
+	(void)len;
+	ck_assert(pio);
+	ck_assert_int_eq(g->doorbell_fd, fd);
+	ck_assert_uint_eq(g->doorbell_port, addr);
+	g->doorbell_fd = -1;
+	return 0;
+}
+
+static void *guest_loop(void *arg)
+{
+	ck_assert_int_eq(loop_run(arg), 0);
+	return NULL;
+}
+
+static void guest_start(void)
+{
+	struct guest *g = &guest;
+
+	memset(g, 0, sizeof(*g));
+	memset(&drv, 0, sizeof(drv));
+	g->pio = bus_create();
+	g->mmio = bus_create();
+	g->host = pci_host_create(g->pio, g->mmio, &guest_error);
+	g->loop = loop_create();
+	ck_assert(g->host && g->loop);
+	ck_assert_int_eq(mem_add_ram(&g->mem, 0, GUEST_RAM, &guest_error), 0);
+	for (unsigned int i = 0; i < FAKE_VECTORS; i++)
+		g->msi_fd[i] = -1;
+	g->doorbell_fd = -1;
+	g->env = (struct virtio_env){
+		.pci = g->host,
+		.mem = &g->mem,
+		.loop = g->loop,
+		.msi = {fake_send, fake_msi_bind, fake_msi_unbind, g},
+		.doorbell = {fake_doorbell_bind, fake_doorbell_unbind, g},
+	};
+	pthread_create(&g->thread, NULL, guest_loop, g->loop);
+}
+
+/* Devices are destroyed between these two, as machine.c does. */
+static void guest_stop_loop(void)
+{
+	loop_stop(guest.loop);
+	pthread_join(guest.thread, NULL);
+}
+
+static void guest_end(void)
+{
+	struct guest *g = &guest;
+
+	ck_assert_int_eq(g->doorbell_fd, -1);
+	for (unsigned int i = 0; i < FAKE_VECTORS; i++)
+		ck_assert_int_eq(g->msi_fd[i], -1);
+	loop_destroy(g->loop);
+	pci_host_destroy(g->host);
+	bus_destroy(g->pio);
+	bus_destroy(g->mmio);
+	mem_destroy(&g->mem);
+}
+
+static inline void *guest_ptr(uint64_t gpa)
+{
+	void *p = mem_span(&guest.mem, gpa, 1);
+
+	ck_assert_ptr_nonnull(p);
+	return p;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Registers                                                                  */
+
+static inline uint64_t mmio_rd(uint64_t addr, unsigned int size)
+{
+	uint64_t value;
+
+	bus_read(guest.mmio, addr, size, &value);
+	return value;
+}
+
+static inline void mmio_wr(uint64_t addr, unsigned int size, uint64_t value)
+{
+	bus_write(guest.mmio, addr, size, value);
+}
+
+static inline uint64_t cfg_addr(unsigned int reg)
+{
+	return LAYOUT_ECAM + (1 << 15) + reg;
+}
+
+static inline uint32_t cfg_rd(unsigned int reg, unsigned int size)
+{
+	return mmio_rd(cfg_addr(reg), size);
+}
+
+static inline void cfg_wr(unsigned int reg, unsigned int size, uint32_t value)
+{
+	mmio_wr(cfg_addr(reg), size, value);
+}
+
+static inline uint64_t common_rd(unsigned int reg, unsigned int size)
+{
+	return mmio_rd(drv.common + reg, size);
+}
+
+static inline void common_wr(unsigned int reg, unsigned int size, uint64_t value)
+{
+	mmio_wr(drv.common + reg, size, value);
+}
+
+static inline uint8_t status_rd(void)
+{
+	return common_rd(VIRTIO_PCI_COMMON_STATUS, 1);
+}
+
+static inline void status_wr(uint8_t status)
+{
+	common_wr(VIRTIO_PCI_COMMON_STATUS, 1, status);
+}
+
+static inline uint64_t features_rd(void)
+{
+	uint64_t low;
+
+	common_wr(VIRTIO_PCI_COMMON_DFSELECT, 4, 0);
+	low = common_rd(VIRTIO_PCI_COMMON_DF, 4);
+	common_wr(VIRTIO_PCI_COMMON_DFSELECT, 4, 1);
+	return common_rd(VIRTIO_PCI_COMMON_DF, 4) << 32 | low;
+}
+
+static inline void features_wr(uint64_t features)
+{
+	common_wr(VIRTIO_PCI_COMMON_GFSELECT, 4, 0);
+	common_wr(VIRTIO_PCI_COMMON_GF, 4, (uint32_t)features);
+	common_wr(VIRTIO_PCI_COMMON_GFSELECT, 4, 1);
+	common_wr(VIRTIO_PCI_COMMON_GF, 4, features >> 32);
+}
+
+/* ------------------------------------------------------------------------- */
+/* The driver                                                                 */
+
+static inline uint64_t driver_bar(unsigned int bar)
+{
+	return cfg_rd(PCI_BASE_ADDRESS_0 + bar * 4, 4) & ~15u;
+}
+
+/* Turn the device on and find its structures by the capability list. */
+static void driver_probe(void)
+{
+	unsigned int cap, left = 16;
+
+	ck_assert_uint_eq(cfg_rd(PCI_VENDOR_ID, 2), 0x1af4);
+	cfg_wr(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	for (cap = cfg_rd(PCI_CAPABILITY_LIST, 1); cap && left--;
+	     cap = cfg_rd(cap + PCI_CAP_LIST_NEXT, 1)) {
+		uint32_t offset = cfg_rd(cap + VIRTIO_PCI_CAP_OFFSET, 4);
+		uint32_t len = cfg_rd(cap + VIRTIO_PCI_CAP_LENGTH, 4);
+		uint64_t where;
+
+		if (cfg_rd(cap, 1) == PCI_CAP_ID_MSIX) {
+			uint32_t table = cfg_rd(cap + PCI_MSIX_TABLE, 4);
+
+			drv.msix_cap = cap;
+			drv.msix = driver_bar(table & 7) + (table & ~7u);
+			continue;
+		}
+		ck_assert_uint_eq(cfg_rd(cap, 1), PCI_CAP_ID_VNDR);
+		where = driver_bar(cfg_rd(cap + VIRTIO_PCI_CAP_BAR, 1)) + offset;
+		switch (cfg_rd(cap + VIRTIO_PCI_CAP_CFG_TYPE, 1)) {
+		case VIRTIO_PCI_CAP_COMMON_CFG:
+			ck_assert_uint_ge(len, 56);
+			drv.common = where;
+			break;
+		case VIRTIO_PCI_CAP_NOTIFY_CFG:
+			ck_assert_uint_ge(len, 2);
+			drv.notify_port = where;
+			drv.notify_mult = cfg_rd(cap + VIRTIO_PCI_NOTIFY_CAP_MULT, 4);
+			break;
+		case VIRTIO_PCI_CAP_ISR_CFG:
+			drv.isr = where;
+			break;
+		case VIRTIO_PCI_CAP_DEVICE_CFG:
+			drv.device = where;
+			drv.device_len = len;
+			break;
+		case VIRTIO_PCI_CAP_PCI_CFG:
+			drv.window = cap;
+			break;
+		}
+	}
+	ck_assert(drv.common && drv.notify_port && drv.isr && drv.msix && drv.window);
+}
+
+/* Message data is the vector's number. */
+static inline void driver_msix_on(unsigned int vectors)
+{
+	for (unsigned int i = 0; i < vectors; i++) {
+		mmio_wr(drv.msix + i * 16, 4, 0xfee00000);
+		mmio_wr(drv.msix + i * 16 + 4, 4, 0);
+		mmio_wr(drv.msix + i * 16 + 8, 4, i);
+		mmio_wr(drv.msix + i * 16 + 12, 4, 0);
+	}
+	cfg_wr(drv.msix_cap + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	common_wr(VIRTIO_PCI_COMMON_MSIX, 2, 0);
+	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_MSIX, 2), 0);
+}
+
+static inline void driver_queue_regs(uint64_t desc, uint64_t avail, uint64_t used,
+				     unsigned int size)
+{
+	common_wr(VIRTIO_PCI_COMMON_Q_SELECT, 2, 0);
+	common_wr(VIRTIO_PCI_COMMON_Q_SIZE, 2, size);
+	common_wr(VIRTIO_PCI_COMMON_Q_DESCLO, 4, (uint32_t)desc);
+	common_wr(VIRTIO_PCI_COMMON_Q_DESCHI, 4, desc >> 32);
+	common_wr(VIRTIO_PCI_COMMON_Q_AVAILLO, 8, avail);
+	common_wr(VIRTIO_PCI_COMMON_Q_USEDLO, 4, (uint32_t)used);
+	common_wr(VIRTIO_PCI_COMMON_Q_USEDHI, 4, used >> 32);
+}
+
+#define STATUS_FEATURES \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
+#define STATUS_OK (STATUS_FEATURES | VIRTIO_CONFIG_S_DRIVER_OK)
+
+/* From reset to a running device with queue 0 on vector 1. */
+static void driver_start(uint64_t features, unsigned int size)
+{
+	status_wr(0);
+	ck_assert_uint_eq(status_rd(), 0);
+	status_wr(VIRTIO_CONFIG_S_ACKNOWLEDGE);
+	status_wr(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	features_wr(features);
+	status_wr(STATUS_FEATURES);
+	ck_assert_uint_eq(status_rd(), STATUS_FEATURES);
+	driver_msix_on(2);
+	memset(guest_ptr(RING_DESC), 0, 0x3000);
+	driver_queue_regs(RING_DESC, RING_AVAIL, RING_USED, size);
+	common_wr(VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
+	common_wr(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 1);
+	status_wr(STATUS_OK);
+	ck_assert_uint_eq(status_rd(), STATUS_OK);
+	drv.ring_size = size;
+	drv.used_seen = 0;
+}
+
+static inline void ring_desc(unsigned int i, uint64_t addr, uint32_t len, uint16_t flags,
+			     uint16_t next)
+{
+	struct vring_desc *d = guest_ptr(RING_DESC);
+
+	d[i] = (struct vring_desc){.addr = addr, .len = len, .flags = flags, .next = next};
+}
+
+static inline void ring_offer(uint16_t head)
+{
+	struct vring_avail *avail = guest_ptr(RING_AVAIL);
+
+	avail->ring[avail->idx % drv.ring_size] = head;
+	__atomic_store_n(&avail->idx, avail->idx + 1, __ATOMIC_RELEASE);
+}
+
+/* As the module does it, if the port is bound; otherwise as an exit to the monitor. */
+static inline void ring_kick(void)
+{
+	const uint64_t one = 1;
+	uint64_t port = drv.notify_port;
+
+	if (guest.doorbell_fd >= 0 && guest.doorbell_port == port)
+		ck_assert_int_eq(write(guest.doorbell_fd, &one, 8), 8);
+	else
+		ck_assert(bus_write(guest.pio, port, 2, 0));
+}
+
+static inline uint16_t used_idx(void)
+{
+	struct vring_used *used = guest_ptr(RING_USED);
+
+	return __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
+}
+
+/* Wait for an interrupt by vector; false after ms milliseconds. */
+static inline bool wait_interrupt(unsigned int vector, int ms)
+{
+	struct pollfd p = {.fd = guest.msi_fd[vector], .events = POLLIN};
+	uint64_t n;
+
+	ck_assert_int_ge(p.fd, 0);
+	if (poll(&p, 1, ms) != 1)
+		return false;
+	return read(p.fd, &n, 8) == 8;
+}
+
+/* Wait for the next chain to come back; returns its place in the used ring. */
+static inline struct vring_used_elem wait_used(void)
+{
+	struct vring_avail *avail = guest_ptr(RING_AVAIL);
+	struct vring_used *used = guest_ptr(RING_USED);
+
+	/* With event indices: interrupt after the next one. */
+	__atomic_store_n(&avail->ring[drv.ring_size], drv.used_seen, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	while (used_idx() == drv.used_seen)
+		ck_assert_msg(wait_interrupt(1, GUEST_WAIT_MS), "no interrupt");
+	return used->ring[drv.used_seen++ % drv.ring_size];
+}
+
+/* The device asks for doorbells, now or soon. */
+static inline void expect_doorbells_wanted(void)
+{
+	struct vring_used *used = guest_ptr(RING_USED);
+
+	for (unsigned int ms = 0; ms < GUEST_WAIT_MS; ms++) {
+		if (!__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE))
+			break;
+		usleep(1000);
+	}
+	ck_assert_uint_eq(__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE), 0);
+}
+
+/* Let the loop do whatever it was asked for: twice round is enough. */
+static inline void settle(void)
+{
+	usleep(50000);
+}
+
+#endif

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The subcommands, one per file of this room. main.c calls them; they return the exit status. */
+#ifndef VMM_CMD_CMD_H
+#define VMM_CMD_CMD_H
+
+/* Exit statuses; part of the interface, see vmm(1). */
+enum status {
+	STATUS_OK = 0,
+	STATUS_ERROR = 1, /* host or configuration */
+	STATUS_USAGE = 2,
+	STATUS_CRASHED = 3, /* the guest crashed */
+};
+
+/* argv[0] is the subcommand itself. */
+int cmd_run(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+
+#endif

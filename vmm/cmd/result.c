@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* From the end of a machine to what the user gets to see of it. Called by cmd/run.c. */
+#include <jansson.h>
+#include <string.h>
+
+#include "cmd/cmd.h"
+#include "log.h"
+#include "cmd/result.h"
+
+static const struct {
+	const char *reason;
+	int status;
+} ends[] = {
+	[MACHINE_RUNNING] = {"error", STATUS_ERROR},
+	[MACHINE_POWER_OFF] = {"power-off", STATUS_OK},
+	[MACHINE_RESET] = {"reset", STATUS_OK},
+	[MACHINE_DEBUG_EXIT] = {"debug-exit", STATUS_OK},
+	[MACHINE_CRASHED] = {"crash", STATUS_CRASHED},
+	[MACHINE_FAILED] = {"error", STATUS_ERROR},
+	[MACHINE_QUIT] = {"quit", STATUS_OK},
+	[MACHINE_KILLED] = {"killed", STATUS_ERROR},
+	[MACHINE_TIME_LIMIT] = {"time-limit", STATUS_ERROR},
+};
+
+int result_status(const struct machine_result *result)
+{
+	/* As with QEMU's isa-debug-exit; a process has eight bits for it. */
+	if (result->end == MACHINE_DEBUG_EXIT)
+		return (result->value << 1 | 1) & 0xff;
+	return ends[result->end].status;
+}
+
+void result_say(const struct config *config, const struct machine_result *result)
+{
+	switch (result->end) {
+	case MACHINE_CRASHED:
+		log_error("the guest crashed: %s", result->text);
+		break;
+	case MACHINE_FAILED:
+		log_error("%s", result->text);
+		break;
+	case MACHINE_KILLED:
+		log_error("ended by a second signal; the guest did not power itself off");
+		break;
+	case MACHINE_TIME_LIMIT:
+		log_error("ended by the time limit of %u seconds", config->time_limit);
+		break;
+	default:
+		break;
+	}
+}
+
+/*
+ * JSON is UTF-8, and the name of a file need not be, nor a sentence that was cut
+ * off at its greatest length: what is lost then is what is not ASCII.
+ */
+static json_t *message(const char *text)
+{
+	char ascii[sizeof(((struct machine_result *)0)->text)];
+	json_t *string = json_string(text);
+	size_t i;
+
+	if (string)
+		return string;
+	for (i = 0; text[i] && i < sizeof(ascii) - 1; i++)
+		ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+	ascii[i] = '\0';
+	return json_string(ascii);
+}
+
+int result_print_json(FILE *out, const struct config *config, const struct machine_result *result,
+		      const struct run_totals *totals)
+{
+	const struct machine_exits *exits = &totals->exits;
+	json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:f, s:{s:I, s:I, s:I, s:I}}",
+				 "name", config->name, "reason", ends[result->end].reason, "status",
+				 result_status(result), "cpus", (int)config->cpus, "memory",
+				 (json_int_t)config->memory, "reboots", (int)totals->reboots,
+				 "seconds", totals->seconds, "exits", "pio", (json_int_t)exits->pio,
+				 "mmio", (json_int_t)exits->mmio, "emulate",
+				 (json_int_t)exits->emulate, "eoi", (json_int_t)exits->eoi);
+	int ret;
+
+	if (result->end == MACHINE_DEBUG_EXIT)
+		json_object_set_new(root, "value", json_integer(result->value));
+	if (result->text[0])
+		json_object_set_new(root, "message", message(result->text));
+	/* The guest's last line on the same terminal may lack its end. */
+	if (!strcmp(config->console, "tty"))
+		fputc('\n', out);
+	ret = json_dumpf(root, out, JSON_REAL_PRECISION(6));
+	if (fputc('\n', out) == EOF || fflush(out))
+		ret = -1;
+	json_decref(root);
+	return ret;
+}

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * "vmm run": one machine in the foreground. Owns what outlives a reboot of the
+ * guest: event loop, console, signals, time limit. Called by main.c.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "cmd/cmd.h"
+#include "config/config.h"
+#include "chardev/console.h"
+#include "chardev/terminal.h"
+#include "log.h"
+#include "host/loop.h"
+#include "machine/machine.h"
+#include "host/notify.h"
+#include "host/process.h"
+#include "cmd/result.h"
+
+#define NSEC 1000000000ULL
+
+struct session {
+	const struct config *config;
+	struct loop *loop;
+	struct console *console;
+	struct loop_timer *time_limit;
+	int signal_fd;
+	/* Used by callbacks of the loop, which runs only while there is a machine. */
+	struct machine *machine;
+	unsigned int signals;
+	uint64_t began;
+	struct run_totals totals;
+};
+
+/* ------------------------------------------------------------------------- */
+/* Signals                                                                    */
+
+static void on_signal(void *arg, int fd, uint32_t events)
+{
+	struct signalfd_siginfo info;
+	struct session *s = arg;
+
+	(void)events;
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (s->signals++) {
+		machine_end(s->machine, MACHINE_KILLED, 0, "");
+		return;
+	}
+	log_info("%s: the power button is pressed; once more ends the machine at once",
+		 strsignal(info.ssi_signo));
+	machine_power_button(s->machine);
+}
+
+/* Blocked in every thread, as threads inherit it, and read from the loop. */
+static int watch_signals(struct session *s, struct error *e)
+{
+	int ret;
+
+	s->signal_fd = process_open_signals(e);
+	if (s->signal_fd < 0)
+		return s->signal_fd;
+	ret = loop_add_fd(s->loop, s->signal_fd, EPOLLIN, on_signal, s);
+	if (ret)
+		return error_set(e, -ret, "cannot wait for signals: %s", strerror(-ret));
+	return 0;
+}
+
+static void on_time_limit(void *arg)
+{
+	struct session *s = arg;
+
+	machine_end(s->machine, MACHINE_TIME_LIMIT, 0, "");
+}
+
+static void on_quit_key(void *arg)
+{
+	struct session *s = arg;
+
+	machine_end(s->machine, MACHINE_QUIT, 0, "");
+}
+
+/* ------------------------------------------------------------------------- */
+/* The machine's life                                                         */
+
+/* From power-on to power-off, reset or worse. */
+static int run_machine(struct session *s, struct machine_result *result, struct error *e)
+{
+	struct machine_exits exits = {0};
+	int ret;
+
+	s->machine = machine_create(s->config, s->loop, s->console, e);
+	if (!s->machine)
+		return -EIO;
+	ret = s->totals.reboots ? 0 : console_begin(s->console, e);
+	if (!ret)
+		ret = machine_start(s->machine, e);
+	if (!ret && !s->totals.reboots) {
+		int err = notify_send("READY=1");
+
+		if (err)
+			log_error("cannot tell the service manager at $NOTIFY_SOCKET that the "
+				  "machine runs: %s",
+				  strerror(-err));
+	}
+	if (!ret) {
+		ret = loop_run(s->loop);
+		if (ret)
+			error_set(e, -ret, "the event loop failed: %s", strerror(-ret));
+	}
+	machine_stop(s->machine, result, &exits);
+	machine_destroy(s->machine);
+	s->machine = NULL;
+
+	s->totals.exits.pio += exits.pio;
+	s->totals.exits.mmio += exits.mmio;
+	s->totals.exits.emulate += exits.emulate;
+	s->totals.exits.eoi += exits.eoi;
+	return ret;
+}
+
+static int run_until_end(struct session *s, struct machine_result *result, struct error *e)
+{
+	for (;;) {
+		int ret = run_machine(s, result, e);
+
+		if (ret || result->end != MACHINE_RESET || s->config->no_reboot)
+			return ret;
+		s->totals.reboots++;
+		if (s->config->verbose)
+			log_info("the guest reboots");
+	}
+}
+
+static int open_session(struct session *s, struct error *e)
+{
+	int ret;
+
+	s->loop = loop_create();
+	if (!s->loop)
+		return error_set(e, errno, "cannot create the event loop: %s", strerror(errno));
+	ret = watch_signals(s, e);
+	if (ret)
+		return ret;
+	s->console = console_open(s->config->console, s->loop, e);
+	if (!s->console)
+		return -EIO;
+	console_set_quit(s->console, on_quit_key, s);
+	if (s->config->time_limit) {
+		s->time_limit = loop_timer_create(s->loop, on_time_limit, s);
+		if (!s->time_limit)
+			return error_set(e, ENOMEM, "out of memory");
+		loop_timer_arm(s->time_limit, s->began + s->config->time_limit * NSEC);
+	}
+	return 0;
+}
+
+static void close_session(struct session *s)
+{
+	loop_timer_destroy(s->time_limit);
+	console_close(s->console);
+	if (s->signal_fd >= 0) {
+		loop_del_fd(s->loop, s->signal_fd);
+		close(s->signal_fd);
+	}
+	loop_destroy(s->loop);
+}
+
+/* ------------------------------------------------------------------------- */
+
+static void print_help(void)
+{
+	fputs("vmm run - run a virtual machine in the foreground\n"
+	      "\n"
+	      "Usage: vmm run --kernel FILE [FLAGS]\n"
+	      "\n"
+	      "What it runs:\n"
+	      "  --kernel FILE         Linux bzImage, ELF kernel with a PVH entry (vmlinux), or\n"
+	      "                        Multiboot 1 kernel\n"
+	      "  --initrd FILE         initial RAM disk\n"
+	      "  --cmdline TEXT        kernel command line (default: console=ttyS0)\n"
+	      "  --module \"FILE ARGS\"  Multiboot module with its arguments; repeatable\n"
+	      "\n"
+	      "What it consists of:\n"
+	      "  --cpus N              processors, 1 to 64 (default: 1)\n"
+	      "  --memory SIZE         memory, with suffix K, M or G (default: 512M, least: 16M)\n"
+	      "  --disk FILE[,readonly=on][,serial=S][,format=raw]\n"
+	      "                        raw disk image or block device; repeatable: vda, vdb...\n"
+	      "  --tsc-khz N           frequency of the guest's TSC, where the processor can scale\n"
+	      "                        it (default: the host's)\n"
+	      "  --fw-cfg NAME=FILE    file the guest can read by QEMU's fw_cfg; repeatable\n"
+	      "  --debug-exit PORT     a value V written to this port ends the machine with\n"
+	      "                        status (V << 1) | 1\n"
+	      "\n"
+	      "How it runs:\n"
+	      "  --console tty         serial console on this terminal (default); leave it with\n"
+	      "                        Ctrl-A x, Ctrl-A h lists the keys\n"
+	      "            none | file=FILE | unix=PATH\n"
+	      "  --name NAME           what to call it in messages and results (default: vm)\n"
+	      "  --no-reboot           end with status 0 when the guest reboots\n"
+	      "  --time-limit SECONDS  end the machine after that time\n"
+	      "  --json                print the result as a JSON object, last on standard output\n"
+	      "  --verbose             tell more, also about what the guest does wrong\n"
+	      "  --help                this text\n"
+	      "\n"
+	      "Of a flag that is not repeatable the last one counts.\n"
+	      "SIGTERM, SIGINT or SIGHUP presses the power button, a second one ends the machine.\n"
+	      "\n"
+	      "Exit status: 0 the guest powered off (or you left), 1 host or configuration error,\n"
+	      "2 wrong usage, 3 the guest crashed.\n"
+	      "\n"
+	      "Examples:\n"
+	      "  vmm run --kernel vmlinuz --initrd initrd.img --memory 1G --cpus 2\n"
+	      "  vmm run --kernel vmlinuz --initrd initrd.img --disk debian.img \\\n"
+	      "          --cmdline 'console=ttyS0 root=/dev/vda rw'\n"
+	      "  vmm run --kernel test.elf --debug-exit 0xf4 --console file=log --json\n",
+	      stdout);
+}
+
+static int run(const struct config *config)
+{
+	struct session s = {.config = config, .signal_fd = -1, .began = loop_now()};
+	struct machine_result result = {.end = MACHINE_FAILED};
+	struct error e;
+	int ret;
+
+	log_set_verbose(config->verbose);
+	/* A raw terminal must not outlive us, whatever ends us. */
+	process_set_fatal_signals(terminal_restore);
+	atexit(terminal_restore);
+
+	ret = open_session(&s, &e);
+	if (!ret)
+		ret = run_until_end(&s, &result, &e);
+	if (ret) {
+		result.end = MACHINE_FAILED;
+		snprintf(result.text, sizeof(result.text), "%s", e.text);
+	}
+	close_session(&s);
+
+	s.totals.seconds = (loop_now() - s.began) / (double)NSEC;
+	result_say(config, &result);
+	/* That it could not be written, main() says of everything. */
+	if (config->json && result_print_json(stdout, config, &result, &s.totals) &&
+	    !ferror(stdout)) {
+		log_error("out of memory for the result");
+		return STATUS_ERROR;
+	}
+	return result_status(&result);
+}
+
+int cmd_run(int argc, char **argv)
+{
+	struct config config;
+	struct error e;
+	int ret, status;
+
+	ret = config_parse(argc, argv, &config, &e);
+	if (ret > 0) {
+		print_help();
+		status = STATUS_OK;
+	} else if (ret < 0) {
+		log_error("%s (see 'vmm run --help')", e.text);
+		status = STATUS_USAGE;
+	} else {
+		status = run(&config);
+	}
+	config_destroy(&config);
+	return status;
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The configuration of one machine: filled and checked here from the flags of
+ * "vmm run", read-only afterwards. cmd/run.c makes it, machine.c builds from it.
+ */
+#ifndef VMM_CONFIG_CONFIG_H
+#define VMM_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+
+#define CONFIG_MAX_MODULES 32
+#define CONFIG_MAX_DISKS   24 /* each is a PCI device */
+#define CONFIG_MAX_FW_CFG  32
+#define CONFIG_SERIAL_MAX  20 /* virtio 1.2, 5.2.6.1: the device ID string */
+#define CONFIG_NAME_MAX	   63
+
+#define CONFIG_MIN_MEMORY  (16ULL << 20)
+#define CONFIG_MAX_MEMORY  (16ULL << 40)
+
+struct config_disk {
+	char *path;
+	char *serial; /* NULL: none stated */
+	bool readonly;
+	bool format_stated; /* "format=raw" was written */
+};
+
+struct config_fw_cfg {
+	char *name;
+	char *path;
+};
+
+struct config {
+	char *name;
+	char *kernel;
+	char *initrd; /* NULL: none */
+	char *cmdline;
+	char *console;			  /* tty, none, file=F, unix=PATH */
+	char *module[CONFIG_MAX_MODULES]; /* "FILE ARGS", for Multiboot */
+	unsigned int nr_modules;
+	struct config_disk disk[CONFIG_MAX_DISKS];
+	unsigned int nr_disks;
+	struct config_fw_cfg fw_cfg[CONFIG_MAX_FW_CFG];
+	unsigned int nr_fw_cfg;
+
+	unsigned int cpus;
+	uint64_t memory;  /* bytes, a multiple of 4 KiB */
+	uint32_t tsc_khz; /* frequency of the guest's TSC; 0: the host's */
+	bool debug_exit;
+	uint16_t debug_exit_port;
+
+	bool no_reboot;
+	unsigned int time_limit; /* seconds; 0: none */
+	bool json;
+	bool verbose;
+};
+
+/*
+ * Read the flags of "vmm run"; argv[0] is the subcommand. Returns 0, 1 when the
+ * user asked for help, or a negative errno with a sentence that names the flag.
+ * Whatever it returns, config_destroy() must follow.
+ */
+int config_parse(int argc, char **argv, struct config *c, struct error *e);
+void config_destroy(struct config *c);
+
+#endif

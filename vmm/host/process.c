@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Standard descriptors and signals of the process. Called by main.c and cmd/run.c. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "host/process.h"
+
+/* Constant once handlers are set. */
+static void (*fatal_clean_up)(void);
+
+int process_open_standard_fds(void)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* The lowest free number, which is this one. */
+		if (open("/dev/null", O_RDWR) < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int process_flush_stdout(void)
+{
+	/* The second also tells of what failed before and is not tried again. */
+	return fflush(stdout) || ferror(stdout) ? -EIO : 0;
+}
+
+static void on_fatal_signal(int signal)
+{
+	fatal_clean_up();
+	raise(signal);
+}
+
+void process_set_fatal_signals(void (*clean_up)(void))
+{
+	/* All whose default action ends a process, but for those that are read or ignored. */
+	static const int fatal[] = {SIGABRT, SIGALRM, SIGBUS,  SIGFPE,	SIGILL,	   SIGIO,
+				    SIGPROF, SIGPWR,  SIGQUIT, SIGSEGV, SIGSTKFLT, SIGSYS,
+				    SIGTRAP, SIGUSR1, SIGUSR2, SIGXCPU, SIGVTALRM};
+	/* The second time, the default action: that is what raise() brings about. */
+	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = SA_RESETHAND};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	fatal_clean_up = clean_up;
+	for (size_t i = 0; i < sizeof(fatal) / sizeof(fatal[0]); i++)
+		sigaction(fatal[i], &action, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+	sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+static bool is_ignored(int signal)
+{
+	struct sigaction old;
+
+	return !sigaction(signal, NULL, &old) && old.sa_handler == SIG_IGN;
+}
+
+int process_open_signals(struct error *e)
+{
+	sigset_t set;
+	int fd;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	/* A blocked signal is never ignored: these would be read all the same. */
+	if (!is_ignored(SIGINT))
+		sigaddset(&set, SIGINT);
+	if (!is_ignored(SIGHUP))
+		sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (fd < 0)
+		return error_set(e, errno, "cannot wait for signals: %s", strerror(errno));
+	return fd;
+}

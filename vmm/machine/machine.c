@@ -1,0 +1,470 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The only file that wires parts together: from a configuration to a machine
+ * that runs, and back. Called by cmd/run.c.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "acpi/acpi.h"
+#include "boot/boot.h"
+#include "platform/layout.h"
+#include "boot/reset_vector.h"
+#include "platform/bus.h"
+#include "dev/debug_exit.h"
+#include "dev/fw_cfg.h"
+#include "dev/power.h"
+#include "dev/pvpanic.h"
+#include "dev/rtc.h"
+#include "dev/serial.h"
+#include "host/hv.h"
+#include "irqchip/ioapic.h"
+#include "log.h"
+#include "machine/machine.h"
+#include "platform/mem.h"
+#include "pci/pci.h"
+#include "machine/topology.h"
+#include "machine/vcpu.h"
+#include "virtio/blk.h"
+#include "virtio/rng.h"
+
+struct machine {
+	const struct config *config; /* constant, as everything up to the lock */
+	struct loop *loop;
+	struct console *console;
+
+	int hv_fd;
+	int vm_fd;
+	struct hv_caps caps;
+	struct mem mem;
+	struct bus *pio;
+	struct bus *mmio;
+	struct ioapic *ioapic;
+	struct serial *serial;
+	struct rtc *rtc;
+	struct power *power;
+	struct pvpanic *pvpanic;
+	struct debug_exit *debug_exit;
+	struct fw_cfg *fw_cfg;
+	struct pci_host *pci;
+	struct virtio_blk *disk[CONFIG_MAX_DISKS];
+	struct virtio_rng *rng;
+	struct vcpu_env vcpu_env;
+	struct vcpu *vcpu[HV_MAX_VCPUS];
+
+	pthread_mutex_t lock; /* protects the result */
+	struct machine_result result;
+};
+
+/* ------------------------------------------------------------------------- */
+/* How it ends                                                                */
+
+void machine_end(struct machine *m, enum machine_end end, uint32_t value, const char *text)
+{
+	pthread_mutex_lock(&m->lock);
+	if (m->result.end == MACHINE_RUNNING) {
+		m->result.end = end;
+		m->result.value = value;
+		snprintf(m->result.text, sizeof(m->result.text), "%s", text);
+		loop_stop(m->loop);
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void on_reset(void *arg)
+{
+	machine_end(arg, MACHINE_RESET, 0, "");
+}
+
+static void on_power_off(void *arg)
+{
+	machine_end(arg, MACHINE_POWER_OFF, 0, "");
+}
+
+static void on_debug_exit(void *arg, uint32_t value)
+{
+	machine_end(arg, MACHINE_DEBUG_EXIT, value, "");
+}
+
+static void on_panic(void *arg)
+{
+	machine_end(arg, MACHINE_CRASHED, 0, "its kernel reported a panic");
+}
+
+static void on_vcpu_end(void *arg, enum vcpu_end how, const char *text)
+{
+	static const enum machine_end ends[] = {
+		[VCPU_RESET] = MACHINE_RESET,
+		[VCPU_CRASHED] = MACHINE_CRASHED,
+		[VCPU_FAILED] = MACHINE_FAILED,
+	};
+
+	machine_end(arg, ends[how], 0, text);
+}
+
+static void on_eoi(void *arg, uint8_t vector)
+{
+	struct machine *m = arg;
+
+	ioapic_eoi(m->ioapic, vector);
+}
+
+void machine_power_button(struct machine *m)
+{
+	power_button(m->power);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Where interrupts and doorbells go: the module                              */
+
+static int msi_send(void *ctx, uint64_t addr, uint32_t data)
+{
+	const struct machine *m = ctx;
+
+	return hv_signal_msi(m->vm_fd, addr, data);
+}
+
+static int msi_bind(void *ctx, int fd, uint64_t addr, uint32_t data)
+{
+	const struct machine *m = ctx;
+
+	return hv_bind_irqfd(m->vm_fd, fd, addr, data);
+}
+
+static int msi_unbind(void *ctx, int fd)
+{
+	const struct machine *m = ctx;
+
+	return hv_unbind_irqfd(m->vm_fd, fd);
+}
+
+static int doorbell_bind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len)
+{
+	const struct machine *m = ctx;
+
+	return hv_bind_ioeventfd(m->vm_fd, fd, pio, addr, len);
+}
+
+static int doorbell_unbind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len)
+{
+	const struct machine *m = ctx;
+
+	return hv_unbind_ioeventfd(m->vm_fd, fd, pio, addr, len);
+}
+
+static struct msi_sink msi_sink(struct machine *m)
+{
+	return (struct msi_sink){msi_send, msi_bind, msi_unbind, m};
+}
+
+/* ------------------------------------------------------------------------- */
+/* Building, in the order of the calls in machine_create()                    */
+
+static int create_vm(struct machine *m, struct error *e)
+{
+	uint64_t memory = m->config->memory;
+	uint64_t top = memory;
+
+	m->hv_fd = hv_open(&m->caps, e);
+	if (m->hv_fd < 0)
+		return m->hv_fd;
+	if (m->config->cpus > m->caps.max_vcpus)
+		return error_set(e, EINVAL, "--cpus %u: the hv module runs at most %u",
+				 m->config->cpus, m->caps.max_vcpus);
+	if (memory > LAYOUT_HOLE)
+		top = LAYOUT_HIGH_RAM + memory - LAYOUT_HOLE;
+	if (m->caps.gpa_bits < 64 && top > 1ULL << m->caps.gpa_bits)
+		return error_set(e, EINVAL,
+				 "--memory: %llu MiB do not fit the %u address bits of this "
+				 "processor's guests",
+				 (unsigned long long)(memory >> 20), m->caps.gpa_bits);
+	m->vm_fd = hv_create_vm(m->hv_fd, m->config->tsc_khz, e);
+	return m->vm_fd < 0 ? m->vm_fd : 0;
+}
+
+static int create_memory(struct machine *m, struct error *e)
+{
+	uint64_t memory = m->config->memory;
+	uint64_t low = memory < LAYOUT_HOLE ? memory : LAYOUT_HOLE;
+	int ret = mem_add_ram(&m->mem, 0, low, e);
+
+	if (!ret && memory > low)
+		ret = mem_add_ram(&m->mem, LAYOUT_HIGH_RAM, memory - low, e);
+	for (unsigned int i = 0; !ret && i < m->mem.nr_regions; i++) {
+		const struct mem_region *r = &m->mem.region[i];
+
+		ret = hv_set_slot(m->vm_fd, i, r->gpa, r->len, r->hva, e);
+	}
+	return ret;
+}
+
+/* Serial port, clock, power, and the ways a guest can tell how it fares. */
+static int create_platform(struct machine *m, struct error *e)
+{
+	struct power_events events = {.reset = on_reset, .off = on_power_off, .arg = m};
+	struct msi_sink msi = msi_sink(m);
+
+	m->pio = bus_create();
+	m->mmio = bus_create();
+	if (!m->pio || !m->mmio)
+		return error_set(e, ENOMEM, "out of memory");
+
+	m->ioapic = ioapic_create(m->mmio, &msi, e);
+	if (!m->ioapic)
+		return -EIO;
+	m->serial =
+		serial_create(m->pio, PORT_COM1, ioapic_line(m->ioapic, GSI_COM1), m->console, e);
+	if (!m->serial)
+		return -EIO;
+	m->rtc = rtc_create(m->pio, m->loop, ioapic_line(m->ioapic, GSI_RTC), e);
+	if (!m->rtc)
+		return -EIO;
+	m->power = power_create(m->pio, ioapic_line(m->ioapic, GSI_GED), &events, e);
+	if (!m->power)
+		return -EIO;
+	m->pvpanic = pvpanic_create(m->pio, on_panic, m, e);
+	if (!m->pvpanic)
+		return -EIO;
+	if (m->config->debug_exit) {
+		m->debug_exit =
+			debug_exit_create(m->pio, m->config->debug_exit_port, on_debug_exit, m, e);
+		if (!m->debug_exit)
+			return -EIO;
+	}
+	return 0;
+}
+
+static int create_fw_cfg(struct machine *m, struct error *e)
+{
+	const struct config *c = m->config;
+	int ret;
+
+	m->fw_cfg = fw_cfg_create(m->pio, &m->mem, e);
+	if (!m->fw_cfg)
+		return -EIO;
+	ret = fw_cfg_add_machine(m->fw_cfg, c->cpus, c->memory, c->cmdline, e);
+	for (unsigned int i = 0; !ret && i < c->nr_fw_cfg; i++)
+		ret = fw_cfg_add_host_file(m->fw_cfg, c->fw_cfg[i].name, c->fw_cfg[i].path, e);
+	return ret;
+}
+
+static int create_pci(struct machine *m, struct error *e)
+{
+	const struct config *c = m->config;
+	struct virtio_env env;
+
+	m->pci = pci_host_create(m->pio, m->mmio, e);
+	if (!m->pci)
+		return -EIO;
+	pci_host_set_cf9(m->pci, &power_reset_control, m->power);
+	env = (struct virtio_env){
+		.pci = m->pci,
+		.mem = &m->mem,
+		.loop = m->loop,
+		.msi = msi_sink(m),
+		.doorbell = {doorbell_bind, doorbell_unbind, m},
+	};
+	for (unsigned int i = 0; i < c->nr_disks; i++) {
+		struct blk_config disk = {
+			.path = c->disk[i].path,
+			.readonly = c->disk[i].readonly,
+			.serial = c->disk[i].serial,
+			.format_stated = c->disk[i].format_stated,
+		};
+
+		m->disk[i] = virtio_blk_create(&env, &disk, e);
+		if (!m->disk[i])
+			return -EIO;
+	}
+	m->rng = virtio_rng_create(&env, e);
+	return m->rng ? 0 : -EIO;
+}
+
+static int load(struct machine *m, struct boot_entry *entry, struct error *e)
+{
+	const struct config *c = m->config;
+	struct acpi_config acpi = {
+		.cpus = c->cpus,
+		.com1 = true,
+		.rtc = true,
+		.fw_cfg = true,
+		.pvpanic = true,
+	};
+	struct boot_config boot = {
+		.kernel = c->kernel,
+		.initrd = c->initrd,
+		.cmdline = c->cmdline,
+		.modules = (const char *const *)c->module,
+		.nr_modules = c->nr_modules,
+	};
+	int ret = acpi_build(&m->mem, &acpi, &boot.acpi_rsdp, e);
+
+	if (!ret)
+		ret = reset_vector_place(&m->mem, e);
+	if (!ret)
+		ret = boot_load(&m->mem, &boot, entry, e);
+	return ret;
+}
+
+/*
+ * The memory types that firmware would have set up: all write-back (Intel SDM
+ * Vol. 3, "IA32_MTRR_DEF_TYPE"). Linux leaves its page attribute table unused
+ * when it finds the ranges disabled.
+ */
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_ENABLE	  0x800
+#define MTRR_WRITE_BACK	  0x006
+
+static int create_vcpu(struct machine *m, unsigned int id, const struct hv_cpuid_entry *cpuid,
+		       unsigned int count, struct error *e)
+{
+	int fd = hv_create_vcpu(m->vm_fd, id, e);
+	int ret;
+
+	if (fd < 0)
+		return fd;
+	ret = hv_set_cpuid(fd, cpuid, count, e);
+	if (!ret)
+		ret = hv_set_msr(fd, MSR_MTRR_DEF_TYPE, MTRR_ENABLE | MTRR_WRITE_BACK, e);
+	if (ret) {
+		close(fd);
+		return ret;
+	}
+	m->vcpu[id] = vcpu_create(fd, id, &m->caps, &m->vcpu_env, e);
+	return m->vcpu[id] ? 0 : -EIO;
+}
+
+static int create_vcpus(struct machine *m, const struct boot_entry *entry, struct error *e)
+{
+	struct hv_cpuid_entry cpuid[HV_MAX_CPUID];
+	int count = hv_get_cpuid(m->hv_fd, cpuid, e);
+	int ret = 0;
+
+	if (count < 0)
+		return count;
+	m->vcpu_env = (struct vcpu_env){
+		.pio = m->pio,
+		.mmio = m->mmio,
+		.mem = &m->mem,
+		.eoi = on_eoi,
+		.end = on_vcpu_end,
+		.arg = m,
+	};
+	for (unsigned int id = 0; !ret && id < m->config->cpus; id++) {
+		topology_apply(cpuid, count, m->config->cpus, id);
+		ret = create_vcpu(m, id, cpuid, count, e);
+	}
+	if (!ret)
+		vcpu_set_entry(m->vcpu[0], &entry->gprs, &entry->sregs);
+	return ret;
+}
+
+static int build(struct machine *m, struct error *e)
+{
+	struct boot_entry entry;
+	int ret = create_vm(m, e);
+
+	if (!ret)
+		ret = create_memory(m, e);
+	if (!ret)
+		ret = create_platform(m, e);
+	if (!ret)
+		ret = create_fw_cfg(m, e);
+	if (!ret)
+		ret = create_pci(m, e);
+	if (!ret)
+		ret = load(m, &entry, e);
+	if (!ret)
+		ret = create_vcpus(m, &entry, e);
+	return ret;
+}
+
+struct machine *machine_create(const struct config *config, struct loop *loop,
+			       struct console *console, struct error *e)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+
+	if (!m) {
+		error_set(e, ENOMEM, "out of memory");
+		return NULL;
+	}
+	m->config = config;
+	m->loop = loop;
+	m->console = console;
+	m->hv_fd = -1;
+	m->vm_fd = -1;
+	pthread_mutex_init(&m->lock, NULL);
+
+	if (build(m, e)) {
+		machine_destroy(m);
+		return NULL;
+	}
+	return m;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Running and taking down                                                    */
+
+int machine_start(struct machine *m, struct error *e)
+{
+	int ret = 0;
+
+	/* The boot processor last: the others only wait for it. */
+	for (unsigned int id = m->config->cpus; !ret && id-- > 0;)
+		ret = vcpu_start(m->vcpu[id], e);
+	return ret;
+}
+
+static void stop_vcpus(struct machine *m)
+{
+	for (unsigned int id = 0; id < HV_MAX_VCPUS && m->vcpu[id]; id++)
+		vcpu_stop(m->vcpu[id]);
+	for (unsigned int id = 0; id < HV_MAX_VCPUS && m->vcpu[id]; id++)
+		vcpu_join(m->vcpu[id]);
+}
+
+void machine_stop(struct machine *m, struct machine_result *result, struct machine_exits *exits)
+{
+	stop_vcpus(m);
+	for (unsigned int id = 0; id < m->config->cpus; id++) {
+		exits->pio += vcpu_exits(m->vcpu[id], HV_EXIT_PIO);
+		exits->mmio += vcpu_exits(m->vcpu[id], HV_EXIT_MMIO);
+		exits->emulate += vcpu_exits(m->vcpu[id], HV_EXIT_EMULATE);
+		exits->eoi += vcpu_exits(m->vcpu[id], HV_EXIT_EOI);
+	}
+	*result = m->result;
+}
+
+/* In the reverse order of build(), also of a build that failed half-way. */
+void machine_destroy(struct machine *m)
+{
+	if (!m)
+		return;
+	stop_vcpus(m);
+	for (unsigned int id = 0; id < HV_MAX_VCPUS; id++)
+		vcpu_destroy(m->vcpu[id]);
+	virtio_rng_destroy(m->rng);
+	for (unsigned int i = CONFIG_MAX_DISKS; i-- > 0;)
+		virtio_blk_destroy(m->disk[i]);
+	pci_host_destroy(m->pci);
+	fw_cfg_destroy(m->fw_cfg);
+	debug_exit_destroy(m->debug_exit);
+	pvpanic_destroy(m->pvpanic);
+	power_destroy(m->power);
+	rtc_destroy(m->rtc);
+	serial_destroy(m->serial);
+	ioapic_destroy(m->ioapic);
+	bus_destroy(m->mmio);
+	bus_destroy(m->pio);
+	if (m->vm_fd >= 0)
+		close(m->vm_fd);
+	mem_destroy(&m->mem);
+	if (m->hv_fd >= 0)
+		close(m->hv_fd);
+	pthread_mutex_destroy(&m->lock);
+	free(m);
+}

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One machine from its power-on to its end. cmd/run.c builds it from the
+ * configuration, runs the event loop, and builds it anew when the guest reboots.
+ */
+#ifndef VMM_MACHINE_MACHINE_H
+#define VMM_MACHINE_MACHINE_H
+
+#include <stdint.h>
+
+#include "config/config.h"
+#include "chardev/console.h"
+#include "error.h"
+#include "host/loop.h"
+
+enum machine_end {
+	MACHINE_RUNNING,
+	MACHINE_POWER_OFF,  /* the guest switched itself off */
+	MACHINE_RESET,	    /* the guest wants to start anew */
+	MACHINE_DEBUG_EXIT, /* the guest wrote .value to the debug-exit port */
+	MACHINE_CRASHED,    /* triple fault, reported panic, emulation impossible */
+	MACHINE_FAILED,	    /* the host or the module failed */
+	MACHINE_QUIT,	    /* the user left by the console's key */
+	MACHINE_KILLED,	    /* a second signal */
+	MACHINE_TIME_LIMIT,
+};
+
+struct machine_result {
+	enum machine_end end;
+	uint32_t value; /* MACHINE_DEBUG_EXIT */
+	char text[512]; /* MACHINE_CRASHED, MACHINE_FAILED: what happened */
+};
+
+/* Exits to the monitor, of all vCPUs. */
+struct machine_exits {
+	uint64_t pio, mmio, emulate, eoi;
+};
+
+struct machine;
+
+/*
+ * Everything but the vCPU threads. config, loop and console must outlive it;
+ * the console's input is the machine's while it exists.
+ */
+struct machine *machine_create(const struct config *config, struct loop *loop,
+			       struct console *console, struct error *e);
+/* Let the vCPUs run. */
+int machine_start(struct machine *m, struct error *e);
+/*
+ * The machine is over, for this reason: the first call counts, and stops the
+ * loop. Any thread; vCPUs leave the guest when machine_stop() is called.
+ */
+void machine_end(struct machine *m, enum machine_end end, uint32_t value, const char *text);
+/* Press the power button: the guest may switch itself off. */
+void machine_power_button(struct machine *m);
+
+/* Stop the vCPU threads and wait for them; what the machine ended with and counted. */
+void machine_stop(struct machine *m, struct machine_result *result, struct machine_exits *exits);
+void machine_destroy(struct machine *m);
+
+#endif

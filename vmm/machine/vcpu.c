@@ -1,0 +1,367 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The vCPU threads: { HV_RUN; handle the exit } until the machine ends. Started
+ * and stopped by machine.c.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "machine/crash.h"
+#include "emulate/emulate.h"
+#include "host/hv.h"
+#include "log.h"
+#include "emulate/task.h"
+#include "machine/vcpu.h"
+#include "x86.h"
+
+/* Device code runs on it, and nothing in the monitor recurses. */
+#define STACK_SIZE	(128 << 10)
+
+#define NR_EXIT_REASONS (HV_EXIT_TASK + 1)
+
+struct vcpu {
+	unsigned int id;		 /* constant */
+	int fd;				 /* constant */
+	uint32_t run_size;		 /* constant */
+	struct hv_run *run;		 /* constant pointer; the page belongs to the thread */
+	struct xstate xstate;		 /* belongs to the thread */
+	const struct vcpu_env *env;	 /* constant */
+	pthread_t thread;		 /* valid while started */
+	bool started;			 /* used by the thread that owns the machine */
+	atomic_bool stop;		 /* set by any thread */
+	uint64_t exits[NR_EXIT_REASONS]; /* written by the thread, read once it is joined */
+};
+
+/* What the kick's handler must reach: the run page of the thread it interrupts. */
+static _Thread_local struct hv_run *current_run;
+
+/*
+ * A kick that arrives just before HV_RUN would be lost if it only interrupted:
+ * with immediate_exit set, HV_RUN returns at once.
+ */
+static void on_kick(int signal)
+{
+	(void)signal;
+	if (current_run)
+		__atomic_store_n(&current_run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+}
+
+static int kick_signal(void)
+{
+	return SIGRTMIN;
+}
+
+/* XSAVE's images are aligned so, and the size of this one is made a multiple of it. */
+#define XSTATE_ALIGN 64U
+
+struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, const struct hv_caps *caps,
+			 const struct vcpu_env *env, struct error *e)
+{
+	struct vcpu *v = calloc(1, sizeof(*v));
+
+	if (!v) {
+		error_set(e, ENOMEM, "out of memory");
+		close(vcpu_fd);
+		return NULL;
+	}
+	v->id = id;
+	v->fd = vcpu_fd;
+	v->run_size = caps->run_size;
+	v->env = env;
+	v->xstate.size = caps->xsave_size;
+	v->xstate.image = aligned_alloc(XSTATE_ALIGN, (caps->xsave_size + XSTATE_ALIGN - 1) &
+							      ~(XSTATE_ALIGN - 1));
+	if (!v->xstate.image)
+		error_set(e, ENOMEM, "out of memory");
+	else
+		v->run = hv_map_run(vcpu_fd, caps->run_size, e);
+	if (!v->run) {
+		vcpu_destroy(v);
+		return NULL;
+	}
+	return v;
+}
+
+void vcpu_set_entry(struct vcpu *v, const struct hv_gprs *gprs, const struct hv_sregs *sregs)
+{
+	v->run->gprs = *gprs;
+	v->run->sregs = *sregs;
+	v->run->dirty = HV_REGS_GPR | HV_REGS_SREGS;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Exits: each returns true when the vCPU can go on                           */
+
+static bool end(struct vcpu *v, enum vcpu_end how, const char *text)
+{
+	v->env->end(v->env->arg, how, text);
+	return false;
+}
+
+/* Reported with where the guest was: the one thing its owner can search for. */
+static bool crash(struct vcpu *v, enum vcpu_end how, const char *what)
+{
+	char text[480], registers[240];
+	int ret = hv_get_regs(v->fd, HV_REGS_GPR | HV_REGS_SREGS);
+
+	if (ret < 0)
+		snprintf(registers, sizeof(registers),
+			 "an unknown place (registers unreadable: %s)", strerror(-ret));
+	else
+		crash_registers(v->run, registers, sizeof(registers));
+	snprintf(text, sizeof(text), "vCPU %u: %s, at %s", v->id, what, registers);
+	return end(v, how, text);
+}
+
+/* A port or device address: value is stored for a write, and filled for a read. */
+static void access_bus(struct vcpu *v, struct bus *bus, uint64_t addr, unsigned int len,
+		       unsigned int flags, uint64_t *value)
+{
+	bool claimed;
+
+	if (flags & HV_IO_WRITE)
+		claimed = bus_write(bus, addr, len, *value);
+	else
+		claimed = bus_read(bus, addr, len, value);
+	if (!claimed)
+		log_guest("vCPU %u: nothing answers at %s %#llx (%u bytes)", v->id,
+			  bus == v->env->pio ? "port" : "address", (unsigned long long)addr, len);
+}
+
+static bool exit_pio(struct vcpu *v)
+{
+	union hv_exit *exit = &v->run->exit;
+	uint64_t value = exit->pio.data;
+
+	access_bus(v, v->env->pio, exit->pio.port, exit->pio.len, exit->pio.flags, &value);
+	exit->pio.data = value;
+	return true;
+}
+
+static bool exit_mmio(struct vcpu *v)
+{
+	union hv_exit *exit = &v->run->exit;
+	uint64_t value = exit->mmio.data;
+
+	access_bus(v, v->env->mmio, exit->mmio.gpa, exit->mmio.len, exit->mmio.flags, &value);
+	exit->mmio.data = value;
+	return true;
+}
+
+static int get_xstate(void *arg, struct xstate **x)
+{
+	struct vcpu *v = arg;
+
+	*x = &v->xstate;
+	return hv_get_xsave(v->fd, v->xstate.image, v->xstate.size);
+}
+
+static int set_xstate(void *arg)
+{
+	struct vcpu *v = arg;
+
+	return hv_set_xsave(v->fd, v->xstate.image, v->xstate.size);
+}
+
+static uint32_t read_apic(void *arg, uint32_t offset)
+{
+	struct vcpu *v = arg;
+	uint32_t value;
+
+	hv_read_apic(v->fd, offset, &value);
+	return value;
+}
+
+static void write_apic(void *arg, uint32_t offset, uint32_t value)
+{
+	struct vcpu *v = arg;
+	int ended = hv_write_apic(v->fd, offset, value);
+
+	if (ended > 0)
+		v->env->eoi(v->env->arg, (uint8_t)ended);
+}
+
+static bool exit_emulate(struct vcpu *v)
+{
+	static const struct emulate_ops ops = {get_xstate, set_xstate, read_apic, write_apic};
+	const struct emulate_env env = {
+		.mem = v->env->mem,
+		.pio = v->env->pio,
+		.mmio = v->env->mmio,
+		.ops = &ops,
+		.arg = v,
+	};
+	char why[160];
+
+	/* The exit does not bring the debug registers: only single-stepping needs them. */
+	if (v->run->gprs.rflags & FLAG_TF)
+		hv_get_regs(v->fd, HV_REGS_ALL);
+	switch (emulate(&env, v->run, why, sizeof(why))) {
+	case EMULATE_DONE:
+		return true;
+	case EMULATE_FAILED:
+		return crash(v, VCPU_CRASHED, why);
+	case EMULATE_HOST_FAILED:
+		break;
+	}
+	return crash(v, VCPU_FAILED, why);
+}
+
+static bool exit_error(struct vcpu *v)
+{
+	char what[200], segments[400];
+	bool host = crash_explain(&v->run->exit, what, sizeof(what));
+
+	if (v->run->exit.error.code == HV_ERROR_ENTRY) {
+		crash_segments(&v->run->sregs, segments, sizeof(segments));
+		log_error("vCPU %u: %s", v->id, segments);
+	}
+	return crash(v, host ? VCPU_FAILED : VCPU_CRASHED, what);
+}
+
+/*
+ * Where nothing else is known to work, a kernel resets the processor by a fault without a table of
+ * handlers, which it has taken away for that (Linux: reboot=t). Loaders leave one that is not empty.
+ */
+static bool triple_fault(struct vcpu *v)
+{
+	if (!hv_get_regs(v->fd, HV_REGS_SREGS) && !v->run->sregs.idt.limit)
+		return end(v, VCPU_RESET, "");
+	return crash(v, VCPU_CRASHED, "triple fault");
+}
+
+static bool handle_exit(struct vcpu *v)
+{
+	uint32_t reason = v->run->exit_reason;
+	char text[80];
+
+	if (reason < NR_EXIT_REASONS)
+		v->exits[reason]++;
+
+	switch (reason) {
+	case HV_EXIT_PIO:
+		return exit_pio(v);
+	case HV_EXIT_MMIO:
+		return exit_mmio(v);
+	case HV_EXIT_EMULATE:
+		return exit_emulate(v);
+	case HV_EXIT_EOI:
+		v->env->eoi(v->env->arg, v->run->exit.eoi.vector);
+		return true;
+	case HV_EXIT_TASK:
+		return task_switch(v->env->mem, v->run) || triple_fault(v);
+	case HV_EXIT_NONE:
+	case HV_EXIT_SIGNAL:
+		return true;
+	case HV_EXIT_SHUTDOWN:
+		return triple_fault(v);
+	case HV_EXIT_ERROR:
+		return exit_error(v);
+	default:
+		snprintf(text, sizeof(text), "exit reason %u, which this vmm does not know",
+			 reason);
+		return crash(v, VCPU_CRASHED, text);
+	}
+}
+
+static bool run_failed(struct vcpu *v, int err)
+{
+	char text[160];
+
+	/* After set-up only what the guest's own instructions ask for loads registers. */
+	if (err == EINVAL)
+		return crash(v, VCPU_CRASHED,
+			     "registers hold a state that the processor cannot be in");
+	snprintf(text, sizeof(text), "vCPU %u cannot run: %s; look at 'dmesg'", v->id,
+		 strerror(err));
+	return end(v, VCPU_FAILED, text);
+}
+
+/* Take the flag down before looking at the reason: a kick in between is then seen. */
+static bool interrupted(struct vcpu *v)
+{
+	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
+	return !atomic_load(&v->stop);
+}
+
+static void *thread_main(void *arg)
+{
+	struct vcpu *v = arg;
+	bool go_on = true;
+	char name[16];
+
+	snprintf(name, sizeof(name), "vcpu%u", v->id);
+	prctl(PR_SET_NAME, name);
+	current_run = v->run;
+	while (go_on) {
+		int ret = hv_run_vcpu(v->fd);
+
+		if (ret == -EINTR)
+			go_on = interrupted(v);
+		else if (ret < 0)
+			go_on = run_failed(v, -ret);
+		else
+			go_on = handle_exit(v);
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------- */
+
+int vcpu_start(struct vcpu *v, struct error *e)
+{
+	/* Without SA_RESTART: HV_RUN must come back. */
+	struct sigaction action = {.sa_handler = on_kick};
+	pthread_attr_t attr;
+	int err;
+
+	sigaction(kick_signal(), &action, NULL);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_SIZE);
+	err = pthread_create(&v->thread, &attr, thread_main, v);
+	pthread_attr_destroy(&attr);
+	if (err)
+		return error_set(e, err, "cannot start the thread of vCPU %u: %s", v->id,
+				 strerror(err));
+	v->started = true;
+	return 0;
+}
+
+void vcpu_stop(struct vcpu *v)
+{
+	if (!v->started)
+		return;
+	atomic_store(&v->stop, true);
+	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
+	pthread_kill(v->thread, kick_signal());
+}
+
+void vcpu_join(struct vcpu *v)
+{
+	if (!v->started)
+		return;
+	pthread_join(v->thread, NULL);
+	v->started = false;
+}
+
+void vcpu_destroy(struct vcpu *v)
+{
+	if (!v)
+		return;
+	hv_unmap_run(v->run, v->run_size);
+	free(v->xstate.image);
+	close(v->fd);
+	free(v);
+}
+
+uint64_t vcpu_exits(const struct vcpu *v, enum hv_exit_reason reason)
+{
+	return v->exits[reason];
+}

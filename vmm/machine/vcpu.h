@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * One thread per vCPU: runs it and hands its exits to buses, interrupt
+ * controller and instruction emulator. machine.c creates, starts and stops them.
+ */
+#ifndef VMM_MACHINE_VCPU_H
+#define VMM_MACHINE_VCPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "platform/bus.h"
+#include "error.h"
+#include "include/uapi/hv.h"
+#include "platform/mem.h"
+
+/* How a vCPU can end the machine. */
+enum vcpu_end {
+	VCPU_RESET,   /* the guest asked for a reset; without a text */
+	VCPU_CRASHED, /* the guest cannot go on, by its own doing */
+	VCPU_FAILED,  /* the host or the module failed */
+};
+
+/* What all vCPUs of a machine share, constant. Callbacks run on any vCPU's thread. */
+struct vcpu_env {
+	struct bus *pio;
+	struct bus *mmio;
+	const struct mem *mem;
+	void (*eoi)(void *arg, uint8_t vector);
+	void (*end)(void *arg, enum vcpu_end how, const char *text);
+	void *arg;
+};
+
+struct vcpu;
+
+/* Takes vcpu_fd over, also on failure. */
+struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, const struct hv_caps *caps,
+			 const struct vcpu_env *env, struct error *e);
+/* Before vcpu_start(): where it begins. Application processors wait for SIPI without it. */
+void vcpu_set_entry(struct vcpu *v, const struct hv_gprs *gprs, const struct hv_sregs *sregs);
+int vcpu_start(struct vcpu *v, struct error *e);
+
+/* Ask it to leave the guest for good; does not wait. Any thread. */
+void vcpu_stop(struct vcpu *v);
+/* Wait until a stopped vCPU's thread has ended. */
+void vcpu_join(struct vcpu *v);
+void vcpu_destroy(struct vcpu *v);
+
+/* Exits so far of one reason; to be read once its thread has ended. */
+uint64_t vcpu_exits(const struct vcpu *v, enum hv_exit_reason reason);
+
+#endif
