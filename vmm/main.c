@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "host/process.h"
 #include "include/uapi/hv.h"
 #include "log.h"
-#include "host/process.h"
 #include "version.h"
 
 static const struct {

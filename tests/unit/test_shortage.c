@@ -11,20 +11,20 @@
 #include <sys/stat.h>
 
 #include "block/file.h"
-#include "boot/boot_image.h"
-#include "config/config.h"
 #include "chardev/console.h"
+#include "config/config.h"
 #include "dev/debug_exit.h"
 #include "dev/fw_cfg.h"
 #include "dev/power.h"
 #include "dev/pvpanic.h"
 #include "dev/rtc.h"
 #include "dev/serial.h"
-#include "irqchip/ioapic.h"
 #include "host/loop.h"
+#include "irqchip/ioapic.h"
 #include "pci/pci.h"
 #include "virtio/blk.h"
 #include "virtio/rng.h"
+#include "boot/boot_image.h"
 #include "suite.h"
 
 static struct bus *pio, *mmio;

@@ -11,8 +11,8 @@
 
 #include "acpi/acpi.h"
 #include "acpi/aml.h"
-#include "platform/layout.h"
 #include "include/uapi/hv.h"
+#include "platform/layout.h"
 
 struct acpi_header {
 	char signature[4];

@@ -12,8 +12,8 @@
 
 #include "boot/boot.h"
 #include "boot/file.h"
-#include "platform/layout.h"
 #include "boot/memmap.h"
+#include "platform/layout.h"
 
 #define LOADER_HEAD KiB(8) /* as far as a Multiboot header may lie */
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Builds the guest's memory map; called once per boot by boot.c. */
-#include "platform/layout.h"
 #include "boot/memmap.h"
+#include "platform/layout.h"
 
 /*
  * What of low memory is not for general use although RAM lies behind it: the

@@ -5,8 +5,8 @@
  */
 #include <string.h>
 
-#include "platform/layout.h"
 #include "boot/regs.h"
+#include "platform/layout.h"
 #include "x86.h"
 
 #define PTE_P  0x01ULL

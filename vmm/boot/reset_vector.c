@@ -9,8 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "platform/layout.h"
 #include "boot/reset_vector.h"
+#include "platform/layout.h"
 
 static const uint8_t code[] = {
 	0xba,

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
-#include "log.h"
 #include "cmd/result.h"
+#include "log.h"
 
 static const struct {
 	const char *reason;

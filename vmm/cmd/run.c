@@ -11,16 +11,16 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-#include "cmd/cmd.h"
-#include "config/config.h"
 #include "chardev/console.h"
 #include "chardev/terminal.h"
-#include "log.h"
+#include "cmd/cmd.h"
+#include "cmd/result.h"
+#include "config/config.h"
 #include "host/loop.h"
-#include "machine/machine.h"
 #include "host/notify.h"
 #include "host/process.h"
-#include "cmd/result.h"
+#include "log.h"
+#include "machine/machine.h"
 
 #define NSEC 1000000000ULL
 

@@ -5,8 +5,8 @@
 
 #include <stdint.h>
 
-#include "platform/bus.h"
 #include "error.h"
+#include "platform/bus.h"
 
 /* Ports claimed, beginning at the one given */
 #define DEBUG_EXIT_PORTS 4

@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "boot/file.h"
-#include "platform/layout.h"
 #include "dev/fw_cfg.h"
+#include "platform/layout.h"
 
 /* Registers, as offsets from PORT_FW_CFG. */
 #define REG_SELECTOR   0

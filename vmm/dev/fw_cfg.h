@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "platform/bus.h"
 #include "error.h"
+#include "platform/bus.h"
 #include "platform/mem.h"
 
 /* Keys of items that guests know. */

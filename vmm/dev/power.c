@@ -12,8 +12,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "platform/layout.h"
 #include "dev/power.h"
+#include "platform/layout.h"
 
 /* Sleep control register */
 #define SLP_TYP_SHIFT 2

@@ -3,8 +3,8 @@
 #ifndef VMM_DEV_POWER_H
 #define VMM_DEV_POWER_H
 
-#include "platform/bus.h"
 #include "error.h"
+#include "platform/bus.h"
 #include "platform/irq.h"
 
 /* Called on the thread of the vCPU that asked for it. */

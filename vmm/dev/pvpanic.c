@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/layout.h"
 #include "dev/pvpanic.h"
+#include "platform/layout.h"
 
 #define EVENT_PANICKED 0x01
 

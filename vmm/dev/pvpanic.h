@@ -6,8 +6,8 @@
 #ifndef VMM_DEV_PVPANIC_H
 #define VMM_DEV_PVPANIC_H
 
-#include "platform/bus.h"
 #include "error.h"
+#include "platform/bus.h"
 
 struct pvpanic;
 

@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "platform/layout.h"
 #include "dev/rtc.h"
+#include "platform/layout.h"
 
 #define NSEC	  1000000000LL
 #define DAY	  86400

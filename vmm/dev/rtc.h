@@ -3,10 +3,10 @@
 #ifndef VMM_DEV_RTC_H
 #define VMM_DEV_RTC_H
 
-#include "platform/bus.h"
 #include "error.h"
-#include "platform/irq.h"
 #include "host/loop.h"
+#include "platform/bus.h"
+#include "platform/irq.h"
 
 struct rtc;
 

@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "platform/bus.h"
 #include "chardev/console.h"
 #include "error.h"
+#include "platform/bus.h"
 #include "platform/irq.h"
 
 struct serial;

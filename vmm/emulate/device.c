@@ -4,8 +4,8 @@
  * Called by access.c.
  */
 #include "emulate/alu.h"
-#include "platform/layout.h"
 #include "emulate/internal.h"
+#include "platform/layout.h"
 
 /* IA32_APIC_BASE (Intel SDM Vol. 3, 11.12.1) */
 #define APIC_BASE_X2APIC (1ULL << 10)

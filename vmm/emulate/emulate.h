@@ -9,10 +9,10 @@
 
 #include <stddef.h>
 
-#include "platform/bus.h"
-#include "include/uapi/hv.h"
-#include "platform/mem.h"
 #include "emulate/xstate.h"
+#include "include/uapi/hv.h"
+#include "platform/bus.h"
+#include "platform/mem.h"
 
 /*
  * What the run page does not hold of the vCPU whose exit it is. Called for instructions that

@@ -17,8 +17,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "log.h"
 #include "host/loop.h"
+#include "log.h"
 
 #define NSEC		1000000000ULL
 #define EVENTS_PER_WAIT 16

@@ -10,9 +10,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "platform/layout.h"
 #include "irqchip/ioapic.h"
 #include "log.h"
+#include "platform/layout.h"
 
 /* Memory-mapped registers, offsets in the page */
 #define IOREGSEL 0x00

@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-#include "platform/bus.h"
 #include "error.h"
+#include "platform/bus.h"
 #include "platform/irq.h"
 
 struct ioapic;

@@ -8,8 +8,8 @@
 
 #include <stdint.h>
 
-#include "config/config.h"
 #include "chardev/console.h"
+#include "config/config.h"
 #include "error.h"
 #include "host/loop.h"
 

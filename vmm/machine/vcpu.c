@@ -13,11 +13,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
-#include "machine/crash.h"
 #include "emulate/emulate.h"
+#include "emulate/task.h"
 #include "host/hv.h"
 #include "log.h"
-#include "emulate/task.h"
+#include "machine/crash.h"
 #include "machine/vcpu.h"
 #include "x86.h"
 

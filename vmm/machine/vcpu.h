@@ -9,9 +9,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "platform/bus.h"
 #include "error.h"
 #include "include/uapi/hv.h"
+#include "platform/bus.h"
 #include "platform/mem.h"
 
 /* How a vCPU can end the machine. */

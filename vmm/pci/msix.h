@@ -16,8 +16,8 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "platform/irq.h"
 #include "pci/pci.h"
+#include "platform/irq.h"
 
 #define MSIX_MAX_VECTORS 8
 #define MSIX_REGION	 0x1000 /* bytes of BAR space: table first, pending bits at half */

@@ -11,9 +11,9 @@
 
 #include <linux/pci_regs.h>
 
-#include "platform/layout.h"
 #include "log.h"
 #include "pci/pci.h"
+#include "platform/layout.h"
 
 #define CONFIG_PORTS	 8 /* CONFIG_ADDRESS and CONFIG_DATA, 4 bytes each */
 #define CONFIG_ENABLE	 0x80000000u

@@ -17,8 +17,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "platform/bus.h"
 #include "error.h"
+#include "platform/bus.h"
 
 #define PCI_CONFIG_SIZE 256
 #define PCI_NR_BARS	6

@@ -21,11 +21,11 @@
 #include <stdint.h>
 
 #include "error.h"
-#include "platform/irq.h"
 #include "host/loop.h"
-#include "platform/mem.h"
 #include "pci/msix.h"
 #include "pci/pci.h"
+#include "platform/irq.h"
+#include "platform/mem.h"
 #include "virtio/queue.h"
 
 #define VIRTIO_MAX_QUEUES 4

@@ -3,8 +3,8 @@
  * The boot loaders by protocol: what a kernel finds in memory and registers, and
  * which headers are refused.
  */
-#include "boot_image.h"
 #include "boot/memmap.h"
+#include "boot_image.h"
 #include "suite.h"
 
 START_TEST(memmap)

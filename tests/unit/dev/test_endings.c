@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/layout.h"
 #include "boot/reset_vector.h"
 #include "dev/pvpanic.h"
+#include "platform/layout.h"
 #include "suite.h"
 
 static unsigned int panics;

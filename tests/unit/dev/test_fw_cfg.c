@@ -13,9 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "platform/layout.h"
-#include "platform/bus.h"
 #include "dev/fw_cfg.h"
+#include "platform/bus.h"
+#include "platform/layout.h"
 #include "suite.h"
 
 #define DMA_READ   0x02

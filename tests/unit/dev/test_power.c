@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/layout.h"
 #include "dev/debug_exit.h"
 #include "dev/power.h"
+#include "platform/layout.h"
 #include "suite.h"
 
 #define SLP_EN	   0x20

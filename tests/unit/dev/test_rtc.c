@@ -8,8 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "platform/layout.h"
 #include "dev/rtc.h"
+#include "platform/layout.h"
 #include "suite.h"
 
 #define A	10

@@ -10,8 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "platform/layout.h"
 #include "dev/serial.h"
+#include "platform/layout.h"
 #include "suite.h"
 
 enum {

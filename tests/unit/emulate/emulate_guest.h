@@ -12,8 +12,8 @@
 #include <string.h>
 
 #include "emulate/emulate.h"
-#include "guest_memory.h"
 #include "x86.h"
+#include "guest_memory.h"
 
 #define RAM_SIZE  0x200000
 #define CODE	  0x8000

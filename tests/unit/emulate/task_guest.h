@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "guest_memory.h"
 #include "emulate/segment.h"
 #include "emulate/task.h"
 #include "x86.h"
+#include "guest_memory.h"
 
 #define RAM_SIZE  0x200000
 #define GDT_AT	  0x1000

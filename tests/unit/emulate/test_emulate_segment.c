@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emulate_guest.h"
 #include "emulate/segment.h"
+#include "emulate_guest.h"
 #include "suite.h"
 
 #define GDT 0x28000

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "platform/layout.h"
 #include "irqchip/ioapic.h"
+#include "platform/layout.h"
 #include "suite.h"
 
 #define SEL	   LAYOUT_IOAPIC

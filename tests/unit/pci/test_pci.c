@@ -10,10 +10,10 @@
 
 #include <linux/pci_regs.h>
 
-#include "platform/layout.h"
-#include "platform/bus.h"
 #include "pci/msix.h"
 #include "pci/pci.h"
+#include "platform/bus.h"
+#include "platform/layout.h"
 #include "suite.h"
 
 #define MEM32_SIZE 0x4000

@@ -18,9 +18,9 @@
 #include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
 
-#include "platform/layout.h"
-#include "platform/bus.h"
 #include "host/loop.h"
+#include "platform/bus.h"
+#include "platform/layout.h"
 #include "platform/mem.h"
 #include "virtio/virtio.h"
 
