@@ -22,9 +22,9 @@ else
 	not_ok "what the guest wrote is in the file" "it differs"
 fi
 
-boot "run=\"cat /sys/block/vda/ro; echo x | dd of=/dev/vda conv=fsync\"" \
-	--disk "$work/source,readonly=on"
-expect "a read-only disk refuses writes" 0 "^1\$" "guest: status 1"
+boot "run=\"readlink -f /sys/block/vda; cat /sys/block/vda/ro; echo x | dd of=/dev/vda conv=fsync\"" \
+	--disk "$work/source,readonly=on,addr=9"
+expect "a read-only disk refuses writes" 0 "0000:00:09\.0" "^1\$" "guest: status 1"
 if [ "$(md5sum <"$work/source" | cut -d ' ' -f 1)" = "$sum" ]; then
 	ok "a read-only disk is unchanged"
 else

@@ -23,7 +23,7 @@ static void check_config(const struct config *c)
 	for (unsigned int i = 0; i < c->nr_fw_cfg; i++)
 		must(c->fw_cfg[i].name && c->fw_cfg[i].path);
 	for (unsigned int i = 0; i < c->nr_modules; i++)
-		must(c->module[i]);
+		must(c->module[i].path && c->module[i].string);
 }
 
 /* The words are the lines of the input. */

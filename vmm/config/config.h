@@ -2,12 +2,15 @@
 /*
  * The configuration of one machine: filled and checked here from the flags of
  * "vmm run", read-only afterwards. cmd/run.c makes it, machine.c builds from it.
+ *
+ * What a field means, and how it is said, is in its row in options.c.
  */
 #ifndef VMM_CONFIG_CONFIG_H
 #define VMM_CONFIG_CONFIG_H
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "error.h"
 
@@ -16,18 +19,38 @@
 #define CONFIG_MAX_FW_CFG  32
 #define CONFIG_SERIAL_MAX  20 /* virtio 1.2, 5.2.6.1: the device ID string */
 #define CONFIG_NAME_MAX	   63
+#define CONFIG_ID_MAX	   32
 
 #define CONFIG_MIN_MEMORY  (16ULL << 20)
 #define CONFIG_MAX_MEMORY  (16ULL << 40)
+/* Device numbers on the PCI bus; 0 is its bridge. */
+#define CONFIG_MIN_ADDR 1
+#define CONFIG_MAX_ADDR 31
+
+/* What every item of a list begins with. */
+struct config_item {
+	char *id; /* unique in the machine */
+};
 
 struct config_disk {
+	struct config_item item;
 	char *path;
 	char *serial; /* NULL: none stated */
 	bool readonly;
+	unsigned int format;
 	bool format_stated; /* "format=raw" was written */
+	unsigned int addr;  /* PCI device number */
+};
+
+struct config_module {
+	struct config_item item;
+	char *path;
+	char *args;   /* NULL: none */
+	char *string; /* both, as a Multiboot kernel gets to see them */
 };
 
 struct config_fw_cfg {
+	struct config_item item;
 	char *name;
 	char *path;
 };
@@ -37,8 +60,8 @@ struct config {
 	char *kernel;
 	char *initrd; /* NULL: none */
 	char *cmdline;
-	char *console;			  /* tty, none, file=F, unix=PATH */
-	char *module[CONFIG_MAX_MODULES]; /* "FILE ARGS", for Multiboot */
+	char *console; /* tty, none, file=F, unix=PATH */
+	struct config_module module[CONFIG_MAX_MODULES];
 	unsigned int nr_modules;
 	struct config_disk disk[CONFIG_MAX_DISKS];
 	unsigned int nr_disks;
@@ -55,6 +78,9 @@ struct config {
 	unsigned int time_limit; /* seconds; 0: none */
 	bool json;
 	bool verbose;
+
+	/* Not of the machine, but of the command line. */
+	bool help;
 };
 
 /*
@@ -64,5 +90,8 @@ struct config {
  */
 int config_parse(int argc, char **argv, struct config *c, struct error *e);
 void config_destroy(struct config *c);
+
+/* The flags with what they mean, as "vmm run --help" lists them. */
+void config_print_flags(FILE *out);
 
 #endif

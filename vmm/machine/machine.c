@@ -276,10 +276,12 @@ static int create_pci(struct machine *m, struct error *e)
 			.format_stated = c->disk[i].format_stated,
 		};
 
+		env.slot = c->disk[i].addr;
 		m->disk[i] = virtio_blk_create(&env, &disk, e);
 		if (!m->disk[i])
 			return -EIO;
 	}
+	env.slot = 0;
 	m->rng = virtio_rng_create(&env, e);
 	return m->rng ? 0 : -EIO;
 }
@@ -294,15 +296,19 @@ static int load(struct machine *m, struct boot_entry *entry, struct error *e)
 		.fw_cfg = true,
 		.pvpanic = true,
 	};
+	const char *modules[CONFIG_MAX_MODULES];
 	struct boot_config boot = {
 		.kernel = c->kernel,
 		.initrd = c->initrd,
 		.cmdline = c->cmdline,
-		.modules = (const char *const *)c->module,
+		.modules = modules,
 		.nr_modules = c->nr_modules,
 	};
-	int ret = acpi_build(&m->mem, &acpi, &boot.acpi_rsdp, e);
+	int ret;
 
+	for (unsigned int i = 0; i < c->nr_modules; i++)
+		modules[i] = c->module[i].string;
+	ret = acpi_build(&m->mem, &acpi, &boot.acpi_rsdp, e);
 	if (!ret)
 		ret = reset_vector_place(&m->mem, e);
 	if (!ret)

@@ -432,8 +432,10 @@ static int assign_bar(struct pci_host *h, struct pci_bar *bar)
 
 int pci_add(struct pci_host *h, struct pci_dev *dev, struct error *e)
 {
-	unsigned int slot = 0;
+	unsigned int slot = dev->slot;
 
+	if (slot && (slot >= PCI_MAX_DEVICES || h->dev[slot]))
+		return error_set(e, ENOSPC, "PCI device %u is not free", slot);
 	while (slot < PCI_MAX_DEVICES && h->dev[slot])
 		slot++;
 	if (slot == PCI_MAX_DEVICES)

@@ -67,6 +67,7 @@ struct pci_dev {
 	uint8_t config[PCI_CONFIG_SIZE];   /* (h) */
 	uint8_t writable[PCI_CONFIG_SIZE]; /* (s) bits of config that the guest may change */
 	struct pci_bar bar[PCI_NR_BARS];
+	unsigned int slot;     /* (s) where it wants to be; 0: anywhere */
 	unsigned int next_cap; /* (s) where the next capability goes */
 	unsigned int last_cap; /* (s) the one before, 0: none */
 };
@@ -90,8 +91,8 @@ void pci_set_bar(struct pci_dev *dev, unsigned int index, enum pci_bar_type type
 unsigned int pci_add_cap(struct pci_dev *dev, uint8_t id, unsigned int len);
 
 /*
- * Put a device in the next free slot and give its BARs addresses, as firmware
- * would. -ENOSPC: no slot or no room in a window.
+ * Put a device in the slot it wants, or the next free one, and give its BARs
+ * addresses, as firmware would. -ENOSPC: no slot or no room in a window.
  */
 int pci_add(struct pci_host *h, struct pci_dev *dev, struct error *e);
 /* Take a device off the bus; nothing happens if it is not there. */

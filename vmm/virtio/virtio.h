@@ -33,6 +33,7 @@
 /* What a machine gives its virtio devices; all of it outlives them. */
 struct virtio_env {
 	struct pci_host *pci;
+	unsigned int slot; /* on its bus, for the next device; 0: the next free one */
 	const struct mem *mem;
 	struct loop *loop;
 	struct msi_sink msi;

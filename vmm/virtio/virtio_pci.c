@@ -603,6 +603,7 @@ int virtio_dev_init(struct virtio_dev *d, const struct virtio_env *env,
 	}
 
 	pci_dev_init(&d->pci, &id, &virtio_pci_ops);
+	d->pci.slot = env->slot;
 	pci_set_bar(&d->pci, BAR_NOTIFY, PCI_BAR_IO, NOTIFY_SIZE);
 	pci_set_bar(&d->pci, BAR_REGISTERS, PCI_BAR_MEM32, NR_REGIONS * REGION_SIZE);
 	ret = msix_init(&d->msix, &d->pci, &env->msi, type->nr_queues + 1, BAR_REGISTERS,

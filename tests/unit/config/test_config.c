@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Tests of vmm/config/config.c: what the flags of "vmm run" mean, and which are refused how. */
+/* Tests of vmm/config: what the flags of "vmm run" mean, and which are refused how. */
 #include <check.h>
 #include <errno.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "config/config.h"
+#include "config/option.h"
 #include "suite.h"
 
 #define MAX_ARGS 80
@@ -128,6 +130,41 @@ START_TEST(test_bad_flags_are_named)
 }
 END_TEST
 
+/* Only whole names count: what is short for one thing today might be for two tomorrow. */
+START_TEST(test_no_abbreviations)
+{
+	refused("--mem", "1G", "unknown flag --mem; did you mean --memory?");
+	refused("--mem=1G", NULL, "unknown flag --mem; did you mean --memory?");
+	refused("--no", NULL, "--no-reboot?");
+	refused("--memroy", "1G", "--memory?");
+	refused("--disks", "d", "--disk?");
+	refused("--cpu", "1", "--cpus?");
+	refused("--keernel", "k", "--kernel?");
+	refused("--", "--cpus", "'--cpus' is not a flag");
+	refused("-", NULL, "'-' is not a flag");
+	/* But nothing is made up. */
+	ck_assert_int_lt(parse("--frobnicate", NULL), 0);
+	ck_assert_ptr_null(strstr(error.text, "mean"));
+	ck_assert_int_lt(parse("--=", NULL), 0);
+	ck_assert_ptr_null(strstr(error.text, "mean"));
+	ck_assert_int_lt(parse("--x", NULL), 0);
+	ck_assert_ptr_null(strstr(error.text, "mean"));
+	ck_assert_int_lt(parse("--a-name-that-is-longer-than-all-that-there-are", NULL), 0);
+	ck_assert_ptr_null(strstr(error.text, "mean"));
+	/* What ends the flags is good for nothing, and does no harm. */
+	ck_assert_int_eq(parse("--cpus", "2", "--", NULL), 0);
+	ck_assert_uint_eq(config.cpus, 2);
+}
+END_TEST
+
+START_TEST(test_switches_can_be_taken_back)
+{
+	ck_assert_int_eq(parse("--no-reboot", "--json=on", "--no-reboot=off", NULL), 0);
+	ck_assert(!config.no_reboot && config.json);
+	refused("--no-reboot=", NULL, "--no-reboot takes no value");
+}
+END_TEST
+
 START_TEST(test_memory_sizes)
 {
 	static const struct {
@@ -193,6 +230,19 @@ START_TEST(test_numbers_have_bounds)
 	ck_assert_int_eq(parse("--time-limit", "1", NULL), 0);
 	ck_assert_uint_eq(config.time_limit, 1);
 	refused("--time-limit", "99999999999", "--time-limit");
+	refused("--time-limit", "5d", "--time-limit");
+	refused("--time-limit", "m", "--time-limit");
+	refused("--time-limit", "5ms", "--time-limit");
+	refused("--time-limit", "0m", "--time-limit");
+	refused("--time-limit", "596524h", "--time-limit");
+	ck_assert_int_eq(parse("--time-limit", "596523h", NULL), 0);
+	ck_assert_uint_eq(config.time_limit, 596523 * 3600);
+	ck_assert_int_eq(parse("--time-limit", "5m", NULL), 0);
+	ck_assert_uint_eq(config.time_limit, 300);
+	ck_assert_int_eq(parse("--time-limit", "90s", NULL), 0);
+	ck_assert_uint_eq(config.time_limit, 90);
+	ck_assert_int_eq(parse("--time-limit", "2147483647", NULL), 0);
+	refused("--time-limit", "2147483648", "--time-limit");
 	refused("--tsc-khz", "999", "--tsc-khz");
 	refused("--tsc-khz", "100000001", "--tsc-khz");
 }
@@ -229,6 +279,81 @@ START_TEST(test_bad_disks)
 	refused("--disk", "a,serial=123456789012345678901", "serial=");
 	refused("--disk", "a,serial=a b", "serial=");
 	ck_assert_int_eq(parse("--disk", "a,serial=12345678901234567890", NULL), 0);
+}
+END_TEST
+
+/* Every property by its name, in any order. */
+START_TEST(test_disk_properties)
+{
+	ck_assert_int_eq(parse("--disk", "readonly=on,path=a=b,,c,id=root_1-x,addr=0x1f", "--disk",
+			       "no-property=x", "--disk", "./path=x", NULL),
+			 0);
+	ck_assert_str_eq(config.disk[0].path, "a=b,c");
+	ck_assert_str_eq(config.disk[0].item.id, "root_1-x");
+	ck_assert_uint_eq(config.disk[0].addr, 31);
+	ck_assert(config.disk[0].readonly);
+	/* The name of a file may have the form of a property. */
+	ck_assert_str_eq(config.disk[1].path, "no-property=x");
+	ck_assert_str_eq(config.disk[2].path, "./path=x");
+	refused("--disk", "serial=x", "path= is missing");
+	refused("--disk", "path=", "--disk: path= needs the name of a file");
+	refused("--disk", "a,addr=0", "from 1 to 31");
+	refused("--disk", "a,addr=32", "from 1 to 31");
+	refused("--disk", "a,id=", "id=");
+	refused("--disk", "a,id=x.y", "id= takes letters, digits, '-' and '_'");
+	refused("--disk", "a,id=123456789012345678901234567890123", "32 characters");
+	ck_assert_int_eq(parse("--disk", "a,id=12345678901234567890123456789012", NULL), 0);
+}
+END_TEST
+
+START_TEST(test_every_item_has_an_id)
+{
+	ck_assert_int_eq(
+		parse("--disk", "a", "--disk", "b", "--module", "m", "--fw-cfg", "n=f", NULL), 0);
+	ck_assert_str_eq(config.disk[0].item.id, "disk0");
+	ck_assert_str_eq(config.disk[1].item.id, "disk1");
+	ck_assert_str_eq(config.module[0].item.id, "module0");
+	ck_assert_str_eq(config.fw_cfg[0].item.id, "fw-cfg0");
+	/* One that was given is not taken. */
+	ck_assert_int_eq(parse("--disk", "a", "--disk", "b", "--disk", "c,id=disk0", "--disk",
+			       "d,id=disk2", NULL),
+			 0);
+	ck_assert_str_eq(config.disk[0].item.id, "disk1");
+	ck_assert_str_eq(config.disk[1].item.id, "disk3");
+	ck_assert_int_lt(parse("--disk", "a,id=x", "--disk", "b", "--disk", "c,id=x", NULL), 0);
+	ck_assert_ptr_nonnull(strstr(error.text, "id=x"));
+	/* In other cases it is another one. */
+	ck_assert_int_eq(parse("--disk", "a,id=x", "--disk", "c,id=X", NULL), 0);
+}
+END_TEST
+
+START_TEST(test_disks_have_their_places)
+{
+	ck_assert_int_eq(parse("--disk", "a", "--disk", "b,addr=1", "--disk", "c,addr=3", "--disk",
+			       "d", "--disk", "e", NULL),
+			 0);
+	ck_assert_uint_eq(config.disk[0].addr, 2);
+	ck_assert_uint_eq(config.disk[1].addr, 1);
+	ck_assert_uint_eq(config.disk[2].addr, 3);
+	ck_assert_uint_eq(config.disk[3].addr, 4);
+	ck_assert_uint_eq(config.disk[4].addr, 5);
+	ck_assert_int_lt(parse("--disk", "a,addr=31", "--disk", "b,addr=31", NULL), 0);
+	ck_assert_ptr_nonnull(strstr(error.text, "addr=31"));
+}
+END_TEST
+
+START_TEST(test_modules)
+{
+	ck_assert_int_eq(parse("--module", "f", "--module", "f a=b,c  d ", "--module", "f ", NULL),
+			 0);
+	ck_assert_str_eq(config.module[0].path, "f");
+	ck_assert_ptr_null(config.module[0].args);
+	ck_assert_str_eq(config.module[0].string, "f");
+	ck_assert_str_eq(config.module[1].path, "f");
+	ck_assert_str_eq(config.module[1].args, "a=b,c  d ");
+	/* The guest reads what was written. */
+	ck_assert_str_eq(config.module[1].string, "f a=b,c  d ");
+	ck_assert_str_eq(config.module[2].string, "f ");
 }
 END_TEST
 
@@ -283,6 +408,74 @@ START_TEST(test_other_bad_values)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------- */
+/* The table                                                                  */
+
+static void check_row(const struct option_def *o)
+{
+	bool number = o->type == OPT_NUMBER || o->type == OPT_SIZE || o->type == OPT_DURATION;
+
+	ck_assert_msg(strspn(o->name, "abcdefghijklmnopqrstuvwxyz-") == strlen(o->name), "%s",
+		      o->name);
+	ck_assert_uint_le(strlen(o->name), 32);
+	ck_assert_msg(o->help && *o->help && o->help[strlen(o->help) - 1] != '.', "%s", o->name);
+	ck_assert_msg((o->type == OPT_LIST) == !!o->list, "%s", o->name);
+	ck_assert_msg((o->type == OPT_CHOICE) == !!o->choices, "%s", o->name);
+	ck_assert_msg(o->list || o->width, "%s", o->name);
+	/* What its value is called is said unless that is plain. */
+	ck_assert_msg(!o->arg == (o->type == OPT_BOOL || o->type == OPT_CHOICE), "%s", o->name);
+	if (!number)
+		return;
+	ck_assert_msg(o->min < o->max, "%s", o->name);
+	ck_assert_msg(o->width == 8 || o->max < 1ULL << (8 * o->width), "%s", o->name);
+	/* Zero says that nothing was stated, where nothing else does. */
+	ck_assert_msg(o->min || o->given || o->initial, "%s", o->name);
+}
+
+START_TEST(test_table)
+{
+	for (unsigned int i = 0; i < option_count; i++) {
+		const struct option_def *o = &option_table[i];
+
+		check_row(o);
+		ck_assert_ptr_eq(option_find(o->name, strlen(o->name)), o);
+		for (unsigned int p = 0; o->list && p < o->list->nr_properties; p++) {
+			const struct option_def *property = &o->list->property[p];
+
+			check_row(property);
+			ck_assert_ptr_eq(option_find_property(o->list, property->name,
+							      strlen(property->name)),
+					 property);
+		}
+		/* An id that is made up for the last one is one that could have been given. */
+		ck_assert(!o->list || strlen(o->list->prefix) + 3 <= CONFIG_ID_MAX);
+		ck_assert(!o->list || option_find_property(o->list, "id", 2));
+	}
+}
+END_TEST
+
+START_TEST(test_help_names_every_flag)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	config_print_flags(out);
+	fclose(out);
+	for (unsigned int i = 0; i < option_count; i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "  --%s", option_table[i].name);
+		ck_assert_msg(strstr(text, name) != NULL, "%s", name);
+	}
+	ck_assert_ptr_nonnull(strstr(text, "processors (1 to 64, default: 1)"));
+	ck_assert_ptr_nonnull(strstr(text, "readonly=on|off"));
+	for (const char *line = text; *line; line += strcspn(line, "\n") + 1)
+		ck_assert_uint_le(strcspn(line, "\n"), 80);
+	free(text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("config");
@@ -295,12 +488,20 @@ int main(void)
 	tcase_add_test(tc, test_help);
 	tcase_add_test(tc, test_kernel_is_needed);
 	tcase_add_test(tc, test_bad_flags_are_named);
+	tcase_add_test(tc, test_no_abbreviations);
+	tcase_add_test(tc, test_switches_can_be_taken_back);
 	tcase_add_test(tc, test_memory_sizes);
 	tcase_add_test(tc, test_numbers_have_bounds);
 	tcase_add_test(tc, test_disks);
 	tcase_add_test(tc, test_bad_disks);
+	tcase_add_test(tc, test_disk_properties);
+	tcase_add_test(tc, test_every_item_has_an_id);
+	tcase_add_test(tc, test_disks_have_their_places);
+	tcase_add_test(tc, test_modules);
 	tcase_add_test(tc, test_repeatable_flags_are_bounded);
 	tcase_add_test(tc, test_other_bad_values);
+	tcase_add_test(tc, test_table);
+	tcase_add_test(tc, test_help_names_every_flag);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);
 }

@@ -344,6 +344,33 @@ START_TEST(no_slot_left)
 }
 END_TEST
 
+START_TEST(slot_of_its_own_choice)
+{
+	struct device d[4];
+
+	for (unsigned int i = 0; i < 4; i++)
+		init_device(&d[i]);
+	d[0].pci.slot = 7;
+	d[1].pci.slot = 31;
+	d[2].pci.slot = 7;
+	ck_assert_int_eq(pci_add(host, &d[0].pci, &error), 0);
+	ck_assert_int_eq(pci_add(host, &d[1].pci, &error), 0);
+	ck_assert_uint_eq(rd(7, 0, 2), dev_id.vendor);
+	ck_assert_uint_eq(rd(31, 0, 2), dev_id.vendor);
+	/* Taken, or none. */
+	ck_assert_int_lt(pci_add(host, &d[2].pci, &error), 0);
+	ck_assert_ptr_nonnull(strstr(error.text, "PCI device 7"));
+	d[2].pci.slot = 32;
+	ck_assert_int_lt(pci_add(host, &d[2].pci, &error), 0);
+	/* Those who do not care stay out of the way. */
+	ck_assert_uint_eq(rd(1, 0, 4), 0xffffffff);
+	ck_assert_int_eq(pci_add(host, &d[3].pci, &error), 0);
+	ck_assert_uint_eq(rd(1, 0, 2), dev_id.vendor);
+	for (unsigned int i = 0; i < 4; i++)
+		pci_remove(host, &d[i].pci);
+}
+END_TEST
+
 START_TEST(no_address_left)
 {
 	struct device d;
@@ -872,6 +899,7 @@ static Suite *suite(void)
 	tcase_add_test(t, write_masks);
 	tcase_add_test(t, capabilities);
 	tcase_add_test(t, no_slot_left);
+	tcase_add_test(t, slot_of_its_own_choice);
 	tcase_add_test(t, no_address_left);
 	tcase_add_test(t, assigned_addresses);
 	tcase_add_test(t, sizing);

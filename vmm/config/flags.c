@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The command line: from words to values, as the table of options has them. Called by config.c. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/flags.h"
+#include "config/option.h"
+
+struct flag {
+	const struct option_def *option;
+	const char *value; /* NULL: none */
+};
+
+/* ------------------------------------------------------------------------- */
+/* Names                                                                      */
+
+#define MAX_NAME 32
+
+/* How many characters must be changed, added or left out to make one word the other. */
+static unsigned int distance(const char *a, size_t len_a, const char *b)
+{
+	unsigned int row[MAX_NAME + 1], len_b = strlen(b);
+
+	for (unsigned int j = 0; j <= len_b; j++)
+		row[j] = j;
+	for (size_t i = 0; i < len_a; i++) {
+		unsigned int diagonal = row[0]++;
+
+		for (unsigned int j = 0; j < len_b; j++) {
+			unsigned int best = diagonal + (a[i] != b[j]);
+
+			diagonal = row[j + 1];
+			if (best > diagonal + 1)
+				best = diagonal + 1;
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			row[j + 1] = best;
+		}
+	}
+	return row[len_b];
+}
+
+/* What the user may have meant: what the word is the beginning of, or else almost is. */
+static const struct option_def *closest(const char *name, size_t len)
+{
+	const struct option_def *found = NULL;
+	unsigned int least = 3;
+
+	if (!len || len > MAX_NAME)
+		return NULL;
+	for (unsigned int i = 0; i < option_count; i++) {
+		const struct option_def *o = &option_table[i];
+		unsigned int d = strncmp(o->name, name, len) ? distance(name, len, o->name) : 0;
+
+		if (d < least && d < len) {
+			found = o;
+			least = d;
+		}
+	}
+	return found;
+}
+
+static int unknown_flag(const char *word, size_t len, struct error *e)
+{
+	const struct option_def *o = closest(word + 2, len - 2);
+
+	if (o)
+		return error_set(e, EINVAL, "unknown flag %.*s; did you mean --%s?", (int)len, word,
+				 o->name);
+	return error_set(e, EINVAL, "unknown flag %.*s", (int)len, word);
+}
+
+/* Take the next flag, and its value, off the words. 1: there is one; 0: there are no more. */
+static int next_flag(char ***words, struct flag *f, struct error *e)
+{
+	const char *word = *(*words)++;
+	/* Ends the flags; there is nothing else. */
+	bool ended = word && !strcmp(word, "--");
+	size_t len;
+
+	if (ended)
+		word = **words;
+	if (!word)
+		return 0;
+	if (ended || word[0] != '-' || !word[1])
+		return error_set(e, EINVAL,
+				 "'%s' is not a flag: files are given as --kernel FILE, "
+				 "--disk FILE and so on",
+				 word);
+	if (word[1] == 'h')
+		word = "--help";
+	if (word[1] != '-')
+		return error_set(e, EINVAL, "unknown flag -%c", word[1]);
+
+	len = strcspn(word, "=");
+	f->option = option_find(word + 2, len - 2);
+	if (!f->option)
+		return unknown_flag(word, len, e);
+	f->value = word[len] ? word + len + 1 : NULL;
+	if (f->option->type != OPT_BOOL && !f->value) {
+		f->value = *(*words)++;
+		if (!f->value)
+			return error_set(e, EINVAL, "%s needs a value", word);
+	}
+	return 1;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Values                                                                     */
+
+/* Put "--name " or "--name: property= " before a text that completes it. */
+static int name_it(const struct option_def *o, const struct option_def *property, int ret,
+		   struct error *e)
+{
+	struct error old = *e;
+
+	if (property)
+		return error_set(e, -ret, "--%s: %s= %s", o->name, property->name, old.text);
+	return error_set(e, -ret, "--%s %s", o->name, old.text);
+}
+
+static int set_property(const struct option_def *o, const struct option_def *property, void *item,
+			const char *value, struct error *e)
+{
+	int ret = option_set(property, item, value, e);
+
+	return ret ? name_it(o, property, ret, e) : 0;
+}
+
+/*
+ * Cut the piece before the next comma off *rest; two commas stand for one that
+ * belongs to the piece. *rest becomes NULL behind the last piece.
+ */
+static char *cut_piece(char **rest)
+{
+	char *piece = *rest, *in = piece, *out = piece;
+
+	while (*in && (*in != ',' || in[1] == ',')) {
+		in += *in == ',';
+		*out++ = *in++;
+	}
+	*rest = *in ? in + 1 : NULL;
+	*out = '\0';
+	return piece;
+}
+
+static int unknown_property(const struct option_def *o, const char *name, size_t len,
+			    struct error *e)
+{
+	const struct option_list *l = o->list;
+	char all[256] = "";
+	size_t used = 0;
+
+	for (unsigned int i = 0; i < l->nr_properties && used < sizeof(all); i++)
+		used += snprintf(all + used, sizeof(all) - used, "%s%s=", i ? ", " : "",
+				 l->property[i].name);
+	return error_set(e, EINVAL,
+			 "--%s: unknown option '%.*s'; there are %s (a comma in the name of a "
+			 "file is written ',,')",
+			 o->name, (int)len, name, all);
+}
+
+/* KEY=VALUE,KEY=VALUE...; the first may be a value alone. */
+static int set_pieces(const struct option_def *o, void *item, char *text, struct error *e)
+{
+	const struct option_list *l = o->list;
+	bool first = true;
+	int ret = 0;
+
+	for (char *rest = text; !ret && rest; first = false) {
+		char *piece = cut_piece(&rest), *value = strchr(piece, '=');
+		size_t len = value ? (size_t)(value - piece) : strlen(piece);
+		const struct option_def *property = option_find_property(l, piece, len);
+
+		if (property && value)
+			ret = set_property(o, property, item, value + 1, e);
+		else if (first)
+			ret = set_property(o, &l->property[l->bare], item, piece, e);
+		else
+			ret = unknown_property(o, piece, len, e);
+	}
+	return ret;
+}
+
+/* FIRST, the character, SECOND: the values of the first two properties. */
+static int set_halves(const struct option_def *o, void *item, char *text, struct error *e)
+{
+	const struct option_def *property = o->list->property;
+	char *second = strchr(text, o->list->split);
+	bool needed = property[1].flags & OPT_REQUIRED;
+	int ret;
+
+	if (second)
+		*second++ = '\0';
+	if (!*text || (needed && (!second || !*second))) {
+		/* As it was written. */
+		if (second)
+			second[-1] = o->list->split;
+		return error_set(e, EINVAL, "--%s must be %s, not '%s'", o->name, o->arg, text);
+	}
+	ret = set_property(o, &property[0], item, text, e);
+	if (!ret && second)
+		ret = set_property(o, &property[1], item, second, e);
+	return ret;
+}
+
+static int add_item(const struct option_def *o, struct config *c, const char *text, struct error *e)
+{
+	const struct option_list *l = o->list;
+	unsigned int *count = list_count(l, c);
+	void *item = list_item(l, c, *count);
+	char *copy;
+	int ret;
+
+	if (*count == l->most)
+		return error_set(e, E2BIG, "more than %u times --%s", l->most, o->name);
+	copy = strdup(text);
+	if (!copy)
+		return error_set(e, ENOMEM, "out of memory");
+
+	/* Counted first, so that config_destroy() finds what a failure leaves. */
+	++*count;
+	ret = l->split ? set_halves(o, item, copy, e) : set_pieces(o, item, copy, e);
+	free(copy);
+	for (unsigned int i = 0; !ret && i < l->nr_properties; i++) {
+		const struct option_def *property = &l->property[i];
+
+		if (property->flags & OPT_REQUIRED && !option_is_set(property, item))
+			ret = error_set(e, EINVAL, "--%s: %s= is missing", o->name, property->name);
+	}
+	return ret;
+}
+
+static int apply(const struct flag *f, struct config *c, struct error *e)
+{
+	const struct option_def *o = f->option;
+	const char *value = f->value;
+	int ret;
+
+	if (o->type == OPT_LIST)
+		return add_item(o, c, value, e);
+	/* As a flag, "off" serves to take back what was said before. */
+	if (o->type == OPT_BOOL && value && strcmp(value, "on") && strcmp(value, "off"))
+		return error_set(e, EINVAL, "--%s takes no value, or on or off, not '%s'", o->name,
+				 value);
+	ret = option_set(o, c, value ? value : "on", e);
+	return ret ? name_it(o, NULL, ret, e) : 0;
+}
+
+int flags_parse(char **words, struct config *c, struct error *e)
+{
+	struct flag f = {0};
+	int ret;
+
+	while ((ret = next_flag(&words, &f, e)) > 0) {
+		ret = apply(&f, c, e);
+		if (ret || c->help)
+			return ret;
+	}
+	return ret;
+}

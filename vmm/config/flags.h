@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The command line of "vmm run", read by the table of options. */
+#ifndef VMM_CONFIG_FLAGS_H
+#define VMM_CONFIG_FLAGS_H
+
+#include "config/config.h"
+#include "error.h"
+
+/*
+ * Apply the words, up to a NULL, to a configuration that has its initial values. Stops at --help. 0, or a
+ * negative errno with a sentence that names the flag.
+ */
+int flags_parse(char **words, struct config *c, struct error *e);
+
+#endif

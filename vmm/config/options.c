@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The rows: every option of a machine and every property of an item, with its limits and its help. */
+#include <ctype.h>
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "config/option.h"
+#include "include/uapi/hv.h"
+
+#define ARRAY_SIZE(a)	  (sizeof(a) / sizeof((a)[0]))
+#define KEPT(type, field) .offset = offsetof(type, field), .width = sizeof(((type *)0)->field)
+
+static bool may_be_in_name(int c)
+{
+	return isalnum(c) || c == '-' || c == '_' || c == '.';
+}
+
+static bool may_be_in_id(int c)
+{
+	return isalnum(c) || c == '-' || c == '_';
+}
+
+static bool may_be_in_serial(int c)
+{
+	return isgraph(c);
+}
+
+static bool may_be_in_module_path(int c)
+{
+	return c != ' ';
+}
+
+static const struct opt_chars name_chars = {may_be_in_name, "letters, digits, '-', '_' and '.'"};
+static const struct opt_chars id_chars = {may_be_in_id, "letters, digits, '-' and '_'"};
+static const struct opt_chars serial_chars = {may_be_in_serial, "printable ASCII without blanks"};
+/* Multiboot: the name and the arguments are one string, which the first blank parts. */
+static const struct opt_chars module_path_chars = {may_be_in_module_path,
+						   "the name of a file without blanks"};
+
+static int check_console(const char *text, struct error *e)
+{
+	bool file = !strncmp(text, "file=", 5) && text[5];
+	bool socket = !strncmp(text, "unix=", 5) && text[5];
+
+	if (!file && !socket && strcmp(text, "tty") && strcmp(text, "none"))
+		return error_set(e, EINVAL, "must be tty, none, file=FILE or unix=PATH, not '%s'",
+				 text);
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Properties                                                                 */
+
+#define ID                                                                                   \
+	{                                                                                    \
+		.name = "id", .arg = "ID", .type = OPT_STRING, KEPT(struct config_item, id), \
+		.min = 1, .max = CONFIG_ID_MAX, .chars = &id_chars,                          \
+		.help = "what to call it; no two things of a machine have the same",         \
+	}
+
+static const char *const disk_formats[] = {"raw", NULL};
+
+static const struct option_def disk_properties[] = {
+	{
+		.name = "path",
+		.arg = "FILE",
+		.type = OPT_PATH,
+		KEPT(struct config_disk, path),
+		.flags = OPT_REQUIRED,
+		.help = "the image or the block device",
+	},
+	{
+		.name = "readonly",
+		.type = OPT_BOOL,
+		KEPT(struct config_disk, readonly),
+		.help = "the guest can read it only",
+	},
+	{
+		.name = "format",
+		.type = OPT_CHOICE,
+		KEPT(struct config_disk, format),
+		.given = offsetof(struct config_disk, format_stated),
+		.choices = disk_formats,
+		.hint = "; 'qemu-img convert -O raw' makes a raw image of others",
+		.help = "it is raw, whatever it looks like",
+	},
+	{
+		.name = "serial",
+		.arg = "S",
+		.type = OPT_STRING,
+		KEPT(struct config_disk, serial),
+		.min = 1,
+		.max = CONFIG_SERIAL_MAX,
+		.chars = &serial_chars,
+		.help = "what the guest reads as serial number",
+	},
+	{
+		.name = "addr",
+		.arg = "N",
+		.type = OPT_NUMBER,
+		KEPT(struct config_disk, addr),
+		.min = CONFIG_MIN_ADDR,
+		.max = CONFIG_MAX_ADDR,
+		.otherwise = "the first free one",
+		.help = "its device number on the PCI bus",
+	},
+	ID,
+};
+
+static const struct option_list disks = {
+	.property = disk_properties,
+	.nr_properties = ARRAY_SIZE(disk_properties),
+	.items = offsetof(struct config, disk),
+	.item_size = sizeof(struct config_disk),
+	.count = offsetof(struct config, nr_disks),
+	.most = CONFIG_MAX_DISKS,
+	.prefix = "disk",
+	.bare = 0,
+};
+
+static const struct option_def module_properties[] = {
+	{
+		.name = "path",
+		.arg = "FILE",
+		.type = OPT_PATH,
+		KEPT(struct config_module, path),
+		.chars = &module_path_chars,
+		.flags = OPT_REQUIRED,
+		.help = "the file",
+	},
+	{
+		.name = "args",
+		.arg = "ARGS",
+		.type = OPT_STRING,
+		KEPT(struct config_module, args),
+		.help = "its arguments",
+	},
+	ID,
+};
+
+static const struct option_list modules = {
+	.property = module_properties,
+	.nr_properties = ARRAY_SIZE(module_properties),
+	.items = offsetof(struct config, module),
+	.item_size = sizeof(struct config_module),
+	.count = offsetof(struct config, nr_modules),
+	.most = CONFIG_MAX_MODULES,
+	.prefix = "module",
+	.split = ' ',
+};
+
+static const struct option_def fw_cfg_properties[] = {
+	{
+		.name = "name",
+		.arg = "NAME",
+		.type = OPT_STRING,
+		KEPT(struct config_fw_cfg, name),
+		.flags = OPT_REQUIRED,
+		.help = "what the guest finds it by",
+	},
+	{
+		.name = "path",
+		.arg = "FILE",
+		.type = OPT_PATH,
+		KEPT(struct config_fw_cfg, path),
+		.flags = OPT_REQUIRED,
+		.help = "the file",
+	},
+	ID,
+};
+
+static const struct option_list fw_cfg_files = {
+	.property = fw_cfg_properties,
+	.nr_properties = ARRAY_SIZE(fw_cfg_properties),
+	.items = offsetof(struct config, fw_cfg),
+	.item_size = sizeof(struct config_fw_cfg),
+	.count = offsetof(struct config, nr_fw_cfg),
+	.most = CONFIG_MAX_FW_CFG,
+	.prefix = "fw-cfg",
+	.split = '=',
+};
+
+/* ------------------------------------------------------------------------- */
+/* Options                                                                    */
+
+const char *const option_section_names[NR_SECTIONS] = {
+	[SECTION_RUNS] = "What it runs",
+	[SECTION_PARTS] = "What it consists of",
+	[SECTION_HOW] = "How it runs",
+};
+
+const struct option_def option_table[] = {
+	{
+		.name = "kernel",
+		.arg = "FILE",
+		.section = SECTION_RUNS,
+		.type = OPT_PATH,
+		KEPT(struct config, kernel),
+		.help = "Linux bzImage, ELF kernel with a PVH entry (vmlinux), or Multiboot 1 "
+			"kernel",
+	},
+	{
+		.name = "initrd",
+		.arg = "FILE",
+		.section = SECTION_RUNS,
+		.type = OPT_PATH,
+		KEPT(struct config, initrd),
+		.help = "initial RAM disk",
+	},
+	{
+		.name = "cmdline",
+		.arg = "TEXT",
+		.section = SECTION_RUNS,
+		.type = OPT_STRING,
+		KEPT(struct config, cmdline),
+		/* What makes a Linux kernel talk on the only console there is. */
+		.initial = "console=ttyS0",
+		.help = "kernel command line",
+	},
+	{
+		.name = "module",
+		.arg = "\"FILE ARGS\"",
+		.section = SECTION_RUNS,
+		.type = OPT_LIST,
+		.list = &modules,
+		.help = "Multiboot module with its arguments",
+	},
+
+	{
+		.name = "cpus",
+		.arg = "N",
+		.section = SECTION_PARTS,
+		.type = OPT_NUMBER,
+		KEPT(struct config, cpus),
+		.min = 1,
+		.max = HV_MAX_VCPUS,
+		.initial = "1",
+		.help = "processors",
+	},
+	{
+		.name = "memory",
+		.arg = "SIZE",
+		.section = SECTION_PARTS,
+		.type = OPT_SIZE,
+		KEPT(struct config, memory),
+		.min = CONFIG_MIN_MEMORY,
+		.max = CONFIG_MAX_MEMORY,
+		.step = 4096,
+		.initial = "512M",
+		.help = "memory, with suffix K, M or G",
+	},
+	{
+		.name = "disk",
+		.arg = "FILE[,KEY=VALUE...]",
+		.section = SECTION_PARTS,
+		.type = OPT_LIST,
+		.list = &disks,
+		.help = "raw disk image or block device: vda, vdb...; a comma in a value is "
+			"written twice",
+	},
+	{
+		.name = "tsc-khz",
+		.arg = "N",
+		.section = SECTION_PARTS,
+		.type = OPT_NUMBER,
+		KEPT(struct config, tsc_khz),
+		.min = HV_TSC_KHZ_MIN,
+		.max = HV_TSC_KHZ_MAX,
+		.otherwise = "the host's",
+		.help = "frequency of the guest's TSC, where the processor can scale it",
+	},
+	{
+		.name = "fw-cfg",
+		.arg = "NAME=FILE",
+		.section = SECTION_PARTS,
+		.type = OPT_LIST,
+		.list = &fw_cfg_files,
+		.help = "file the guest can read by QEMU's fw_cfg",
+	},
+	{
+		.name = "debug-exit",
+		.arg = "PORT",
+		.section = SECTION_PARTS,
+		.type = OPT_NUMBER,
+		KEPT(struct config, debug_exit_port),
+		.given = offsetof(struct config, debug_exit),
+		/* Four ports wide. */
+		.max = 0xfffc,
+		.help = "a value V written to this port ends the machine with status (V << 1) | 1",
+	},
+
+	{
+		.name = "console",
+		.arg = "WHERE",
+		.section = SECTION_HOW,
+		.type = OPT_STRING,
+		KEPT(struct config, console),
+		.check = check_console,
+		.initial = "tty",
+		.help = "serial console: tty, this terminal, which Ctrl-A x leaves and where "
+			"Ctrl-A h lists the keys; none; file=FILE; or unix=PATH, a socket",
+	},
+	{
+		.name = "name",
+		.arg = "NAME",
+		.section = SECTION_HOW,
+		.type = OPT_STRING,
+		KEPT(struct config, name),
+		.min = 1,
+		.max = CONFIG_NAME_MAX,
+		.chars = &name_chars,
+		.initial = "vm",
+		.help = "what to call it in messages and results",
+	},
+	{
+		.name = "no-reboot",
+		.section = SECTION_HOW,
+		.type = OPT_BOOL,
+		KEPT(struct config, no_reboot),
+		.help = "end with status 0 when the guest reboots",
+	},
+	{
+		.name = "time-limit",
+		.arg = "SECONDS",
+		.section = SECTION_HOW,
+		.type = OPT_DURATION,
+		KEPT(struct config, time_limit),
+		.min = 1,
+		.max = INT_MAX,
+		.help = "end the machine after that time; 5m and 2h are understood, too",
+	},
+	{
+		.name = "json",
+		.section = SECTION_HOW,
+		.type = OPT_BOOL,
+		KEPT(struct config, json),
+		.help = "print the result as a JSON object, last on standard output",
+	},
+	{
+		.name = "verbose",
+		.section = SECTION_HOW,
+		.type = OPT_BOOL,
+		KEPT(struct config, verbose),
+		.help = "tell more, also about what the guest does wrong",
+	},
+	{
+		.name = "help",
+		.section = SECTION_HOW,
+		.type = OPT_BOOL,
+		.flags = OPT_ONLY_FLAG,
+		KEPT(struct config, help),
+		.help = "this text",
+	},
+};
+
+const unsigned int option_count = ARRAY_SIZE(option_table);
+
+/* ------------------------------------------------------------------------- */
+
+static bool is(const char *name, const char *text, size_t len)
+{
+	return strlen(name) == len && !memcmp(name, text, len);
+}
+
+const struct option_def *option_find(const char *name, size_t len)
+{
+	for (unsigned int i = 0; i < option_count; i++) {
+		if (is(option_table[i].name, name, len))
+			return &option_table[i];
+	}
+	return NULL;
+}
+
+const struct option_def *option_find_property(const struct option_list *list, const char *name,
+					      size_t len)
+{
+	for (unsigned int i = 0; i < list->nr_properties; i++) {
+		if (is(list->property[i].name, name, len))
+			return &list->property[i];
+	}
+	return NULL;
+}
