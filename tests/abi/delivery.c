@@ -649,6 +649,11 @@ static void nmis_at_once(void)
 		STEP_BEGIN(&s, nop);
 		for (unsigned int i = 0; i < n; i++)
 			raise_nmi();
+		if (n == 3) {
+			/* Before the entry they are seen, and that takes none away. */
+			vcpu_get(&v, HV_REGS_EVENTS);
+			CHECK_EQ(r->events.nmi_pending, 2);
+		}
 		if (n == 4) {
 			/* They wait for the entry; then these two are there already. */
 			r->events.nmi_pending = 2;
@@ -851,7 +856,8 @@ static void nmi_iret_interrupted(void)
  */
 static void nmi_iret_dr6(void)
 {
-	static const uint64_t old[] = {0xffff0ff0, 0xffff4ff0, 0xffff0ff1, 0xffff4ff5};
+	static const uint64_t old[] = {0xffff0ff0, 0xffff4ff0, 0xffff0ff1,
+				       0xffff4ff5, 0xffff2ff0, 0xffff8ff0};
 
 	for (size_t i = 0; i < ARRAY_SIZE(old); i++) {
 		enter_nmi_others_wait();

@@ -469,6 +469,45 @@ static void timer_held(void)
 	}
 }
 
+/* What the host loads counts, on a vCPU that has run before. */
+static GUEST void g_timer_loaded(uint64_t turns)
+{
+	guest_apic_enable(true);
+	for (uint32_t i = 1; i <= turns; i++) {
+		guest_sync(i);
+		guest_wait();
+		G_CHECK_EQ(guest_cpu()->count[0x41], i);
+	}
+}
+
+static void timer_loaded(void)
+{
+	bool deadline = hv_caps().features & HV_FEATURE_TSC_DEADLINE;
+	struct hv_lapic l;
+	struct vm vm;
+	struct vcpu v;
+
+	vm_long(&vm, &v, g_timer_loaded, deadline ? 2 : 1);
+	vcpu_sync(&v, 1);
+	set_lapic_timer(&v, 0x41);
+	if (deadline) {
+		vcpu_sync(&v, 2);
+		CHECK_OK(ioctl(v.fd, HV_GET_LAPIC, &l));
+		*(uint32_t *)&l.regs[G_APIC_LVT_TIMER] = 0x40041;
+		*(uint32_t *)&l.regs[G_APIC_TIMER_INIT] = 0;
+		l.tsc_deadline = vcpu_get_msr(&v, G_MSR_TSC) + 5 * hv_caps().tsc_khz;
+		CHECK_OK(ioctl(v.fd, HV_SET_LAPIC, &l));
+	}
+	vcpu_done(&v);
+	/* In another mode there is no deadline. */
+	CHECK_OK(ioctl(v.fd, HV_GET_LAPIC, &l));
+	*(uint32_t *)&l.regs[G_APIC_LVT_TIMER] = 0x41;
+	l.tsc_deadline = 1ull << 60;
+	CHECK_OK(ioctl(v.fd, HV_SET_LAPIC, &l));
+	CHECK_OK(ioctl(v.fd, HV_GET_LAPIC, &l));
+	CHECK_EQ(l.tsc_deadline, 0);
+}
+
 /* A timer whose vector is none is an error in each of its periods that begins after the last was looked at. */
 static GUEST void g_timer_bad_vector(uint64_t x2apic)
 {
@@ -511,6 +550,7 @@ static const struct test tests[] = {
 	{"timer_idle", timer_idle, 0},
 	{"timer_left", timer_left, 0},
 	{"timer_held", timer_held, 0},
+	{"timer_loaded", timer_loaded, 0},
 	{"timer_bad_vector", timer_bad_vector, 0},
 };
 
