@@ -136,6 +136,8 @@ static void tsc_steps(void)
 	CHECK(vcpu_get_msr(&v[0], G_MSR_TSC) >= tsc + 200 * hv_caps().tsc_khz);
 	/* That does not move the other one, */
 	CHECK(vcpu_get_msr(&v[1], G_MSR_TSC) < vcpu_get_msr(&v[0], G_MSR_TSC));
+	/* nor where new ones begin, */
+	CHECK_EQ(vcpu_get_msr(&v[1], HV_MSR_TSC_OFFSET), 0);
 	/* nor ADJUST. */
 	vcpu_done(&v[0]);
 }

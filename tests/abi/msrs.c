@@ -74,6 +74,7 @@ static GUEST void g_msrs(uint64_t tcg)
 		G_CHECK_EQ(rdmsr(i), 0);
 	}
 	/* APIC base: another address, reserved bits, x2APIC without enable. */
+	check_msr_refused(G_MSR_APIC_BASE, rdmsr(G_MSR_APIC_BASE) + 0x1000);
 	check_msr_refused(G_MSR_APIC_BASE, rdmsr(G_MSR_APIC_BASE) | 1);
 	check_msr_refused(G_MSR_APIC_BASE, 0xfee00500);
 	check_msr_refused(G_MSR_APIC_BASE, rdmsr(G_MSR_APIC_BASE) | 1ull << 60);
