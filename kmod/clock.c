@@ -22,13 +22,21 @@ static u64 scale_tsc(const struct hv_vm *vm, u64 tsc)
 	return vm->tsc_ratio ? mul_u64_u64_shr(tsc, vm->tsc_ratio, HV_TSC_FRACTION) : tsc;
 }
 
-/* From now on the VM's clock goes on from ns, and the TSC of new vCPUs from tsc. */
-static void set_clock(struct hv_vm *vm, u64 ns, u64 tsc)
+/* From now on the VM's clock goes on from ns, and its TSC from tsc. With (m). */
+static void set_clock(struct hv_vm *vm, u64 ns, u64 tsc, bool stopped)
 {
-	vm->clock_tsc = scale_tsc(vm, rdtsc_ordered());
-	vm->clock_mono = ktime_get_ns();
-	vm->clock_ns = ns;
-	vm->tsc_offset = tsc - vm->clock_tsc;
+	struct hv_clock_base c = {
+		.ns = ns,
+		.changes = vm->clock.changes + 1,
+		.stops = vm->clock.stops + stopped,
+	};
+
+	raw_spin_lock(&vm->clock_lock);
+	c.tsc = scale_tsc(vm, rdtsc_ordered());
+	c.mono = ktime_get_ns();
+	c.tsc_offset = tsc - c.tsc;
+	vm->clock = c;
+	raw_spin_unlock(&vm->clock_lock);
 }
 
 int clock_vm_init(struct hv_vm *vm, u32 khz)
@@ -42,8 +50,9 @@ int clock_vm_init(struct hv_vm *vm, u32 khz)
 		vm->tsc_khz = khz;
 		vm->tsc_ratio = mul_u64_u64_div_u64(BIT_ULL(HV_TSC_FRACTION), khz, tsc_khz);
 	}
+	raw_spin_lock_init(&vm->clock_lock);
 	/* Guests start counting at zero; one base for all vCPUs keeps them in step. */
-	set_clock(vm, 0, 0);
+	set_clock(vm, 0, 0, false);
 	return 0;
 }
 
@@ -51,8 +60,24 @@ int clock_set(struct hv_vm *vm, const struct hv_clock *c)
 {
 	if (c->tsc_khz != vm->tsc_khz)
 		return -EINVAL;
-	set_clock(vm, c->ns, c->tsc);
+	set_clock(vm, c->ns, c->tsc, c->flags & HV_CLOCK_STOPPED);
+	/* One that is in HV_RUN follows at once, the others at their next call. */
+	vcpu_request_all(vm, REQ_CLOCK);
 	return 0;
+}
+
+void clock_follow(struct hv_vcpu *v)
+{
+	struct hv_clock_base old = v->clock;
+
+	if (likely(READ_ONCE(v->vm->clock.changes) == old.changes))
+		return;
+	raw_spin_lock(&v->vm->clock_lock);
+	v->clock = v->vm->clock;
+	raw_spin_unlock(&v->vm->clock_lock);
+	if (v->clock.stops != old.stops)
+		v->stopped = true;
+	clock_move_tsc(v, v->clock.tsc_offset - old.tsc_offset);
 }
 
 u64 clock_guest_tsc(const struct hv_vcpu *v)
@@ -218,17 +243,17 @@ static void scale(u32 khz, u32 *mul, s8 *shift)
 }
 
 /* As the guest computes it: with a stable TSC by that alone, whatever the host's clock does. */
-static u64 vm_clock_ns(const struct hv_vm *vm, u64 scaled_tsc)
+static u64 vm_clock_ns(const struct hv_vm *vm, const struct hv_clock_base *c, u64 scaled_tsc)
 {
-	u64 ticks = scaled_tsc - vm->clock_tsc;
+	u64 ticks = scaled_tsc - c->tsc;
 	u32 mul;
 	s8 shift;
 
 	if (check_tsc_unstable())
-		return ktime_get_ns() - vm->clock_mono + vm->clock_ns;
+		return ktime_get_ns() - c->mono + c->ns;
 	scale(vm->tsc_khz, &mul, &shift);
 	ticks = shift < 0 ? ticks >> -shift : ticks << shift;
-	return vm->clock_ns + mul_u64_u32_shr(ticks, mul, 32);
+	return c->ns + mul_u64_u32_shr(ticks, mul, 32);
 }
 
 void clock_get(const struct hv_vm *vm, struct hv_clock *c)
@@ -236,10 +261,18 @@ void clock_get(const struct hv_vm *vm, struct hv_clock *c)
 	u64 tsc = scale_tsc(vm, rdtsc_ordered());
 
 	*c = (struct hv_clock){
-		.ns = vm_clock_ns(vm, tsc),
-		.tsc = tsc + vm->tsc_offset,
+		.ns = vm_clock_ns(vm, &vm->clock, tsc),
+		.tsc = tsc + vm->clock.tsc_offset,
 		.tsc_khz = vm->tsc_khz,
 	};
+}
+
+static bool says_stopped(struct hv_vcpu *v)
+{
+	struct pvclock_vcpu_time_info t;
+
+	return guest_record_read(v, &v->system_time, &t, sizeof(t)) &&
+	       t.flags & PVCLOCK_GUEST_STOPPED;
 }
 
 static void write_system_time(struct hv_vcpu *v)
@@ -253,19 +286,27 @@ static void write_system_time(struct hv_vcpu *v)
 	 * that their clocks agree to the tick.
 	 */
 	if (t.flags) {
-		t.tsc_timestamp = v->vm->clock_tsc + v->tsc_offset;
-		t.system_time = v->vm->clock_ns;
+		t.tsc_timestamp = v->clock.tsc + v->tsc_offset;
+		t.system_time = v->clock.ns;
 	} else {
 		t.tsc_timestamp = clock_guest_tsc(v);
-		t.system_time = vm_clock_ns(v->vm, t.tsc_timestamp - v->tsc_offset);
+		t.system_time = vm_clock_ns(v->vm, &v->clock, t.tsc_timestamp - v->tsc_offset);
 	}
+	/* The guest takes that bit away when it has seen it. */
+	v->stop_told &= says_stopped(v);
+	if (v->stopped || v->stop_told)
+		t.flags |= PVCLOCK_GUEST_STOPPED;
 	scale(v->vm->tsc_khz, &t.tsc_to_system_mul, &t.tsc_shift);
 	guest_record_write(v, &v->system_time, &t, sizeof(t), &t.version);
+	if (!v->system_time.stale && v->stopped) {
+		v->stopped = false;
+		v->stop_told = true;
+	}
 }
 
 static void write_wall_clock(struct hv_vcpu *v)
 {
-	u64 ns = ktime_get_real_ns() - vm_clock_ns(v->vm, scale_tsc(v->vm, rdtsc()));
+	u64 ns = ktime_get_real_ns() - vm_clock_ns(v->vm, &v->clock, scale_tsc(v->vm, rdtsc()));
 	struct pvclock_wall_clock w;
 
 	w.sec = div_u64_rem(ns, NSEC_PER_SEC, &w.nsec);
@@ -290,6 +331,7 @@ u64 clock_read_wall(const struct hv_vcpu *v)
 void clock_write_system(struct hv_vcpu *v, u64 value)
 {
 	v->pv_system_time = value;
+	v->stop_told = false;
 	if (value & SYSTEM_TIME_ENABLE)
 		guest_record_set(&v->system_time, value - SYSTEM_TIME_ENABLE,
 				 sizeof(struct pvclock_vcpu_time_info));
@@ -300,6 +342,7 @@ void clock_write_system(struct hv_vcpu *v, u64 value)
 
 void clock_refresh(struct hv_vcpu *v)
 {
+	clock_follow(v);
 	v->records_stale = false;
 	if (v->wall_clock.stale)
 		write_wall_clock(v);

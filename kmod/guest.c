@@ -226,6 +226,17 @@ static bool put_record(struct hv_vcpu *v, const struct guest_record *r, void *im
 	return put(v, version_gpa, version, sizeof(*version));
 }
 
+bool guest_record_read(struct hv_vcpu *v, const struct guest_record *r, void *image,
+		       unsigned int len)
+{
+	bool ok;
+
+	raw_spin_lock(&v->vm->s2_lock);
+	ok = get(v, r->gpa, image, len) == 0;
+	raw_spin_unlock(&v->vm->s2_lock);
+	return ok;
+}
+
 /* The host may take the page away again before it is written, but hardly always. */
 #define RECORD_TRIES 3
 

@@ -129,6 +129,16 @@ struct guest_record {
 
 #define HV_MTRR_MSRS 28 /* 8 pairs, 11 fixed, default type */
 
+/* What the VM's clock and its TSC were set to, and when. */
+struct hv_clock_base {
+	u64 tsc;	/* host TSC then, scaled... */
+	u64 mono;	/* ...CLOCK_MONOTONIC... */
+	u64 ns;		/* ...and what kvm-clock was set to */
+	u64 tsc_offset; /* of the VM's TSC to the host's, scaled */
+	u32 changes;	/* how often it was set */
+	u32 stops;	/* ...with HV_CLOCK_STOPPED */
+};
+
 struct hv_vcpu {
 	struct hv_vm *vm;   /* (c) */
 	u32 id;		    /* (c) vCPU id and APIC id */
@@ -179,6 +189,9 @@ struct hv_vcpu {
 	struct decode_insn insn;
 
 	/* MSRs that only the core knows (v) */
+	struct hv_clock_base clock; /* the VM's, as this vCPU follows it */
+	bool stopped;		    /* its kvm-clock is to say that it was... */
+	bool stop_told;		    /* ...and does, until the guest has seen it */
 	u64 tsc_offset;
 	u64 tsc_adjust;
 	u64 tsc_aux;
@@ -259,12 +272,9 @@ struct hv_vm {
 	/* Clock */
 	u32 tsc_khz;   /* (c) of the guest's TSC */
 	u64 tsc_ratio; /* (c) of that to the host's, HV_TSC_FRACTION bits of fraction; 0: equal */
-	/* (m), and (c) once there are vCPUs */
-	u64 clock_tsc;	/* host TSC when the clock was set, scaled... */
-	u64 clock_mono; /* ...CLOCK_MONOTONIC then... */
-	u64 clock_ns;	/* ...and what kvm-clock was set to */
+	struct hv_clock_base clock; /* written under (m) and its lock, either is enough to read */
+	raw_spinlock_t clock_lock;  /* innermost */
 
-	u64 tsc_offset;		  /* that new vCPUs start with */
 	unsigned int lowest_last; /* (a) vCPU that took the last lowest-priority message */
 };
 
@@ -718,6 +728,9 @@ int guest_read(struct hv_vcpu *v, u64 gpa, void *buf, unsigned int len);
 /* From now on there is a record of len bytes at gpa; not if they do not lie in one page. */
 void guest_record_set(struct guest_record *r, u64 gpa, unsigned int len);
 void guest_record_clear(struct guest_record *r);
+/* What is there, if its page is at hand. */
+bool guest_record_read(struct hv_vcpu *v, const struct guest_record *r, void *image,
+		       unsigned int len);
 /* Write it; version points into the image. Sleeps. If it cannot be, it remains stale. */
 void guest_record_write(struct hv_vcpu *v, struct guest_record *r, void *image, unsigned int len,
 			u32 *version);
@@ -794,6 +807,8 @@ u64 clock_host_ticks(const struct hv_vm *vm, u64 ticks);
 void clock_write_wall(struct hv_vcpu *v, u64 value);
 u64 clock_read_wall(const struct hv_vcpu *v);
 void clock_write_system(struct hv_vcpu *v, u64 value);
+/* The VM's clock may have been set: the vCPU's TSC moves along. */
+void clock_follow(struct hv_vcpu *v);
 /* REQ_CLOCK, where sleeping is allowed. */
 void clock_refresh(struct hv_vcpu *v);
 

@@ -236,7 +236,7 @@ enum msr_result msr_read(struct hv_vcpu *v, u32 index, bool host, u64 *value)
 	case RULE_TSC_OFFSET:
 		if (!host)
 			return MSR_GP;
-		*value = v->tsc_offset - v->vm->tsc_offset;
+		*value = v->tsc_offset - v->clock.tsc_offset;
 		return MSR_OK;
 	case RULE_TSC_ADJUST:
 		*value = v->tsc_adjust;
@@ -308,7 +308,7 @@ enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 	case RULE_TSC_OFFSET:
 		if (!host)
 			return MSR_GP;
-		clock_move_tsc(v, v->vm->tsc_offset + value - v->tsc_offset);
+		clock_move_tsc(v, v->clock.tsc_offset + value - v->tsc_offset);
 		return MSR_OK;
 	case RULE_TSC_ADJUST:
 		/* The monitor sets the TSC by itself. */
@@ -365,10 +365,20 @@ enum msr_result msr_write(struct hv_vcpu *v, u32 index, bool host, u64 value)
 /* Power-up; INIT leaves all of them alone. */
 void msr_reset(struct hv_vcpu *v)
 {
+	const struct msr_rule *rule;
+	u32 index;
+
+	for (rule = rules; rule < rules + ARRAY_SIZE(rules); rule++)
+		for (index = rule->first; rule->class == RULE_BACKEND && index <= rule->last;
+		     index++)
+			hv_op(set_msr)(v, index, 0);
 	/* WB, WT, UC-, UC, and these again. */
 	hv_op(set_msr)(v, MSR_IA32_CR_PAT, 0x0007040600070406ULL);
 	v->misc_enable = MSR_IA32_MISC_ENABLE_FAST_STRING | MISC_ENABLE_FIXED;
 	clock_write_wall(v, 0);
 	clock_write_system(v, 0);
 	memset(v->mtrr, 0, sizeof(v->mtrr));
+	v->tsc_aux = 0;
+	v->tsc_adjust = 0;
+	clock_move_tsc(v, v->clock.tsc_offset - v->tsc_offset);
 }

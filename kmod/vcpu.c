@@ -54,6 +54,23 @@ static bool reachable(struct hv_vcpu *v)
 	return !hv_host.ops->reachable || hv_op(reachable)(v);
 }
 
+/* What others have sent so far is for the machine as it was before. */
+static void power_up(struct hv_vcpu *v)
+{
+	atomic_set(&v->start, 0);
+	atomic_set(&v->nmi_posted, 0);
+	state_reset(v, false);
+	v->mp_state = v->id ? HV_MP_UNINIT : HV_MP_RUNNABLE;
+}
+
+static long vcpu_reset(struct hv_vcpu *v, unsigned long arg)
+{
+	if (arg)
+		return -EINVAL;
+	power_up(v);
+	return 0;
+}
+
 static long vcpu_regs(struct hv_vcpu *v, u64 groups, bool store)
 {
 	if (groups & ~HV_REGS_ALL)
@@ -199,6 +216,7 @@ static long vcpu_locked_ioctl(struct hv_vcpu *v, unsigned int cmd, unsigned long
 	/* HV_RUN waits for a while; the others say so before they change anything. */
 	if (cmd != HV_RUN && !reachable(v))
 		return -EBUSY;
+	clock_follow(v);
 	switch (cmd) {
 	case HV_RUN:
 		return arg ? -EINVAL : run_vcpu(v);
@@ -206,6 +224,8 @@ static long vcpu_locked_ioctl(struct hv_vcpu *v, unsigned int cmd, unsigned long
 		return vcpu_regs(v, arg, true);
 	case HV_SET_REGS:
 		return vcpu_regs(v, arg, false);
+	case HV_RESET:
+		return vcpu_reset(v, arg);
 	case HV_SET_CPUID:
 		return vcpu_set_cpuid(v, p);
 	case HV_GET_MSRS:
@@ -339,10 +359,8 @@ static struct hv_vcpu *vcpu_create(struct hv_vm *vm, u32 id)
 	v->cpuid = hv_host.cpuid;
 	cpuid_set_apic_id(&v->cpuid, id);
 	state_cpuid_changed(v);
-	state_reset(v, false);
-	v->tsc_offset = vm->tsc_offset;
-	hv_op(update_tsc_offset)(v);
-	v->mp_state = id ? HV_MP_UNINIT : HV_MP_RUNNABLE;
+	v->clock = vm->clock;
+	power_up(v);
 	return v;
 }
 

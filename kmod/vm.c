@@ -151,15 +151,14 @@ static long vm_get_clock(struct hv_vm *vm, void __user *arg)
 static long vm_set_clock(struct hv_vm *vm, void __user *arg)
 {
 	struct hv_clock c;
-	long r = -EBUSY;
+	long r;
 
 	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
-	if (c.pad)
+	if (c.flags & ~HV_CLOCK_STOPPED)
 		return -EINVAL;
 	mutex_lock(&vm->lock);
-	if (!vm->nr_vcpus)
-		r = clock_set(vm, &c);
+	r = clock_set(vm, &c);
 	mutex_unlock(&vm->lock);
 	return r;
 }

@@ -160,12 +160,15 @@ struct hv_msi {
 	__u32 pad;
 };
 
+/* hv_clock.flags */
+#define HV_CLOCK_STOPPED (1U << 0) /* HV_SET_CLOCK: the guest was stopped meanwhile, tell it */
+
 /* Where the VM's clock and its TSC were at one moment. */
 struct hv_clock {
 	__u64 ns;      /* of kvm-clock */
-	__u64 tsc;     /* which new vCPUs begin with; HV_MSR_TSC_OFFSET is the distance to it */
+	__u64 tsc;     /* of the VM; HV_MSR_TSC_OFFSET is a vCPU's distance to it */
 	__u32 tsc_khz; /* its frequency */
-	__u32 pad;
+	__u32 flags;   /* HV_CLOCK_* */
 };
 
 /*
@@ -535,6 +538,8 @@ struct hv_apic_register {
  */
 #define HV_READ_APIC  _IOWR(HV_IOC, 0x4b, struct hv_apic_register)
 #define HV_WRITE_APIC _IOW(HV_IOC, 0x4c, struct hv_apic_register)
+/* The vCPU is as HV_CREATE_VCPU makes it, but for its CPUID table. EINVAL: the argument is not 0. */
+#define HV_RESET _IO(HV_IOC, 0x4d)
 
 #if defined(__cplusplus)
 #define HV_ASSERT(e, m) static_assert(e, m)

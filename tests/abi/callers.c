@@ -69,7 +69,7 @@ static const unsigned long vm_calls[] = {HV_CREATE_VCPU, HV_SET_SLOT,  HV_IRQFD,
 static const unsigned long vcpu_calls[] = {HV_RUN,	 HV_GET_REGS,  HV_SET_REGS,  HV_SET_CPUID,
 					   HV_GET_MSRS,	 HV_SET_MSRS,  HV_GET_XSAVE, HV_SET_XSAVE,
 					   HV_GET_LAPIC, HV_SET_LAPIC, HV_READ_APIC, HV_WRITE_APIC,
-					   HV_NMI};
+					   HV_RESET,	 HV_NMI};
 
 static void unknown_calls(void)
 {
@@ -122,7 +122,8 @@ static void bad_pointers(void)
 		CHECK_ERRNO(ioctl(f.system, system_calls[i], BAD), EFAULT);
 	for (unsigned int i = 0; i < ARRAY_SIZE(vm_calls); i++)
 		CHECK_ERRNO(ioctl(f.vm, vm_calls[i], BAD), EFAULT);
-	for (unsigned int i = 3; i < ARRAY_SIZE(vcpu_calls) - 1; i++) {
+	/* The first three and the last two take a number. */
+	for (unsigned int i = 3; i < ARRAY_SIZE(vcpu_calls) - 2; i++) {
 		CHECK_ERRNO(ioctl(f.vcpu, vcpu_calls[i], BAD), EFAULT);
 		CHECK_ERRNO(ioctl(f.vcpu, vcpu_calls[i], ~0ul << 47), EFAULT);
 		CHECK_ERRNO(ioctl(f.vcpu, vcpu_calls[i], ~0ul - 7), EFAULT);
@@ -225,7 +226,7 @@ static void flags_and_padding(void)
 	struct hv_ioeventfd io = {
 		.size = sizeof(io), .flags = 1u << 31, .fd = event, .len = 4, .addr = 0x600};
 	struct hv_msi msi = {.addr = 0xfee00000, .data = 0x40, .pad = 1};
-	struct hv_clock clock = {.tsc_khz = hv_caps().tsc_khz, .pad = 1};
+	struct hv_clock clock = {.tsc_khz = hv_caps().tsc_khz, .flags = ~HV_CLOCK_STOPPED};
 	struct hv_msr_list list = {.pad = 1};
 	struct hv_lapic lapic;
 	struct hv_msrs msrs = {.count = 0, .pad = 1};

@@ -324,6 +324,87 @@ static void pvclock_comes(void)
 	run_pv_comes(PV_LEN - sizeof(struct pv_time));
 }
 
+/* ---- A machine that is stopped for a while, and goes on as if nothing had been ---- */
+
+#define PV_TSC_STABLE	 0x1
+#define PV_GUEST_STOPPED 0x2
+
+static volatile uint64_t stop_tsc, stop_ns;
+
+static GUEST void g_stops(uint64_t id)
+{
+	volatile struct pv_time *t = (volatile struct pv_time *)(PV_GPA + 0x40 * id);
+
+	wrmsr(G_MSR_SYSTEM_TIME, (uintptr_t)t | 1);
+	G_CHECK_EQ(t->flags & PV_GUEST_STOPPED, 0);
+	for (uint32_t i = 1; i <= 3; i++) {
+		stop_tsc = guest_rdtsc();
+		stop_ns = pv_now(t);
+		guest_sync(i);
+		/* An hour or three, as the host will say, and not the wait of a fifth of a second. */
+		G_CHECK(guest_rdtsc() - stop_tsc < (uint64_t)guest_tsc_khz * 150);
+		G_CHECK(pv_now(t) - stop_ns < 150000000);
+		G_CHECK_EQ(t->flags & PV_GUEST_STOPPED, i == 1 ? 0 : PV_GUEST_STOPPED);
+	}
+	/* Until it has been seen, however often the record is written; and not again. */
+	guest_sync(4);
+	G_CHECK_EQ(t->flags & PV_GUEST_STOPPED, PV_GUEST_STOPPED);
+	t->flags &= ~PV_GUEST_STOPPED;
+	guest_sync(5);
+	G_CHECK_EQ(t->flags & PV_GUEST_STOPPED, 0);
+	/* One that sets its clocks beside a guest that runs. */
+	guest_sync(6);
+	while (!(t->flags & PV_GUEST_STOPPED))
+		guest_pause();
+	G_CHECK(guest_rdtsc() >= 1ull << 55);
+	G_CHECK(pv_now(t) >= 1ull << 55);
+}
+
+/* As it was at c. */
+static void go_on(struct vm *vm, struct hv_clock *c, uint32_t flags)
+{
+	sleep_ns(200 * MSEC);
+	c->flags = flags;
+	CHECK_OK(ioctl(vm->fd, HV_SET_CLOCK, c));
+}
+
+static void stopped(void)
+{
+	struct hv_clock c;
+	struct vcpu v, other;
+	pthread_t thread;
+	uint64_t offset;
+	struct vm vm;
+
+	vm_long(&vm, &v, g_stops, 1);
+	vcpu_interruptible(&v);
+	vcpu_init(&other, &vm, 1);
+	vcpu_set_msr(&other, HV_MSR_TSC_OFFSET, 12345);
+	new_memory(&vm, NULL);
+	for (uint32_t i = 1; i <= 3; i++) {
+		vcpu_sync(&v, i);
+		offset = vcpu_get_msr(&v, HV_MSR_TSC_OFFSET);
+		CHECK_OK(ioctl(vm.fd, HV_GET_CLOCK, &c));
+		CHECK_EQ(c.flags, 0);
+		go_on(&vm, &c, i == 1 ? 0 : HV_CLOCK_STOPPED);
+		CHECK_EQ(vcpu_get_msr(&v, HV_MSR_TSC_OFFSET), offset);
+		CHECK_EQ(vcpu_get_msr(&other, HV_MSR_TSC_OFFSET), 12345);
+	}
+	/* Another slot comes: the records are written anew. */
+	vcpu_sync(&v, 4);
+	vm_add_slot(&vm, 2, 0, PV_GPA + PV_LEN, PV_LEN);
+	vcpu_sync(&v, 5);
+	CHECK_OK(vm_set_slot(&vm, 2, 0, PV_GPA + PV_LEN, 0, NULL));
+	vcpu_sync(&v, 6);
+	thread = vcpu_start(&v);
+	sleep_ns(20 * MSEC);
+	c.ns = c.tsc = 1ull << 55;
+	c.flags = HV_CLOCK_STOPPED;
+	CHECK_OK(ioctl(vm.fd, HV_SET_CLOCK, &c));
+	vcpu_join(thread);
+	CHECK(vcpu_get_msr(&other, G_MSR_TSC) >= 1ull << 55);
+}
+
 /* ---- Another frequency than the host's ---- */
 
 static volatile uint64_t guest_tsc;
@@ -407,10 +488,10 @@ static void tsc_scaled(void)
 }
 
 static const struct test tests[] = {
-	{"tsc_exits", tsc_exits, 0},   {"tsc_vcpus", tsc_vcpus, 60},
-	{"tsc_set", tsc_set, 0},       {"tsc_steps", tsc_steps, 0},
-	{"pvclock", pvclock, 0},       {"pvclock_comes", pvclock_comes, 0},
-	{"tsc_scaled", tsc_scaled, 0},
+	{"tsc_exits", tsc_exits, 0}, {"tsc_vcpus", tsc_vcpus, 60},
+	{"tsc_set", tsc_set, 0},     {"tsc_steps", tsc_steps, 0},
+	{"pvclock", pvclock, 0},     {"pvclock_comes", pvclock_comes, 0},
+	{"stopped", stopped, 0},     {"tsc_scaled", tsc_scaled, 0},
 };
 
 int main(int argc, char **argv)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "tests/lib/harness.h"
+#include "tests/lib/state.h"
 #include "tests/lib/vm.h"
 
 extern void vector_fill(const void *image, int avx);
@@ -782,6 +783,69 @@ static void ldt_segment(void)
 	vcpu_done(&v);
 }
 
+/* ---- HV_RESET ---- */
+
+static GUEST void g_before_reset(uint64_t arg)
+{
+	wrmsr(G_MSR_TSC_ADJUST, 1ull << 40);
+	asm volatile("mov %0, %%dr2" : : "r"(0x1234ul));
+	asm volatile("movq %0, %%xmm3" : : "r"(arg));
+	guest_sync(1);
+}
+
+/* Whatever can be told of it is as in one that was just created, and so it works. */
+static void reset(void)
+{
+	static struct vcpu_state fresh[2];
+	struct hv_msr_list list = {.count = HV_MAX_MSRS};
+	uint32_t index[HV_MAX_MSRS];
+	unsigned int written = 0;
+	struct vcpu v[2];
+	struct vm vm;
+
+	vm_init(&vm);
+	for (unsigned int i = 0; i < 2; i++) {
+		vcpu_init(&v[i], &vm, i);
+		vcpu_save(&v[i], &fresh[i]);
+	}
+	vcpu_long(&v[0], g_before_reset, 1);
+	vcpu_x2apic_on(&v[0]);
+	vcpu_out(&v[0], PORT_SYNC);
+	list.indices = (uintptr_t)index;
+	CHECK_OK(ioctl(hv_open(), HV_GET_MSR_LIST, &list));
+	for (uint32_t i = 0; i < list.count; i++) {
+		struct hv_msr_entry e = {.index = index[i], .value = 0x1806};
+		struct hv_msrs m = {.count = 1, .entries = (uintptr_t)&e};
+
+		written += (unsigned int)CHECK_OK(ioctl(v[0].fd, HV_SET_MSRS, &m));
+	}
+	CHECK(written >= 10);
+	vcpu_get(&v[0], HV_REGS_EVENTS);
+	v[0].run->events.exception = HV_EVENT_PENDING;
+	v[0].run->events.exception_vector = 6;
+	v[0].run->events.nmi_masked = 1;
+	v[0].run->events.shadow = HV_SHADOW_STI;
+	vcpu_set(&v[0], HV_REGS_EVENTS);
+	for (unsigned int i = 0; i < 2; i++) {
+		const struct hv_msi init = {.addr = 0xfee00000 | i << 12, .data = 0x4500};
+
+		vm_msi(&vm, i, 0x77);
+		CHECK_OK(ioctl(v[i].fd, HV_NMI, 0));
+		CHECK_OK(ioctl(v[i].fd, HV_NMI, 0));
+		CHECK_OK(ioctl(vm.fd, HV_SIGNAL_MSI, &init));
+	}
+	CHECK_ERRNO(ioctl(v[0].fd, HV_RESET, 1), EINVAL);
+	for (unsigned int i = 0; i < 2; i++) {
+		CHECK_OK(ioctl(v[i].fd, HV_RESET, 0));
+		vcpu_check_loaded(&v[i], &fresh[i]);
+	}
+	/* The instruction that waited to be completed does so no more. */
+	vcpu_complete(&v[0]);
+	vcpu_check_loaded(&v[0], &fresh[0]);
+	vcpu_long(&v[0], g_before_reset, 1);
+	vcpu_sync(&v[0], 1);
+}
+
 static const struct test tests[] = {
 	{"wanted_valid_dirty", wanted_valid_dirty, 0},
 	{"impossible_state", impossible_state, 0},
@@ -800,6 +864,7 @@ static const struct test tests[] = {
 	{"msr_access", msr_access, 0},
 	{"msrs_apart", msrs_apart, 0},
 	{"ldt_segment", ldt_segment, 0},
+	{"reset", reset, 0},
 };
 
 int main(int argc, char **argv)

@@ -120,6 +120,7 @@ static void clock_calls(int fd)
 	c.ns = one_in(2) ? number() : c.ns;
 	c.tsc = one_in(2) ? number() : c.tsc;
 	c.tsc_khz = one_in(8) ? (uint32_t)number() : c.tsc_khz;
+	c.flags = one_in(2) ? HV_CLOCK_STOPPED : one_in(8) ? (uint32_t)number() : 0;
 	CALL(fd, HV_SET_CLOCK, &c);
 }
 
@@ -408,7 +409,10 @@ void vcpu_calls(void)
 		apic_calls(fd);
 		break;
 	case 8:
-		CALL(fd, HV_NMI, one_in(8) ? number() : 0);
+		if (one_in(8))
+			CALL(fd, HV_RESET, one_in(8) ? number() : 0);
+		else
+			CALL(fd, HV_NMI, one_in(8) ? number() : 0);
 		break;
 	case 9: /* a second view of the run page */
 		p = mmap(NULL, PAGE, PROT_READ, one_in(8) ? MAP_PRIVATE : MAP_SHARED, fd,
@@ -440,7 +444,7 @@ void odd_calls(void)
 		     ANY(((const unsigned long[]){HV_GET_CAPS, HV_GET_CPUID, HV_SET_SLOT, HV_IRQFD,
 						  HV_SIGNAL_MSI, HV_SET_CPUID, HV_GET_MSRS,
 						  HV_SET_MSRS, HV_GET_LAPIC, HV_SET_LAPIC,
-						  HV_READ_APIC, HV_WRITE_APIC})),
+						  HV_READ_APIC, HV_WRITE_APIC, HV_RESET})),
 		     one_in(2) ? 0 : PAGE);
 		break;
 	case 2:
