@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char *text = malloc(size + 1), *argv[MAX_WORDS + 4] = {"run"};
 	struct config c = {0};
-	struct error e = {""};
+	struct error e = {0};
 	int argc = 1, ret;
 
 	memcpy(text, data, size);

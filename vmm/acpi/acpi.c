@@ -449,12 +449,12 @@ int acpi_build(const struct mem *m, const struct acpi_config *cfg, uint64_t *rsd
 	struct acpi_xsdt *xsdt;
 
 	if (!cfg->cpus || cfg->cpus > HV_MAX_VCPUS)
-		return error_set(e, EINVAL, "%u CPUs are not possible; use --cpus 1 to %d",
-				 cfg->cpus, HV_MAX_VCPUS);
+		return error_set_at(e, EINVAL, "cpus", "%u CPUs are not possible, but 1 to %d",
+				    cfg->cpus, HV_MAX_VCPUS);
 	if (!area.base)
-		return error_set(
-			e, ENOSPC,
-			"the guest has too little memory for its ACPI tables; raise --memory");
+		return error_set_at(e, ENOSPC, "memory",
+				    "the guest has too little memory for its ACPI tables; give it "
+				    "more");
 
 	/* The root pointer comes first: scanners look at 16-byte boundaries. */
 	rsdp = area_take(&area, sizeof(*rsdp));

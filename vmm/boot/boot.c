@@ -18,11 +18,10 @@ int loader_put_cmdline(struct loader *l, size_t max, struct error *e)
 	if (max > LAYOUT_CMDLINE_MAX - 1)
 		max = LAYOUT_CMDLINE_MAX - 1;
 	if (len > max)
-		return error_set(
-			e, E2BIG,
-			"the command line has %zu characters, kernel %s takes %zu; shorten "
-			"--cmdline",
-			len, l->kernel.path, max);
+		return error_set_at(e, E2BIG, "cmdline",
+				    "the command line has %zu characters, kernel %s takes %zu; "
+				    "shorten it",
+				    len, l->kernel.path, max);
 	memcpy(l->low + LAYOUT_CMDLINE, l->cmdline, len + 1);
 	return 0;
 }
@@ -57,22 +56,20 @@ int loader_put_initrd(const struct loader *l, uint64_t max_end, uint64_t kernel,
 
 	ret = host_file_open(&f, "initrd", l->cfg->initrd, e);
 	if (ret)
-		return ret;
+		return error_about(e, ret, "initrd");
 	if (!f.size)
-		ret = error_set(e, EINVAL,
-				"initrd %s: is empty; build it again or leave out --initrd",
+		ret = error_set(e, EINVAL, "initrd %s: is empty; build it again or leave it out",
 				f.path);
 	else if (initrd_place(l, f.size, max_end, kernel, kernel_end, &out->gpa))
-		ret = error_set(
-			e, ENOSPC,
-			"initrd %s: its %llu KiB do not fit in guest memory beside the kernel; "
-			"raise --memory or use a smaller initrd",
-			f.path, (unsigned long long)((f.size + 1023) >> 10));
+		ret = error_set_at(e, ENOSPC, "memory",
+				   "initrd %s: its %llu KiB do not fit in guest memory beside the "
+				   "kernel; give the guest more memory or a smaller initrd",
+				   f.path, (unsigned long long)((f.size + 1023) >> 10));
 	else
 		ret = host_file_load(&f, 0, f.size, l->mem, out->gpa, e);
 	out->size = f.size;
 	host_file_close(&f);
-	return ret;
+	return error_about(e, ret, "initrd");
 }
 
 static int load(struct loader *l, struct boot_entry *out, struct error *e)
@@ -89,11 +86,10 @@ static int load(struct loader *l, struct boot_entry *out, struct error *e)
 	if (!linux_probe(l) && multiboot_probe(l))
 		return multiboot_load(l, out, e);
 	if (l->cfg->nr_modules)
-		return error_set(
-			e, EINVAL,
-			"kernel %s: is not a Multiboot kernel, and only those take modules; use "
-			"--initrd",
-			l->kernel.path);
+		return error_set_at(e, EINVAL, "modules",
+				    "kernel %s: is not a Multiboot kernel, and only those take "
+				    "modules; give Linux an initrd",
+				    l->kernel.path);
 	if (linux_probe(l))
 		return linux_load(l, out, e);
 	if (pvh_probe(l))
@@ -101,7 +97,7 @@ static int load(struct loader *l, struct boot_entry *out, struct error *e)
 	return loader_bad_kernel(
 		l, e,
 		"is no kernel known here (bzImage, ELF with a PVH note, Multiboot 1), "
-		"or is damaged; name another file with --kernel");
+		"or is damaged; name another file");
 }
 
 int boot_load(const struct mem *m, const struct boot_config *cfg, struct boot_entry *out,
@@ -121,14 +117,15 @@ int boot_load(const struct mem *m, const struct boot_config *cfg, struct boot_en
 	memset(out, 0, sizeof(*out));
 
 	if (!l->low || l->low_end <= LAYOUT_KERNEL) {
-		ret = error_set(e, ENOSPC,
-				"the guest has too little memory for a kernel; raise --memory");
+		ret = error_set_at(e, ENOSPC, "memory",
+				   "the guest has too little memory for a kernel; give it more");
 	} else {
 		ret = host_file_open(&l->kernel, "kernel", cfg->kernel, e);
 		if (!ret) {
 			ret = load(l, out, e);
 			host_file_close(&l->kernel);
 		}
+		error_about(e, ret, "kernel");
 	}
 	free(l);
 	return ret;

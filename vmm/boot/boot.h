@@ -37,7 +37,8 @@ struct boot_entry {
 
 /*
  * Returns 0, or a negative errno with a message that names the file at fault and
- * says what to do. Guest memory is partly written after a failure.
+ * says what to do, and with the option at fault. Guest memory is partly written after a
+ * failure.
  */
 int boot_load(const struct mem *m, const struct boot_config *cfg, struct boot_entry *out,
 	      struct error *e);

@@ -105,10 +105,10 @@ static bool overlap(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
 int elf_check_range(const struct loader *l, uint64_t gpa, uint64_t len, struct error *e)
 {
 	if (gpa > l->low_end || len > l->low_end - gpa)
-		return error_set(
-			e, ENOSPC,
+		return error_set_at(
+			e, ENOSPC, "memory",
 			"kernel %s: its segment of %#llx bytes at %#llx does not lie in guest "
-			"memory; raise --memory or link it lower",
+			"memory; give the guest more or link it lower",
 			l->kernel.path, (unsigned long long)len, (unsigned long long)gpa);
 	if (overlap(gpa, len, 0, LAYOUT_LOADER_END) ||
 	    overlap(gpa, len, LAYOUT_ACPI, LAYOUT_ACPI_MAX))

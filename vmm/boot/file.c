@@ -80,9 +80,10 @@ int host_file_load(const struct host_file *f, uint64_t offset, uint64_t len, con
 	void *to = mem_span(m, gpa, len);
 
 	if (!to)
-		return error_set(
-			e, ENOSPC,
-			"%s %s: %llu bytes at %#llx do not fit in guest memory; raise --memory",
+		return error_set_at(
+			e, ENOSPC, "memory",
+			"%s %s: %llu bytes at %#llx do not fit in guest memory; give the "
+			"guest more",
 			f->what, f->path, (unsigned long long)len, (unsigned long long)gpa);
 	return host_file_read(f, offset, to, len, e);
 }

@@ -85,10 +85,10 @@ static int parse(const struct loader *l, struct bzimage *bz, struct error *e)
 			"again");
 	bz->gpa_end = bz->gpa + need;
 	if (bz->gpa_end > l->low_end)
-		return error_set(e, ENOSPC,
-				 "kernel %s: needs at least %llu MiB of guest memory; raise "
-				 "--memory",
-				 l->kernel.path, (unsigned long long)((bz->gpa_end >> 20) + 1));
+		return error_set_at(
+			e, ENOSPC, "memory",
+			"kernel %s: needs at least %llu MiB of guest memory; give it more",
+			l->kernel.path, (unsigned long long)((bz->gpa_end >> 20) + 1));
 	return 0;
 }
 

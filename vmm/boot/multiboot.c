@@ -249,11 +249,10 @@ static uint32_t area_string(struct area *a, const char *first, const char *rest)
 
 static int area_full(struct error *e)
 {
-	return error_set(
-		e, E2BIG,
-		"the command line and the modules' strings are too long together (%d KiB); "
-		"shorten --cmdline",
-		LAYOUT_MB_INFO_MAX >> 10);
+	return error_set_at(e, E2BIG, "cmdline",
+			    "the command line and the modules' strings are too long together (%d "
+			    "KiB); shorten them",
+			    LAYOUT_MB_INFO_MAX >> 10);
 }
 
 /* Load one module ("path arguments") at the first page at or after *next. */
@@ -271,11 +270,10 @@ static int load_module(const struct loader *l, const char *path, uint64_t *next,
 		ret = error_set(e, EINVAL, "module %s: is empty; build it again or leave it out",
 				path);
 	else if (gpa > l->low_end || f.size > l->low_end - gpa)
-		ret = error_set(
-			e, ENOSPC,
-			"module %s: its %llu KiB do not fit in guest memory after the kernel; "
-			"raise --memory",
-			path, (unsigned long long)((f.size + 1023) >> 10));
+		ret = error_set_at(e, ENOSPC, "memory",
+				   "module %s: its %llu KiB do not fit in guest memory after the "
+				   "kernel; give the guest more",
+				   path, (unsigned long long)((f.size + 1023) >> 10));
 	else
 		ret = host_file_load(&f, 0, f.size, l->mem, gpa, e);
 	host_file_close(&f);
@@ -322,9 +320,13 @@ static int put_modules(const struct loader *l, struct area *a, struct mb_info *i
 		if (cfg->initrd && i == 0) {
 			string = cfg->initrd;
 			ret = load_module(l, string, &next, mod, e);
+			error_about(e, ret, "initrd");
 		} else {
-			string = cfg->modules[i - (cfg->initrd ? 1 : 0)];
+			unsigned int n = i - (cfg->initrd ? 1 : 0);
+
+			string = cfg->modules[n];
 			ret = load_module_string(l, string, &next, mod, e);
+			error_about(e, ret, "modules[%u]", n);
 		}
 		if (ret)
 			return ret;

@@ -37,7 +37,10 @@ void result_say(const struct config *config, const struct machine_result *result
 		log_error("the guest crashed: %s", result->text);
 		break;
 	case MACHINE_FAILED:
-		log_error("%s", result->text);
+		if (result->path[0])
+			log_error("%s (%s)", result->text, config_label(config, result->path).text);
+		else
+			log_error("%s", result->text);
 		break;
 	case MACHINE_KILLED:
 		log_error("ended by a second signal; the guest did not power itself off");
@@ -56,7 +59,7 @@ void result_say(const struct config *config, const struct machine_result *result
  */
 static json_t *message(const char *text)
 {
-	char ascii[sizeof(((struct machine_result *)0)->text)];
+	char ascii[sizeof(((struct error *)0)->text)];
 	json_t *string = json_string(text);
 	size_t i;
 
@@ -66,6 +69,34 @@ static json_t *message(const char *text)
 		ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
 	ascii[i] = '\0';
 	return json_string(ascii);
+}
+
+static json_t *error_object(const char *code, const char *path, const char *text)
+{
+	json_t *o = json_pack("{s:s}", "code", code);
+
+	if (path[0])
+		json_object_set_new(o, "path", message(path));
+	json_object_set_new(o, "message", message(text));
+	return o;
+}
+
+/* One line; takes the object. */
+static int print_line(FILE *out, json_t *root)
+{
+	int ret = json_dumpf(root, out, JSON_REAL_PRECISION(6));
+
+	if (fputc('\n', out) == EOF || fflush(out))
+		ret = -1;
+	json_decref(root);
+	return ret;
+}
+
+int result_print_usage(FILE *out, const struct error *e)
+{
+	return print_line(out,
+			  json_pack("{s:s, s:i, s:o}", "reason", "usage", "status", STATUS_USAGE,
+				    "error", error_object(e->code, e->path, e->text)));
 }
 
 int result_print_json(FILE *out, const struct config *config, const struct machine_result *result,
@@ -79,18 +110,16 @@ int result_print_json(FILE *out, const struct config *config, const struct machi
 				 "seconds", totals->seconds, "exits", "pio", (json_int_t)exits->pio,
 				 "mmio", (json_int_t)exits->mmio, "emulate",
 				 (json_int_t)exits->emulate, "eoi", (json_int_t)exits->eoi);
-	int ret;
 
 	if (result->end == MACHINE_DEBUG_EXIT)
 		json_object_set_new(root, "value", json_integer(result->value));
 	if (result->text[0])
 		json_object_set_new(root, "message", message(result->text));
+	if (result->code)
+		json_object_set_new(root, "error",
+				    error_object(result->code, result->path, result->text));
 	/* The guest's last line on the same terminal may lack its end. */
 	if (!strcmp(config->console, "tty"))
 		fputc('\n', out);
-	ret = json_dumpf(root, out, JSON_REAL_PRECISION(6));
-	if (fputc('\n', out) == EOF || fflush(out))
-		ret = -1;
-	json_decref(root);
-	return ret;
+	return print_line(out, root);
 }

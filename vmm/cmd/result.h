@@ -25,5 +25,7 @@ void result_say(const struct config *config, const struct machine_result *result
 /* One line; 0, or -1 when it could not be written, all of it. */
 int result_print_json(FILE *out, const struct config *config, const struct machine_result *result,
 		      const struct run_totals *totals);
+/* The same for a machine that never was: its flags are wrong. */
+int result_print_usage(FILE *out, const struct error *e);
 
 #endif

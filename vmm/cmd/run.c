@@ -97,7 +97,7 @@ static int run_machine(struct session *s, struct machine_result *result, struct 
 	s->machine = machine_create(s->config, s->loop, s->console, e);
 	if (!s->machine)
 		return -EIO;
-	ret = s->totals.reboots ? 0 : console_begin(s->console, e);
+	ret = s->totals.reboots ? 0 : error_about(e, console_begin(s->console, e), "console");
 	if (!ret)
 		ret = machine_start(s->machine, e);
 	if (!ret && !s->totals.reboots) {
@@ -149,7 +149,7 @@ static int open_session(struct session *s, struct error *e)
 		return ret;
 	s->console = console_open(s->config->console, s->loop, e);
 	if (!s->console)
-		return -EIO;
+		return error_about(e, -EIO, "console");
 	console_set_quit(s->console, on_quit_key, s);
 	if (s->config->time_limit) {
 		s->time_limit = loop_timer_create(s->loop, on_time_limit, s);
@@ -212,6 +212,8 @@ static int run(const struct config *config)
 		ret = run_until_end(&s, &result, &e);
 	if (ret) {
 		result.end = MACHINE_FAILED;
+		result.code = e.code;
+		snprintf(result.path, sizeof(result.path), "%s", e.path);
 		snprintf(result.text, sizeof(result.text), "%s", e.text);
 	}
 	close_session(&s);
@@ -239,6 +241,8 @@ int cmd_run(int argc, char **argv)
 		status = STATUS_OK;
 	} else if (ret < 0) {
 		log_error("%s (see 'vmm run --help')", e.text);
+		if (config.json)
+			result_print_usage(stdout, &e);
 		status = STATUS_USAGE;
 	} else {
 		status = run(&config);

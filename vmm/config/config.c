@@ -35,9 +35,8 @@ static int set_initial(struct config *c, struct error *e)
 /* ------------------------------------------------------------------------- */
 /* Names of items                                                             */
 
-/* The list and the item that have the id; NULL: none but the one given. */
-static const struct option_def *find_id(const struct config *c, const char *id,
-					const struct config_item *but)
+/* Whether another item than the one given has the id. */
+static bool is_taken(const struct config *c, const char *id, const struct config_item *but)
 {
 	for (unsigned int i = 0; i < option_count; i++) {
 		const struct option_list *l = option_table[i].list;
@@ -46,30 +45,28 @@ static const struct option_def *find_id(const struct config *c, const char *id,
 			const struct config_item *item = list_item(l, c, n);
 
 			if (item != but && item->id && !strcmp(item->id, id))
-				return &option_table[i];
+				return true;
 		}
 	}
-	return NULL;
+	return false;
 }
 
 static int name_item(const struct option_def *o, struct config *c, unsigned int n, struct error *e)
 {
 	struct config_item *item = list_item(o->list, c, n);
-	const struct option_def *other;
-	char id[CONFIG_ID_MAX + 1];
+	char id[CONFIG_ID_MAX + 1], path[64];
 
-	if (item->id) {
-		other = find_id(c, item->id, item);
-		if (other)
-			return error_set(e, EEXIST,
-					 "--%s: id=%s is that of something else, too (of a --%s)",
-					 o->name, item->id, other->name);
-		return 0;
+	if (item->id && is_taken(c, item->id, item)) {
+		snprintf(path, sizeof(path), "%s[%u].id", option_key(o), n);
+		return error_set_at(e, EEXIST, path, "%s: the id '%s' is given twice",
+				    config_label(c, path).text, item->id);
 	}
+	if (item->id)
+		return 0;
 	/* The place in the list, or the next number that nobody has. */
 	do
 		snprintf(id, sizeof(id), "%s%u", o->list->prefix, n++);
-	while (find_id(c, id, item));
+	while (is_taken(c, id, item));
 	item->id = strdup(id);
 	return item->id ? 0 : no_memory(e);
 }
@@ -93,14 +90,17 @@ static int name_items(struct config *c, struct error *e)
 /* Each disk has its place on the PCI bus, so that taking one away does not move those that say theirs. */
 static int place_disks(struct config *c, struct error *e)
 {
+	char path[64];
 	uint32_t used = 0;
 
 	for (unsigned int i = 0; i < c->nr_disks; i++) {
 		const struct config_disk *d = &c->disk[i];
 
-		if (d->addr && used & 1u << d->addr)
-			return error_set(e, EEXIST, "--disk: addr=%u is that of another disk, too",
-					 d->addr);
+		if (d->addr && used & 1u << d->addr) {
+			snprintf(path, sizeof(path), "disks[%u].addr", i);
+			return error_set_at(e, EEXIST, path, "%s: the address %u is given twice",
+					    config_label(c, path).text, d->addr);
+		}
 		used |= d->addr ? 1u << d->addr : 0;
 	}
 	for (unsigned int i = 0; i < c->nr_disks; i++) {
@@ -136,12 +136,18 @@ static int finish(struct config *c, struct error *e)
 {
 	int ret;
 
-	if (!c->kernel)
-		return error_set(e, EINVAL, "--kernel FILE is needed: what shall the machine run?");
+	if (!c->kernel) {
+		error_set_at(e, EINVAL, "kernel",
+			     "--kernel FILE is needed: what shall the machine run?");
+		e->code = "missing";
+		return -EINVAL;
+	}
 	if (c->initrd && c->nr_modules)
-		return error_set(e, EINVAL,
-				 "--initrd and --module cannot be used together: --module "
-				 "is for Multiboot kernels, which take no initrd");
+		return error_set_at(e, EINVAL, "modules",
+				    "%s and %s cannot be used together: modules are for Multiboot "
+				    "kernels, which take no initrd",
+				    config_label(c, "initrd").text,
+				    config_label(c, "modules[0]").text);
 	ret = name_items(c, e);
 	if (!ret)
 		ret = place_disks(c, e);
@@ -152,17 +158,30 @@ static int finish(struct config *c, struct error *e)
 
 /* ------------------------------------------------------------------------- */
 
+struct config_label config_label(const struct config *c, const char *path)
+{
+	const struct option_def *o = option_find_key(path, strcspn(path, "[."));
+	struct config_label label;
+
+	(void)c;
+	snprintf(label.text, sizeof(label.text), "--%s", o ? o->name : path);
+	return label;
+}
+
 int config_parse(int argc, char **argv, struct config *c, struct error *e)
 {
 	int ret = set_initial(c, e);
 
 	if (!ret)
 		ret = flags_parse(argv + (argc > 0), c, e);
-	if (ret)
-		return ret;
-	if (c->help)
+	if (!ret && c->help)
 		return 1;
-	return finish(c, e);
+	if (!ret)
+		ret = finish(c, e);
+	/* It may stand behind what is wrong. */
+	for (int i = 1; ret && i < argc; i++)
+		c->json |= !strcmp(argv[i], "--json");
+	return ret;
 }
 
 void config_destroy(struct config *c)

@@ -85,11 +85,18 @@ struct config {
 
 /*
  * Read the flags of "vmm run"; argv[0] is the subcommand. Returns 0, 1 when the
- * user asked for help, or a negative errno with a sentence that names the flag.
- * Whatever it returns, config_destroy() must follow.
+ * user asked for help, or a negative errno with a sentence that names the flag;
+ * then, too, "json" says whether it was asked for. Whatever it returns,
+ * config_destroy() must follow.
  */
 int config_parse(int argc, char **argv, struct config *c, struct error *e);
 void config_destroy(struct config *c);
+
+/* What the user calls the option of an error's path: "--disk". */
+struct config_label {
+	char text[128];
+};
+struct config_label config_label(const struct config *c, const char *path);
 
 /* The flags with what they mean, as "vmm run --help" lists them. */
 void config_print_flags(FILE *out);

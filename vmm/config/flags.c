@@ -64,12 +64,12 @@ static const struct option_def *closest(const char *name, size_t len)
 
 static int unknown_flag(const char *word, size_t len, struct error *e)
 {
-	const struct option_def *o = closest(word + 2, len - 2);
+	const struct option_def *o = len > 2 ? closest(word + 2, len - 2) : NULL;
+	int ret = error_set(e, EINVAL, "unknown flag %.*s%s%s%s", (int)len, word,
+			    o ? "; did you mean --" : "", o ? o->name : "", o ? "?" : "");
 
-	if (o)
-		return error_set(e, EINVAL, "unknown flag %.*s; did you mean --%s?", (int)len, word,
-				 o->name);
-	return error_set(e, EINVAL, "unknown flag %.*s", (int)len, word);
+	e->code = "unknown-option";
+	return ret;
 }
 
 /* Take the next flag, and its value, off the words. 1: there is one; 0: there are no more. */
@@ -84,15 +84,18 @@ static int next_flag(char ***words, struct flag *f, struct error *e)
 		word = **words;
 	if (!word)
 		return 0;
-	if (ended || word[0] != '-' || !word[1])
-		return error_set(e, EINVAL,
-				 "'%s' is not a flag: files are given as --kernel FILE, "
-				 "--disk FILE and so on",
-				 word);
+	if (ended || word[0] != '-' || !word[1]) {
+		error_set(e, EINVAL,
+			  "'%s' is not a flag: files are given as --kernel FILE, --disk FILE and "
+			  "so on",
+			  word);
+		e->code = "unknown-option";
+		return -EINVAL;
+	}
 	if (word[1] == 'h')
 		word = "--help";
 	if (word[1] != '-')
-		return error_set(e, EINVAL, "unknown flag -%c", word[1]);
+		return unknown_flag(word, 2, e);
 
 	len = strcspn(word, "=");
 	f->option = option_find(word + 2, len - 2);
@@ -102,7 +105,8 @@ static int next_flag(char ***words, struct flag *f, struct error *e)
 	if (f->option->type != OPT_BOOL && !f->value) {
 		f->value = *(*words)++;
 		if (!f->value)
-			return error_set(e, EINVAL, "%s needs a value", word);
+			return error_set_at(e, EINVAL, option_key(f->option), "%s needs a value",
+					    word);
 	}
 	return 1;
 }
@@ -110,23 +114,33 @@ static int next_flag(char ***words, struct flag *f, struct error *e)
 /* ------------------------------------------------------------------------- */
 /* Values                                                                     */
 
-/* Put "--name " or "--name: property= " before a text that completes it. */
-static int name_it(const struct option_def *o, const struct option_def *property, int ret,
-		   struct error *e)
+/* Put "--name " before a text that completes it. */
+static int name_flag(const struct option_def *o, int ret, struct error *e)
 {
 	struct error old = *e;
 
-	if (property)
-		return error_set(e, -ret, "--%s: %s= %s", o->name, property->name, old.text);
-	return error_set(e, -ret, "--%s %s", o->name, old.text);
+	error_set_at(e, -ret, option_key(o), "--%s %s", o->name, old.text);
+	return ret;
 }
 
-static int set_property(const struct option_def *o, const struct option_def *property, void *item,
-			const char *value, struct error *e)
-{
-	int ret = option_set(property, item, value, e);
+/* An item of a list on its way into it. */
+struct item {
+	const struct option_def *option;
+	unsigned int index;
+	void *at;
+};
 
-	return ret ? name_it(o, property, ret, e) : 0;
+/* Put "--name: property= " before a text that completes it. */
+static int set_property(const struct item *i, const struct option_def *property, const char *value,
+			struct error *e)
+{
+	int ret = option_set(property, i->at, value, e);
+	struct error old = *e;
+
+	if (!ret)
+		return 0;
+	error_set(e, -ret, "--%s: %s= %s", i->option->name, property->name, old.text);
+	return error_about(e, ret, "%s[%u].%s", option_key(i->option), i->index, property->name);
 }
 
 /*
@@ -146,26 +160,27 @@ static char *cut_piece(char **rest)
 	return piece;
 }
 
-static int unknown_property(const struct option_def *o, const char *name, size_t len,
-			    struct error *e)
+static int unknown_property(const struct item *i, const char *name, size_t len, struct error *e)
 {
-	const struct option_list *l = o->list;
+	const struct option_list *l = i->option->list;
 	char all[256] = "";
 	size_t used = 0;
 
-	for (unsigned int i = 0; i < l->nr_properties && used < sizeof(all); i++)
-		used += snprintf(all + used, sizeof(all) - used, "%s%s=", i ? ", " : "",
-				 l->property[i].name);
-	return error_set(e, EINVAL,
-			 "--%s: unknown option '%.*s'; there are %s (a comma in the name of a "
-			 "file is written ',,')",
-			 o->name, (int)len, name, all);
+	for (unsigned int n = 0; n < l->nr_properties && used < sizeof(all); n++)
+		used += snprintf(all + used, sizeof(all) - used, "%s%s=", n ? ", " : "",
+				 l->property[n].name);
+	error_set(e, EINVAL,
+		  "--%s: unknown option '%.*s'; there are %s (a comma in the name of a file is "
+		  "written ',,')",
+		  i->option->name, (int)len, name, all);
+	e->code = "unknown-option";
+	return error_about(e, -EINVAL, "%s[%u]", option_key(i->option), i->index);
 }
 
 /* KEY=VALUE,KEY=VALUE...; the first may be a value alone. */
-static int set_pieces(const struct option_def *o, void *item, char *text, struct error *e)
+static int set_pieces(const struct item *i, char *text, struct error *e)
 {
-	const struct option_list *l = o->list;
+	const struct option_list *l = i->option->list;
 	bool first = true;
 	int ret = 0;
 
@@ -175,19 +190,19 @@ static int set_pieces(const struct option_def *o, void *item, char *text, struct
 		const struct option_def *property = option_find_property(l, piece, len);
 
 		if (property && value)
-			ret = set_property(o, property, item, value + 1, e);
+			ret = set_property(i, property, value + 1, e);
 		else if (first)
-			ret = set_property(o, &l->property[l->bare], item, piece, e);
+			ret = set_property(i, &l->property[l->bare], piece, e);
 		else
-			ret = unknown_property(o, piece, len, e);
+			ret = unknown_property(i, piece, len, e);
 	}
 	return ret;
 }
 
 /* FIRST, the character, SECOND: the values of the first two properties. */
-static int set_halves(const struct option_def *o, void *item, char *text, struct error *e)
+static int set_halves(const struct item *i, char *text, struct error *e)
 {
-	const struct option_def *property = o->list->property;
+	const struct option_def *o = i->option, *property = o->list->property;
 	char *second = strchr(text, o->list->split);
 	bool needed = property[1].flags & OPT_REQUIRED;
 	int ret;
@@ -198,11 +213,12 @@ static int set_halves(const struct option_def *o, void *item, char *text, struct
 		/* As it was written. */
 		if (second)
 			second[-1] = o->list->split;
-		return error_set(e, EINVAL, "--%s must be %s, not '%s'", o->name, o->arg, text);
+		ret = error_set(e, EINVAL, "--%s must be %s, not '%s'", o->name, o->arg, text);
+		return error_about(e, ret, "%s[%u]", option_key(o), i->index);
 	}
-	ret = set_property(o, &property[0], item, text, e);
+	ret = set_property(i, &property[0], text, e);
 	if (!ret && second)
-		ret = set_property(o, &property[1], item, second, e);
+		ret = set_property(i, &property[1], second, e);
 	return ret;
 }
 
@@ -210,25 +226,29 @@ static int add_item(const struct option_def *o, struct config *c, const char *te
 {
 	const struct option_list *l = o->list;
 	unsigned int *count = list_count(l, c);
-	void *item = list_item(l, c, *count);
+	struct item item = {o, *count, list_item(l, c, *count)};
 	char *copy;
 	int ret;
 
 	if (*count == l->most)
-		return error_set(e, E2BIG, "more than %u times --%s", l->most, o->name);
+		return error_set_at(e, E2BIG, option_key(o), "more than %u times --%s", l->most,
+				    o->name);
 	copy = strdup(text);
 	if (!copy)
 		return error_set(e, ENOMEM, "out of memory");
 
 	/* Counted first, so that config_destroy() finds what a failure leaves. */
 	++*count;
-	ret = l->split ? set_halves(o, item, copy, e) : set_pieces(o, item, copy, e);
+	ret = l->split ? set_halves(&item, copy, e) : set_pieces(&item, copy, e);
 	free(copy);
 	for (unsigned int i = 0; !ret && i < l->nr_properties; i++) {
 		const struct option_def *property = &l->property[i];
 
-		if (property->flags & OPT_REQUIRED && !option_is_set(property, item))
-			ret = error_set(e, EINVAL, "--%s: %s= is missing", o->name, property->name);
+		if (!(property->flags & OPT_REQUIRED) || option_is_set(property, item.at))
+			continue;
+		ret = error_set(e, EINVAL, "--%s: %s= is missing", o->name, property->name);
+		e->code = "missing";
+		error_about(e, ret, "%s[%u].%s", option_key(o), item.index, property->name);
 	}
 	return ret;
 }
@@ -243,10 +263,10 @@ static int apply(const struct flag *f, struct config *c, struct error *e)
 		return add_item(o, c, value, e);
 	/* As a flag, "off" serves to take back what was said before. */
 	if (o->type == OPT_BOOL && value && strcmp(value, "on") && strcmp(value, "off"))
-		return error_set(e, EINVAL, "--%s takes no value, or on or off, not '%s'", o->name,
-				 value);
+		return error_set_at(e, EINVAL, option_key(o),
+				    "--%s takes no value, or on or off, not '%s'", o->name, value);
 	ret = option_set(o, c, value ? value : "on", e);
-	return ret ? name_it(o, NULL, ret, e) : 0;
+	return ret ? name_flag(o, ret, e) : 0;
 }
 
 int flags_parse(char **words, struct config *c, struct error *e)

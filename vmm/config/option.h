@@ -47,6 +47,7 @@ struct opt_chars {
 
 struct option_def {
 	const char *name; /* of the flag, without dashes, or of the property */
+	const char *key;  /* of a list as a whole: disks; NULL: as name */
 	const char *arg;  /* what its value is called in the help text */
 	enum opt_section section;
 	enum opt_type type;
@@ -97,6 +98,13 @@ extern const char *const option_section_names[NR_SECTIONS];
 const struct option_def *option_find(const char *name, size_t len);
 const struct option_def *option_find_property(const struct option_list *list, const char *name,
 					      size_t len);
+
+const struct option_def *option_find_key(const char *key, size_t len);
+
+static inline const char *option_key(const struct option_def *o)
+{
+	return o->key ? o->key : o->name;
+}
 
 /* value.c. "base" is the struct config, or the item. */
 

@@ -220,6 +220,7 @@ const struct option_def option_table[] = {
 	},
 	{
 		.name = "module",
+		.key = "modules",
 		.arg = "\"FILE ARGS\"",
 		.section = SECTION_RUNS,
 		.type = OPT_LIST,
@@ -252,6 +253,7 @@ const struct option_def option_table[] = {
 	},
 	{
 		.name = "disk",
+		.key = "disks",
 		.arg = "FILE[,KEY=VALUE...]",
 		.section = SECTION_PARTS,
 		.type = OPT_LIST,
@@ -367,6 +369,15 @@ const struct option_def *option_find(const char *name, size_t len)
 {
 	for (unsigned int i = 0; i < option_count; i++) {
 		if (is(option_table[i].name, name, len))
+			return &option_table[i];
+	}
+	return NULL;
+}
+
+const struct option_def *option_find_key(const char *key, size_t len)
+{
+	for (unsigned int i = 0; i < option_count; i++) {
+		if (is(option_key(&option_table[i]), key, len))
 			return &option_table[i];
 	}
 	return NULL;

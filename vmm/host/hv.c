@@ -103,8 +103,8 @@ int hv_create_vm(int hv_fd, uint32_t tsc_khz, struct error *e)
 	if (ret == -ENOMEM)
 		return error_set(e, ENOMEM, "the host has no memory left for another VM");
 	if (ret == -EOPNOTSUPP)
-		return error_set(
-			e, EOPNOTSUPP,
+		return error_set_at(
+			e, EOPNOTSUPP, "tsc-khz",
 			"a guest's TSC cannot run at %u kHz here: hv scales it on VT-x only, "
 			"where the processor can (tsc_scaling in /proc/cpuinfo)",
 			tsc_khz);

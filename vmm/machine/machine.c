@@ -173,15 +173,16 @@ static int create_vm(struct machine *m, struct error *e)
 	if (m->hv_fd < 0)
 		return m->hv_fd;
 	if (m->config->cpus > m->caps.max_vcpus)
-		return error_set(e, EINVAL, "--cpus %u: the hv module runs at most %u",
-				 m->config->cpus, m->caps.max_vcpus);
+		return error_set_at(e, ERANGE, "cpus",
+				    "the hv module runs at most %u processors, not %u",
+				    m->caps.max_vcpus, m->config->cpus);
 	if (memory > LAYOUT_HOLE)
 		top = LAYOUT_HIGH_RAM + memory - LAYOUT_HOLE;
 	if (m->caps.gpa_bits < 64 && top > 1ULL << m->caps.gpa_bits)
-		return error_set(e, EINVAL,
-				 "--memory: %llu MiB do not fit the %u address bits of this "
-				 "processor's guests",
-				 (unsigned long long)(memory >> 20), m->caps.gpa_bits);
+		return error_set_at(e, ERANGE, "memory",
+				    "%llu MiB of memory do not fit the %u address bits of this "
+				    "processor's guests",
+				    (unsigned long long)(memory >> 20), m->caps.gpa_bits);
 	m->vm_fd = hv_create_vm(m->hv_fd, m->config->tsc_khz, e);
 	return m->vm_fd < 0 ? m->vm_fd : 0;
 }
@@ -248,7 +249,9 @@ static int create_fw_cfg(struct machine *m, struct error *e)
 		return -EIO;
 	ret = fw_cfg_add_machine(m->fw_cfg, c->cpus, c->memory, c->cmdline, e);
 	for (unsigned int i = 0; !ret && i < c->nr_fw_cfg; i++)
-		ret = fw_cfg_add_host_file(m->fw_cfg, c->fw_cfg[i].name, c->fw_cfg[i].path, e);
+		ret = error_about(
+			e, fw_cfg_add_host_file(m->fw_cfg, c->fw_cfg[i].name, c->fw_cfg[i].path, e),
+			"fw-cfg[%u]", i);
 	return ret;
 }
 
@@ -279,7 +282,7 @@ static int create_pci(struct machine *m, struct error *e)
 		env.slot = c->disk[i].addr;
 		m->disk[i] = virtio_blk_create(&env, &disk, e);
 		if (!m->disk[i])
-			return -EIO;
+			return error_about(e, -EIO, "disks[%u]", i);
 	}
 	env.slot = 0;
 	m->rng = virtio_rng_create(&env, e);

@@ -29,6 +29,9 @@ struct machine_result {
 	enum machine_end end;
 	uint32_t value; /* MACHINE_DEBUG_EXIT */
 	char text[512]; /* MACHINE_CRASHED, MACHINE_FAILED: what happened */
+	/* MACHINE_FAILED before it ran: as of struct error; otherwise NULL and empty. */
+	const char *code;
+	char path[64];
 };
 
 /* Exits to the monitor, of all vCPUs. */

@@ -62,10 +62,10 @@ int mem_add_ram(struct mem *m, uint64_t gpa, uint64_t len, struct error *e)
 	if (hva == MAP_FAILED) {
 		int err = errno;
 
-		return error_set(
-			e, err,
-			"cannot map %llu MiB of guest memory: %s; give the guest less with "
-			"--memory, or look at 'ulimit -v' and vm.overcommit_memory",
+		return error_set_at(
+			e, err, "memory",
+			"cannot map %llu MiB of guest memory: %s; give the guest less, or look "
+			"at 'ulimit -v' and vm.overcommit_memory",
 			(unsigned long long)(len >> 20), strerror(err));
 	}
 	/* Advice only: a kernel without it runs the guest on small pages. */

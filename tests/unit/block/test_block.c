@@ -14,7 +14,7 @@
 
 static void refused(struct block_config c, const char *words)
 {
-	struct error e = {""};
+	struct error e = {0};
 	struct block *b = block_open(&c, &e);
 
 	ck_assert_ptr_null(b);

@@ -164,7 +164,7 @@ START_TEST(linux_bad_headers)
 	make_bzimage(&i);
 	bz_header(&i)->init_size = (uint32_t)LOW_RAM;
 	expect_error(boot_image(&i), ENOSPC, kernel_path);
-	ck_assert_ptr_nonnull(strstr(err.text, "--memory"));
+	ck_assert_str_eq(err.path, "memory");
 }
 END_TEST
 

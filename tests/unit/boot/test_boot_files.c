@@ -150,7 +150,7 @@ START_TEST(guest_without_memory)
 	ck_assert_int_eq(boot_image(&i), -ENOSPC);
 	add_ram(0, MiB(1));
 	ck_assert_int_eq(boot_image(&i), -ENOSPC);
-	ck_assert_ptr_nonnull(strstr(err.text, "--memory"));
+	ck_assert_str_eq(err.path, "memory");
 }
 END_TEST
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* What the user gets to see of a machine's end (vmm/cmd/result.c): status and JSON. */
 #include <check.h>
+#include <errno.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@ static const struct run_totals totals = {
 	.exits = {.pio = 1, .mmio = 2, .emulate = 3, .eoi = 5000000000ULL},
 };
 
-static json_t *parse(const struct machine_result *result)
+/* What was printed: of a result, or of wrong usage. */
+static json_t *parse_either(const struct machine_result *result, const struct error *usage)
 {
 	char buf[2048] = "";
 	FILE *out = fmemopen(buf, sizeof(buf), "w");
@@ -26,13 +28,21 @@ static json_t *parse(const struct machine_result *result)
 	json_t *root;
 
 	ck_assert_ptr_nonnull(out);
-	ck_assert_int_eq(result_print_json(out, &config, result, &totals), 0);
+	if (usage)
+		ck_assert_int_eq(result_print_usage(out, usage), 0);
+	else
+		ck_assert_int_eq(result_print_json(out, &config, result, &totals), 0);
 	fclose(out);
 	/* One line, which is the last. */
 	ck_assert_ptr_eq(strchr(buf, '\n'), buf + strlen(buf) - 1);
 	root = json_loads(buf, 0, &error);
 	ck_assert_msg(root != NULL, "%s: %s", error.text, buf);
 	return root;
+}
+
+static json_t *parse(const struct machine_result *result)
+{
+	return parse_either(result, NULL);
 }
 
 static const char *string(const json_t *root, const char *key)
@@ -141,6 +151,70 @@ START_TEST(message_that_is_not_utf8)
 }
 END_TEST
 
+/* For programs: a word, and the option. */
+START_TEST(errors_have_a_code_and_a_path)
+{
+	struct machine_result result = {.end = MACHINE_FAILED, .text = "no such file"};
+	json_t *root, *error;
+	struct error e;
+
+	result.code = "not-found";
+	strcpy(result.path, "disks[1].path");
+	root = parse(&result);
+	error = json_object_get(root, "error");
+	ck_assert_str_eq(string(error, "code"), "not-found");
+	ck_assert_str_eq(string(error, "path"), "disks[1].path");
+	ck_assert_str_eq(string(error, "message"), "no such file");
+	ck_assert_str_eq(string(root, "message"), "no such file");
+	json_decref(root);
+
+	/* That of a machine that ran has none. */
+	result.code = NULL;
+	root = parse(&result);
+	ck_assert_ptr_null(json_object_get(root, "error"));
+	json_decref(root);
+
+	error_set(&e, ERANGE, "caf\xe9");
+	root = parse_either(NULL, &e);
+	ck_assert_str_eq(string(root, "reason"), "usage");
+	ck_assert_int_eq(integer(root, "status"), STATUS_USAGE);
+	error = json_object_get(root, "error");
+	ck_assert_str_eq(string(error, "code"), "out-of-range");
+	ck_assert_str_eq(string(error, "message"), "caf?");
+	ck_assert_ptr_null(json_object_get(error, "path"));
+	json_decref(root);
+}
+END_TEST
+
+/* What the deep code does not know: how the user said it. */
+START_TEST(options_are_named_as_flags)
+{
+	struct machine_result result = {.end = MACHINE_FAILED, .text = "it is too small"};
+	int old = dup(STDERR_FILENO);
+	char line[128] = "";
+	FILE *file = tmpfile();
+
+	dup2(fileno(file), STDERR_FILENO);
+	strcpy(result.path, "memory");
+	result_say(&config, &result);
+	result.path[0] = '\0';
+	result_say(&config, &result);
+	strcpy(result.path, "disks[1]");
+	result_say(&config, &result);
+	dup2(old, STDERR_FILENO);
+	close(old);
+
+	rewind(file);
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), file));
+	ck_assert_ptr_nonnull(strstr(line, "it is too small (--memory)\n"));
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), file));
+	ck_assert_ptr_nonnull(strstr(line, "it is too small\n"));
+	ck_assert_ptr_nonnull(fgets(line, sizeof(line), file));
+	ck_assert_ptr_nonnull(strstr(line, "it is too small (--disk)\n"));
+	fclose(file);
+}
+END_TEST
+
 START_TEST(output_that_is_full)
 {
 	const struct machine_result result = {.end = MACHINE_POWER_OFF};
@@ -161,6 +235,8 @@ int main(void)
 	tcase_add_test(tc, members);
 	tcase_add_test(tc, debug_exit);
 	tcase_add_test(tc, message_that_is_not_utf8);
+	tcase_add_test(tc, errors_have_a_code_and_a_path);
+	tcase_add_test(tc, options_are_named_as_flags);
 	tcase_add_test(tc, output_that_is_full);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);

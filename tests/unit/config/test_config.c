@@ -321,7 +321,7 @@ START_TEST(test_every_item_has_an_id)
 	ck_assert_str_eq(config.disk[0].item.id, "disk1");
 	ck_assert_str_eq(config.disk[1].item.id, "disk3");
 	ck_assert_int_lt(parse("--disk", "a,id=x", "--disk", "b", "--disk", "c,id=x", NULL), 0);
-	ck_assert_ptr_nonnull(strstr(error.text, "id=x"));
+	ck_assert_ptr_nonnull(strstr(error.text, "--disk: the id 'x'"));
 	/* In other cases it is another one. */
 	ck_assert_int_eq(parse("--disk", "a,id=x", "--disk", "c,id=X", NULL), 0);
 }
@@ -338,7 +338,7 @@ START_TEST(test_disks_have_their_places)
 	ck_assert_uint_eq(config.disk[3].addr, 4);
 	ck_assert_uint_eq(config.disk[4].addr, 5);
 	ck_assert_int_lt(parse("--disk", "a,addr=31", "--disk", "b,addr=31", NULL), 0);
-	ck_assert_ptr_nonnull(strstr(error.text, "addr=31"));
+	ck_assert_ptr_nonnull(strstr(error.text, "--disk: the address 31"));
 }
 END_TEST
 
@@ -405,6 +405,58 @@ START_TEST(test_other_bad_values)
 	refused("--module", " a", "--module");
 	ck_assert_int_lt(parse("--initrd", "i", "--module", "m", NULL), 0);
 	ck_assert_ptr_nonnull(strstr(error.text, "--module"));
+}
+END_TEST
+
+/* For programs: a word, and the option as a configuration file has it. */
+static void fails(const char *flag, const char *value, const char *code, const char *path)
+{
+	ck_assert_int_lt(parse("--disk", "a", flag, value, NULL), 0);
+	ck_assert_msg(!strcmp(error.code, code), "%s %s: %s", flag, value, error.code);
+	ck_assert_msg(!strcmp(error.path, path), "%s %s: %s", flag, value, error.path);
+}
+
+START_TEST(test_errors_have_a_code_and_a_path)
+{
+	fails("--cpus", "65", "out-of-range", "cpus");
+	fails("--cpus", "x", "bad-value", "cpus");
+	fails("--memory", "1M", "out-of-range", "memory");
+	fails("--memory", "16385K", "bad-value", "memory");
+	fails("--time-limit", "0", "out-of-range", "time-limit");
+	fails("--cpus", NULL, "bad-value", "cpus");
+	fails("--json=x", NULL, "bad-value", "json");
+	fails("--console", "x", "bad-value", "console");
+	fails("--name", "", "out-of-range", "name");
+	fails("--wrong", NULL, "unknown-option", "");
+	fails("word", NULL, "unknown-option", "");
+	fails("-x", NULL, "unknown-option", "");
+	fails("--disk", "b,colour=red", "unknown-option", "disks[1]");
+	fails("--disk", "b,addr=99", "out-of-range", "disks[1].addr");
+	fails("--disk", "", "bad-value", "disks[1].path");
+	fails("--disk", "serial=x", "missing", "disks[1].path");
+	fails("--disk", "b,format=vdi", "bad-value", "disks[1].format");
+	fails("--fw-cfg", "x", "bad-value", "fw-cfg[0]");
+	fails("--module", " ", "bad-value", "modules[0]");
+	ck_assert_int_lt(parse("--disk", "a,id=x", "--disk", "b,id=x", NULL), 0);
+	ck_assert_str_eq(error.code, "not-unique");
+	ck_assert_str_eq(error.path, "disks[0].id");
+	ck_assert_int_lt(parse("--disk", "a,addr=2", "--disk", "b,addr=2", NULL), 0);
+	ck_assert_str_eq(error.code, "not-unique");
+	ck_assert_str_eq(error.path, "disks[1].addr");
+	ck_assert_int_lt(parse("--initrd", "i", "--module", "m", NULL), 0);
+	ck_assert_str_eq(error.path, "modules");
+}
+END_TEST
+
+/* Who asked for JSON gets it even if something before that is wrong. */
+START_TEST(test_json_is_known_after_an_error)
+{
+	ck_assert_int_lt(parse("--cpus", "65", "--json", NULL), 0);
+	ck_assert(config.json);
+	ck_assert_int_lt(parse("--json", "--cpus", "65", NULL), 0);
+	ck_assert(config.json);
+	ck_assert_int_lt(parse("--cpus", "65", NULL), 0);
+	ck_assert(!config.json);
 }
 END_TEST
 
@@ -500,6 +552,8 @@ int main(void)
 	tcase_add_test(tc, test_modules);
 	tcase_add_test(tc, test_repeatable_flags_are_bounded);
 	tcase_add_test(tc, test_other_bad_values);
+	tcase_add_test(tc, test_errors_have_a_code_and_a_path);
+	tcase_add_test(tc, test_json_is_known_after_an_error);
 	tcase_add_test(tc, test_table);
 	tcase_add_test(tc, test_help_names_every_flag);
 	suite_add_tcase(suite, tc);

@@ -158,7 +158,9 @@ END_TEST
 START_TEST(test_more_than_the_address_space_is_an_error_that_helps)
 {
 	ck_assert_int_eq(mem_add_ram(&mem, 0, 1ULL << 50, &error), -ENOMEM);
-	ck_assert_ptr_nonnull(strstr(error.text, "--memory"));
+	ck_assert_ptr_nonnull(strstr(error.text, "less"));
+	ck_assert_str_eq(error.path, "memory");
+	ck_assert_str_eq(error.code, "no-memory");
 	ck_assert_uint_eq(mem.nr_regions, 0);
 }
 END_TEST
