@@ -2,29 +2,9 @@
 /*
  * The command line: any words. Refused with one line, or a configuration within all of its limits.
  */
-#include "config/config.h"
-#include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/config.h"
 
 #define MAX_WORDS 128
-
-static void check_config(const struct config *c)
-{
-	must(c->kernel && c->name && c->cmdline && c->console);
-	must(*c->name && strlen(c->name) <= CONFIG_NAME_MAX);
-	must(c->cpus >= 1 && c->cpus <= 64);
-	must(c->memory >= CONFIG_MIN_MEMORY && c->memory <= CONFIG_MAX_MEMORY);
-	must(!(c->memory & 0xfff));
-	must(c->nr_modules <= CONFIG_MAX_MODULES && c->nr_disks <= CONFIG_MAX_DISKS);
-	must(c->nr_fw_cfg <= CONFIG_MAX_FW_CFG);
-	for (unsigned int i = 0; i < c->nr_disks; i++) {
-		must(c->disk[i].path && *c->disk[i].path);
-		must(!c->disk[i].serial || strlen(c->disk[i].serial) <= CONFIG_SERIAL_MAX);
-	}
-	for (unsigned int i = 0; i < c->nr_fw_cfg; i++)
-		must(c->fw_cfg[i].name && c->fw_cfg[i].path);
-	for (unsigned int i = 0; i < c->nr_modules; i++)
-		must(c->module[i].path && c->module[i].string);
-}
 
 /* The words are the lines of the input. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

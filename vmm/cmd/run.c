@@ -178,6 +178,7 @@ static void print_help(void)
 	fputs("vmm run - run a virtual machine in the foreground\n"
 	      "\n"
 	      "Usage: vmm run --kernel FILE [FLAGS]\n"
+	      "       vmm run --config FILE [FLAGS]\n"
 	      "\n",
 	      stdout);
 	config_print_flags(stdout);
@@ -244,6 +245,11 @@ int cmd_run(int argc, char **argv)
 		if (config.json)
 			result_print_usage(stdout, &e);
 		status = STATUS_USAGE;
+	} else if (config.print) {
+		ret = config_print(&config, stdout, &e);
+		if (ret)
+			log_error("%s", e.text);
+		status = ret ? STATUS_ERROR : STATUS_OK;
 	} else {
 		status = run(&config);
 	}

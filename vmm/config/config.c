@@ -11,6 +11,7 @@
 
 #include "config/config.h"
 #include "config/flags.h"
+#include "config/json.h"
 #include "config/option.h"
 
 static int no_memory(struct error *e)
@@ -160,11 +161,22 @@ static int finish(struct config *c, struct error *e)
 
 struct config_label config_label(const struct config *c, const char *path)
 {
-	const struct option_def *o = option_find_key(path, strcspn(path, "[."));
+	size_t len = strcspn(path, "[.");
+	const struct option_def *o = option_find_key(path, len);
 	struct config_label label;
+	bool from_file = false;
+	unsigned long n;
 
-	(void)c;
-	snprintf(label.text, sizeof(label.text), "--%s", o ? o->name : path);
+	if (o && !o->list)
+		from_file = c->from_file & option_bit(o);
+	if (o && o->list) {
+		n = path[len] == '[' ? strtoul(path + len + 1, NULL, 10) : 0;
+		from_file = n < *list_count(o->list, c) && list_item(o->list, c, n)->from_file;
+	}
+	if (from_file)
+		snprintf(label.text, sizeof(label.text), "%s in %s", path, c->file);
+	else
+		snprintf(label.text, sizeof(label.text), "--%s", o ? o->name : path);
 	return label;
 }
 
@@ -173,9 +185,13 @@ int config_parse(int argc, char **argv, struct config *c, struct error *e)
 	int ret = set_initial(c, e);
 
 	if (!ret)
-		ret = flags_parse(argv + (argc > 0), c, e);
+		ret = flags_parse(argv + (argc > 0), OPT_ONLY_FLAG, c, e);
 	if (!ret && c->help)
 		return 1;
+	if (!ret && c->file)
+		ret = json_read_file(c->file, c, e);
+	if (!ret)
+		ret = flags_parse(argv + (argc > 0), 0, c, e);
 	if (!ret)
 		ret = finish(c, e);
 	/* It may stand behind what is wrong. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The configuration of one machine: filled and checked here from the flags of
- * "vmm run", read-only afterwards. cmd/run.c makes it, machine.c builds from it.
+ * "vmm run" and from a file, read-only afterwards. cmd/run.c makes it, machine.c builds from it.
  *
  * What a field means, and how it is said, is in its row in options.c.
  */
@@ -29,7 +29,8 @@
 
 /* What every item of a list begins with. */
 struct config_item {
-	char *id; /* unique in the machine */
+	char *id;	/* unique in the machine */
+	bool from_file; /* where it was said */
 };
 
 struct config_disk {
@@ -81,20 +82,29 @@ struct config {
 
 	/* Not of the machine, but of the command line. */
 	bool help;
+	bool print;
+	char *file;	    /* NULL: none */
+	uint64_t from_file; /* which options are said there, a bit for each row */
 };
 
 /*
- * Read the flags of "vmm run"; argv[0] is the subcommand. Returns 0, 1 when the
- * user asked for help, or a negative errno with a sentence that names the flag;
+ * Read the flags of "vmm run", and the file that they name; argv[0] is the
+ * subcommand. Returns 0, 1 when the user asked for help, or a negative errno with a sentence that names the flag;
  * then, too, "json" says whether it was asked for. Whatever it returns,
  * config_destroy() must follow.
  */
 int config_parse(int argc, char **argv, struct config *c, struct error *e);
 void config_destroy(struct config *c);
 
-/* What the user calls the option of an error's path: "--disk". */
+/*
+ * Write it as a file that makes the same machine. What cannot be is a name that
+ * is not UTF-8: a negative errno.
+ */
+int config_print(const struct config *c, FILE *out, struct error *e);
+
+/* What the user calls the option of an error's path: "--disk", "disks[1].path in FILE". */
 struct config_label {
-	char text[128];
+	char text[256];
 };
 struct config_label config_label(const struct config *c, const char *path);
 

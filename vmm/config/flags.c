@@ -16,55 +16,10 @@ struct flag {
 /* ------------------------------------------------------------------------- */
 /* Names                                                                      */
 
-#define MAX_NAME 32
-
-/* How many characters must be changed, added or left out to make one word the other. */
-static unsigned int distance(const char *a, size_t len_a, const char *b)
-{
-	unsigned int row[MAX_NAME + 1], len_b = strlen(b);
-
-	for (unsigned int j = 0; j <= len_b; j++)
-		row[j] = j;
-	for (size_t i = 0; i < len_a; i++) {
-		unsigned int diagonal = row[0]++;
-
-		for (unsigned int j = 0; j < len_b; j++) {
-			unsigned int best = diagonal + (a[i] != b[j]);
-
-			diagonal = row[j + 1];
-			if (best > diagonal + 1)
-				best = diagonal + 1;
-			if (best > row[j] + 1)
-				best = row[j] + 1;
-			row[j + 1] = best;
-		}
-	}
-	return row[len_b];
-}
-
-/* What the user may have meant: what the word is the beginning of, or else almost is. */
-static const struct option_def *closest(const char *name, size_t len)
-{
-	const struct option_def *found = NULL;
-	unsigned int least = 3;
-
-	if (!len || len > MAX_NAME)
-		return NULL;
-	for (unsigned int i = 0; i < option_count; i++) {
-		const struct option_def *o = &option_table[i];
-		unsigned int d = strncmp(o->name, name, len) ? distance(name, len, o->name) : 0;
-
-		if (d < least && d < len) {
-			found = o;
-			least = d;
-		}
-	}
-	return found;
-}
-
 static int unknown_flag(const char *word, size_t len, struct error *e)
 {
-	const struct option_def *o = len > 2 ? closest(word + 2, len - 2) : NULL;
+	const struct option_def *o =
+		len > 2 ? option_closest(option_table, option_count, word + 2, len - 2) : NULL;
 	int ret = error_set(e, EINVAL, "unknown flag %.*s%s%s%s", (int)len, word,
 			    o ? "; did you mean --" : "", o ? o->name : "", o ? "?" : "");
 
@@ -259,6 +214,7 @@ static int apply(const struct flag *f, struct config *c, struct error *e)
 	const char *value = f->value;
 	int ret;
 
+	c->from_file &= ~option_bit(o);
 	if (o->type == OPT_LIST)
 		return add_item(o, c, value, e);
 	/* As a flag, "off" serves to take back what was said before. */
@@ -269,12 +225,14 @@ static int apply(const struct flag *f, struct config *c, struct error *e)
 	return ret ? name_flag(o, ret, e) : 0;
 }
 
-int flags_parse(char **words, struct config *c, struct error *e)
+int flags_parse(char **words, unsigned int kind, struct config *c, struct error *e)
 {
 	struct flag f = {0};
 	int ret;
 
 	while ((ret = next_flag(&words, &f, e)) > 0) {
+		if ((f.option->flags & OPT_ONLY_FLAG) != kind)
+			continue;
 		ret = apply(&f, c, e);
 		if (ret || c->help)
 			return ret;

@@ -7,9 +7,9 @@
 #include "error.h"
 
 /*
- * Apply the words, up to a NULL, to a configuration that has its initial values. Stops at --help. 0, or a
- * negative errno with a sentence that names the flag.
+ * Apply those of the words, up to a NULL, to the configuration that are of this kind: OPT_ONLY_FLAG, or 0
+ * for the others. Stops at --help. 0, or a negative errno with a sentence that names the flag.
  */
-int flags_parse(char **words, struct config *c, struct error *e);
+int flags_parse(char **words, unsigned int kind, struct config *c, struct error *e);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The table of options: one row for each thing that can be said about a machine. The command line
- * (flags.c), the help text (describe.c) and whatever else is to know of an option are made from its row, so
- * that a new option is a field of struct config and a row in options.c.
+ * (flags.c), configuration files (json.c) and the help text (describe.c) are made from the rows, so that a
+ * new option is a field of struct config and a row in options.c.
  *
  * An option that may be repeated is a list of items, and what can be said of an item is a table of the
  * same kind: its properties.
@@ -101,6 +101,10 @@ const struct option_def *option_find_property(const struct option_list *list, co
 
 const struct option_def *option_find_key(const char *key, size_t len);
 
+/* What the user may have meant: what the name is the beginning of, or else almost is. */
+const struct option_def *option_closest(const struct option_def *rows, unsigned int nr,
+					const char *name, size_t len);
+
 static inline const char *option_key(const struct option_def *o)
 {
 	return o->key ? o->key : o->name;
@@ -115,10 +119,17 @@ static inline const char *option_key(const struct option_def *o)
 int option_set(const struct option_def *o, void *base, const char *text, struct error *e);
 /* Whether it has a value, be it the initial one. */
 bool option_is_set(const struct option_def *o, const void *base);
+uint64_t option_number(const struct option_def *o, const void *base);
 char **option_string(const struct option_def *o, const void *base);
 void option_free(const struct option_def *o, void *base);
 /* A size as it is best read: 512M. */
 void option_format_size(uint64_t bytes, char *buf, size_t size);
+
+/* Of struct config's from_file. */
+static inline uint64_t option_bit(const struct option_def *o)
+{
+	return 1ULL << (o - option_table);
+}
 
 static inline unsigned int *list_count(const struct option_list *l, const struct config *c)
 {

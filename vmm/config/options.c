@@ -347,6 +347,24 @@ const struct option_def option_table[] = {
 		.help = "tell more, also about what the guest does wrong",
 	},
 	{
+		.name = "config",
+		.arg = "FILE",
+		.section = SECTION_HOW,
+		.type = OPT_PATH,
+		.flags = OPT_ONLY_FLAG,
+		KEPT(struct config, file),
+		.help = "read all this from a JSON file; flags besides it add to its lists and "
+			"override the rest",
+	},
+	{
+		.name = "print-config",
+		.section = SECTION_HOW,
+		.type = OPT_BOOL,
+		.flags = OPT_ONLY_FLAG,
+		KEPT(struct config, print),
+		.help = "print the machine as such a file, and do not start it",
+	},
+	{
 		.name = "help",
 		.section = SECTION_HOW,
 		.type = OPT_BOOL,
@@ -391,4 +409,50 @@ const struct option_def *option_find_property(const struct option_list *list, co
 			return &list->property[i];
 	}
 	return NULL;
+}
+
+#define MAX_NAME 32
+
+/* How many characters must be changed, added or left out to make one word the other. */
+static unsigned int distance(const char *a, size_t len_a, const char *b)
+{
+	unsigned int row[MAX_NAME + 1], len_b = strlen(b);
+
+	for (unsigned int j = 0; j <= len_b; j++)
+		row[j] = j;
+	for (size_t i = 0; i < len_a; i++) {
+		unsigned int diagonal = row[0]++;
+
+		for (unsigned int j = 0; j < len_b; j++) {
+			unsigned int best = diagonal + (a[i] != b[j]);
+
+			diagonal = row[j + 1];
+			if (best > diagonal + 1)
+				best = diagonal + 1;
+			if (best > row[j] + 1)
+				best = row[j] + 1;
+			row[j + 1] = best;
+		}
+	}
+	return row[len_b];
+}
+
+const struct option_def *option_closest(const struct option_def *rows, unsigned int nr,
+					const char *name, size_t len)
+{
+	const struct option_def *found = NULL;
+	unsigned int least = 3;
+
+	if (!len || len > MAX_NAME)
+		return NULL;
+	for (unsigned int i = 0; i < nr; i++) {
+		const struct option_def *o = &rows[i];
+		unsigned int d = strncmp(o->name, name, len) ? distance(name, len, o->name) : 0;
+
+		if (d < least && d < len) {
+			found = o;
+			least = d;
+		}
+	}
+	return found;
 }

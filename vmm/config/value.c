@@ -9,7 +9,7 @@
 
 #include "config/option.h"
 
-static uint64_t load(const struct option_def *o, const void *base)
+uint64_t option_number(const struct option_def *o, const void *base)
 {
 	const void *at = (const char *)base + o->offset;
 
@@ -62,7 +62,7 @@ bool option_is_set(const struct option_def *o, const void *base)
 	default:
 		if (o->given)
 			return *(const bool *)((const char *)base + o->given);
-		return o->initial || load(o, base);
+		return o->initial || option_number(o, base);
 	}
 }
 
