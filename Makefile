@@ -95,7 +95,7 @@ VMM_OBJ   := $(VMM_SRC:%.c=$(BUILD)/obj/%.o)
 TOOLS     := $(patsubst tools/%.c,$(BUILD)/tools/%,$(wildcard tools/hv-*.c))
 
 .PHONY: programs
-programs: $(if $(wildcard vmm/main.c),$(BUILD)/vmm) $(TOOLS)
+programs: $(if $(wildcard vmm/main.c),$(BUILD)/vmm $(BUILD)/vmm.bash) $(TOOLS)
 
 $(BUILD)/obj/%.o: %.c $(BUILD)/config.mk
 	@mkdir -p $(@D)
@@ -112,6 +112,16 @@ $(BUILD)/tools/hv-%: $(BUILD)/obj/tools/hv-%.o \
 	@mkdir -p $(@D)
 	@echo "  LD      $@"
 	@$(CC) $(USER_LINK) $(LDFLAGS) -o $@ $^ -lm
+
+$(BUILD)/vmm.bash: $(BUILD)/vmm
+	@$< completion bash >$@
+
+# The options in the manual, from their table; a unit test says when they are not current.
+.PHONY: man
+man: $(BUILD)/vmm
+	@{ sed '/^\.\\" Options:/q' man/vmm.1 && $(BUILD)/vmm options --man && \
+		sed -n '/^\.\\" End of the options/,$$p' man/vmm.1; } >$(BUILD)/vmm.1
+	@cmp -s $(BUILD)/vmm.1 man/vmm.1 || cp $(BUILD)/vmm.1 man/vmm.1
 
 # ---------------------------------------------------------------------------- test programs
 
@@ -251,12 +261,14 @@ install-programs: programs
 	install -D -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
 	install -D -m 644 include/uapi/hv.h $(DESTDIR)$(PREFIX)/include/hv.h
 	install -D -m 644 scripts/60-hv.rules $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules
+	install -D -m 644 $(BUILD)/vmm.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmm
 	install -D -m 644 man/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
 	install -D -m 644 man/hv.4 $(DESTDIR)$(PREFIX)/share/man/man4/hv.4
 
 uninstall-programs:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmm $(DESTDIR)$(PREFIX)/include/hv.h
 	rm -f $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmm
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man4/hv.4
 
 .PHONY: clean
@@ -283,7 +295,9 @@ help:
 ##                   the module on Debian's other kernels; KERNELS="6.12 7.2" or others to choose some
 ##   make check-debug
 ##                   the module on a kernel with KASAN, lockdep and the like, which is built once
-##   make install    module, vmm, man pages, header, udev rule; also: make uninstall
+##   make install    module, vmm, man pages, completion for bash, header, udev rule; also: make
+##                   uninstall
+##   make man        the options in man/vmm.1, from their table in vmm/config/options.c
 ##   make dkms-install
 ##                   the same, with the module built by dkms for each kernel; also: dkms-uninstall,
 ##                   and make check-dkms, which tests it

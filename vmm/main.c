@@ -16,6 +16,8 @@ static const struct {
 } commands[] = {
 	{"run", cmd_run},
 	{"check", cmd_check},
+	{"completion", cmd_completion},
+	{"options", cmd_options},
 };
 
 static void print_help(void)
@@ -25,6 +27,7 @@ static void print_help(void)
 	      "Usage:\n"
 	      "  vmm run --kernel FILE [FLAGS]   run a machine in the foreground\n"
 	      "  vmm check [--json]              can this host run machines? if not, what mends it\n"
+	      "  vmm completion bash             a script that completes options in bash\n"
 	      "  vmm --version\n"
 	      "  vmm --help\n"
 	      "\n"

@@ -14,5 +14,7 @@ enum status {
 /* argv[0] is the subcommand itself. */
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_completion(int argc, char **argv);
+int cmd_options(int argc, char **argv);
 
 #endif

@@ -110,5 +110,9 @@ struct config_label config_label(const struct config *c, const char *path);
 
 /* The flags with what they mean, as "vmm run --help" lists them. */
 void config_print_flags(FILE *out);
+/* The same for vmm(1), in mdoc(7). */
+void config_print_manual(FILE *out);
+/* A script that has bash complete the words of a command line of vmm. */
+void config_print_completion(FILE *out);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The table of options: one row for each thing that can be said about a machine. The command line
- * (flags.c), configuration files (json.c) and the help text (describe.c) are made from the rows, so that a
- * new option is a field of struct config and a row in options.c.
+ * (flags.c), configuration files (json.c), the help text (describe.c), the manual (manual.c) and the completion
+ * of bash (completion.c) are made from the rows, so that a new option is a field of struct config and a row
+ * in options.c.
  *
  * An option that may be repeated is a list of items, and what can be said of an item is a table of the
  * same kind: its properties.
@@ -62,7 +63,7 @@ struct option_def {
 	uint64_t min, max;	       /* of a number; of the length of a string, 0: any */
 	uint64_t step;		       /* a size is a multiple of this */
 	const struct opt_chars *chars; /* NULL: any */
-	const char *const *choices;    /* up to a NULL */
+	const char *const *choices;    /* up to a NULL; of a string, some that it may be */
 	const char *initial;	       /* as the user would write it; NULL: not stated */
 	const char *otherwise;	       /* what holds when it is not stated, for the help text */
 	const char *hint;	       /* said behind the refusal of a value */
@@ -71,6 +72,9 @@ struct option_def {
 	const struct option_list *list;
 
 	const char *help; /* no full stop, no line ends */
+	/* In mdoc(7): what the manual says of it but its limits; its value, if that is not "arg". */
+	const char *manual;
+	const char *synopsis;
 };
 
 struct option_list {

@@ -38,6 +38,8 @@ static const struct opt_chars serial_chars = {may_be_in_serial, "printable ASCII
 static const struct opt_chars module_path_chars = {may_be_in_module_path,
 						   "the name of a file without blanks"};
 
+static const char *const consoles[] = {"tty", "none", "file=", "unix=", NULL};
+
 static int check_console(const char *text, struct error *e)
 {
 	bool file = !strncmp(text, "file=", 5) && text[5];
@@ -57,6 +59,13 @@ static int check_console(const char *text, struct error *e)
 		.name = "id", .arg = "ID", .type = OPT_STRING, KEPT(struct config_item, id), \
 		.min = 1, .max = CONFIG_ID_MAX, .chars = &id_chars,                          \
 		.help = "what to call it; no two things of a machine have the same",         \
+		.manual = "What it is called: letters, digits,\n"                            \
+			  ".Ql -\n"                                                          \
+			  "and\n"                                                            \
+			  ".Ql _ ;\n"                                                        \
+			  "nothing else in the machine may have the same.\n"                 \
+			  "What has none is called by its list and place, such as\n"         \
+			  ".Ql disk0 .\n",                                                   \
 	}
 
 static const char *const disk_formats[] = {"raw", NULL};
@@ -69,12 +78,15 @@ static const struct option_def disk_properties[] = {
 		KEPT(struct config_disk, path),
 		.flags = OPT_REQUIRED,
 		.help = "the image or the block device",
+		.manual = "The file, where it does not come first, or has a name such as\n"
+			  ".Ql id=x .\n",
 	},
 	{
 		.name = "readonly",
 		.type = OPT_BOOL,
 		KEPT(struct config_disk, readonly),
 		.help = "the guest can read it only",
+		.manual = "Whether the guest can only read it.\n",
 	},
 	{
 		.name = "format",
@@ -84,6 +96,9 @@ static const struct option_def disk_properties[] = {
 		.choices = disk_formats,
 		.hint = "; 'qemu-img convert -O raw' makes a raw image of others",
 		.help = "it is raw, whatever it looks like",
+		.manual =
+			"A file that looks like an image of another format, or like a compressed file, is refused, unless\n"
+			"this says that it is a raw image all the same.\n",
 	},
 	{
 		.name = "serial",
@@ -94,6 +109,7 @@ static const struct option_def disk_properties[] = {
 		.max = CONFIG_SERIAL_MAX,
 		.chars = &serial_chars,
 		.help = "what the guest reads as serial number",
+		.manual = "What the guest reads as serial number.\n",
 	},
 	{
 		.name = "addr",
@@ -104,6 +120,7 @@ static const struct option_def disk_properties[] = {
 		.max = CONFIG_MAX_ADDR,
 		.otherwise = "the first free one",
 		.help = "its device number on the PCI bus",
+		.manual = "The device number on the PCI bus.\n",
 	},
 	ID,
 };
@@ -199,6 +216,12 @@ const struct option_def option_table[] = {
 		KEPT(struct config, kernel),
 		.help = "Linux bzImage, ELF kernel with a PVH entry (vmlinux), or Multiboot 1 "
 			"kernel",
+		.manual =
+			"The kernel; it is required.\n"
+			"Its format is recognised by its content: a Linux bzImage (started by the 64-bit boot\n"
+			"protocol), an ELF kernel with a PVH entry such as\n"
+			".Pa vmlinux ,\n"
+			"or a Multiboot 1 kernel.\n",
 	},
 	{
 		.name = "initrd",
@@ -207,6 +230,7 @@ const struct option_def option_table[] = {
 		.type = OPT_PATH,
 		KEPT(struct config, initrd),
 		.help = "initial RAM disk",
+		.manual = "The initial RAM disk of a Linux kernel.\n",
 	},
 	{
 		.name = "cmdline",
@@ -217,6 +241,10 @@ const struct option_def option_table[] = {
 		/* What makes a Linux kernel talk on the only console there is. */
 		.initial = "console=ttyS0",
 		.help = "kernel command line",
+		.manual = "The kernel's command line.\n"
+			  "The default makes Linux talk on the console; it is not added to a\n"
+			  ".Ar text\n"
+			  "that is given.\n",
 	},
 	{
 		.name = "module",
@@ -226,6 +254,10 @@ const struct option_def option_table[] = {
 		.type = OPT_LIST,
 		.list = &modules,
 		.help = "Multiboot module with its arguments",
+		.synopsis = "Qq Ar file Ar arguments",
+		.manual =
+			"A module of a Multiboot kernel, with its arguments behind the first blank; not together with\n"
+			".Fl \\-initrd .\n",
 	},
 
 	{
@@ -238,6 +270,7 @@ const struct option_def option_table[] = {
 		.max = HV_MAX_VCPUS,
 		.initial = "1",
 		.help = "processors",
+		.manual = "The number of processors, the cores of one package.\n",
 	},
 	{
 		.name = "memory",
@@ -250,6 +283,10 @@ const struct option_def option_table[] = {
 		.step = 4096,
 		.initial = "512M",
 		.help = "memory, with suffix K, M or G",
+		.manual =
+			"The size of the memory, with the suffix K, M or G, a multiple of 4K; a number without a suffix\n"
+			"is in bytes.\n"
+			"Memory of the host is taken as the guest touches it.\n",
 	},
 	{
 		.name = "disk",
@@ -260,6 +297,17 @@ const struct option_def option_table[] = {
 		.list = &disks,
 		.help = "raw disk image or block device: vda, vdb...; a comma in a value is "
 			"written twice",
+		.synopsis = "Ar file Ns Op , Ns Ar key Ns = Ns Ar value Ns ...",
+		.manual =
+			"A virtio disk on a raw image or block device.\n"
+			"Linux calls them\n"
+			".Pa /dev/vda ,\n"
+			".Pa /dev/vdb\n"
+			"and so on, in the order of their places on the PCI bus, which is the order given unless\n"
+			".Cm addr\n"
+			"says otherwise.\n"
+			"A block device that the host has mounted or in use is refused, unless it is only read.\n"
+			"A comma in a value is written twice.\n",
 	},
 	{
 		.name = "tsc-khz",
@@ -271,6 +319,9 @@ const struct option_def option_table[] = {
 		.max = HV_TSC_KHZ_MAX,
 		.otherwise = "the host's",
 		.help = "frequency of the guest's TSC, where the processor can scale it",
+		.manual = "Frequency of the guest's time stamp counter, as another host has it.\n"
+			  "Needs VT-x with TSC scaling\n"
+			  ".Pq Ql tsc_scaling No in /proc/cpuinfo .\n",
 	},
 	{
 		.name = "fw-cfg",
@@ -279,6 +330,8 @@ const struct option_def option_table[] = {
 		.type = OPT_LIST,
 		.list = &fw_cfg_files,
 		.help = "file the guest can read by QEMU's fw_cfg",
+		.synopsis = "Ar name Ns = Ns Ar file",
+		.manual = "A file that the guest can read by QEMU's fw_cfg interface.\n",
 	},
 	{
 		.name = "debug-exit",
@@ -290,6 +343,12 @@ const struct option_def option_table[] = {
 		/* Four ports wide. */
 		.max = 0xfffc,
 		.help = "a value V written to this port ends the machine with status (V << 1) | 1",
+		.manual =
+			"A value\n"
+			".Va V\n"
+			"that the guest writes to this port (four ports wide) ends the machine with the exit status\n"
+			".Pq Va V No << 1 | 1 ,\n"
+			"of which the lowest eight bits remain.\n",
 	},
 
 	{
@@ -299,9 +358,31 @@ const struct option_def option_table[] = {
 		.type = OPT_STRING,
 		KEPT(struct config, console),
 		.check = check_console,
+		.choices = consoles,
 		.initial = "tty",
 		.help = "serial console: tty, this terminal, which Ctrl-A x leaves and where "
 			"Ctrl-A h lists the keys; none; file=FILE; or unix=PATH, a socket",
+		.manual =
+			"Where the serial console goes:\n"
+			".Bl -tag -width Ds\n"
+			".It Cm tty\n"
+			"Standard input and output.\n"
+			"A terminal is in raw mode while the machine runs, so that all keys, Ctrl-C too, reach the\n"
+			"guest.\n"
+			".Ql Ctrl-A x\n"
+			"ends the machine at once,\n"
+			".Ql Ctrl-A h\n"
+			"lists the keys.\n"
+			".It Cm none\n"
+			"Nowhere.\n"
+			".It Cm file= Ns Ar file\n"
+			"Into a file, which is overwritten once the machine starts.\n"
+			"A file that another machine uses is refused.\n"
+			".It Cm unix= Ns Ar path\n"
+			"To whoever connects to this Unix socket.\n"
+			".El\n"
+			".Pp\n"
+			"A guest never waits for a reader of its console.\n",
 	},
 	{
 		.name = "name",
@@ -314,6 +395,11 @@ const struct option_def option_table[] = {
 		.chars = &name_chars,
 		.initial = "vm",
 		.help = "what to call it in messages and results",
+		.manual = "The name of the machine in its result: letters, digits,\n"
+			  ".Ql - ,\n"
+			  ".Ql _\n"
+			  "and\n"
+			  ".Ql \\&. .\n",
 	},
 	{
 		.name = "no-reboot",
@@ -321,6 +407,8 @@ const struct option_def option_table[] = {
 		.type = OPT_BOOL,
 		KEPT(struct config, no_reboot),
 		.help = "end with status 0 when the guest reboots",
+		.manual = "When the guest reboots, end with status 0.\n"
+			  "Otherwise the machine is started again, in the same process.\n",
 	},
 	{
 		.name = "time-limit",
@@ -331,6 +419,8 @@ const struct option_def option_table[] = {
 		.min = 1,
 		.max = INT_MAX,
 		.help = "end the machine after that time; 5m and 2h are understood, too",
+		.manual =
+			"End the machine after this time, with status 1; in minutes or hours with the suffix m or h.\n",
 	},
 	{
 		.name = "json",
@@ -338,6 +428,9 @@ const struct option_def option_table[] = {
 		.type = OPT_BOOL,
 		KEPT(struct config, json),
 		.help = "print the result as a JSON object, last on standard output",
+		.manual = "Print the result as one line of JSON, the last one on standard output.\n"
+			  "See\n"
+			  ".Sx RESULT .\n",
 	},
 	{
 		.name = "verbose",
@@ -345,6 +438,7 @@ const struct option_def option_table[] = {
 		.type = OPT_BOOL,
 		KEPT(struct config, verbose),
 		.help = "tell more, also about what the guest does wrong",
+		.manual = "Tell more on standard error, also what the guest does wrong.\n",
 	},
 	{
 		.name = "config",
@@ -355,6 +449,8 @@ const struct option_def option_table[] = {
 		KEPT(struct config, file),
 		.help = "read all this from a JSON file; flags besides it add to its lists and "
 			"override the rest",
+		.manual = "Read the machine from a file, see\n"
+			  ".Sx CONFIGURATION FILE .\n",
 	},
 	{
 		.name = "print-config",
@@ -363,6 +459,8 @@ const struct option_def option_table[] = {
 		.flags = OPT_ONLY_FLAG,
 		KEPT(struct config, print),
 		.help = "print the machine as such a file, and do not start it",
+		.manual =
+			"Print the machine as such a file on standard output, and do not start it.\n",
 	},
 	{
 		.name = "help",
@@ -371,6 +469,7 @@ const struct option_def option_table[] = {
 		.flags = OPT_ONLY_FLAG,
 		KEPT(struct config, help),
 		.help = "this text",
+		.manual = "Print a summary of all this.\n",
 	},
 };
 

@@ -472,7 +472,7 @@ static void check_row(const struct option_def *o)
 	ck_assert_uint_le(strlen(o->name), 32);
 	ck_assert_msg(o->help && *o->help && o->help[strlen(o->help) - 1] != '.', "%s", o->name);
 	ck_assert_msg((o->type == OPT_LIST) == !!o->list, "%s", o->name);
-	ck_assert_msg((o->type == OPT_CHOICE) == !!o->choices, "%s", o->name);
+	ck_assert_msg(o->type != OPT_CHOICE || o->choices, "%s", o->name);
 	ck_assert_msg(o->list || o->width, "%s", o->name);
 	/* What its value is called is said unless that is plain. */
 	ck_assert_msg(!o->arg == (o->type == OPT_BOOL || o->type == OPT_CHOICE), "%s", o->name);
