@@ -74,6 +74,48 @@ else
 	ok "a disk that is mounted # skip: no loop device, or no ext2"
 fi
 
+# A file system that does not answer: its writes wait, in the kernel, where nothing can end them, until it is
+# thawed. vmm must be done before that; its process cannot.
+truncate -s 24M "$work/frozen"
+frozen=$work/frozen.mnt
+write="run=\"echo writing; dd if=/dev/zero of=/dev/vda bs=4k count=1000 conv=fsync\""
+if losetup /dev/loop2 "$work/frozen" && mke2fs -q /dev/loop2 && mkdir "$frozen" &&
+	mount -t ext4 /dev/loop2 "$frozen" && truncate -s 8M "$frozen/disk"; then
+	sync
+	fsfreeze --freeze "$frozen"
+	start "$write" --disk "$frozen/disk"
+	await "^writing"
+	sleep 5
+	kill -TERM "$vmm"
+	sleep 1
+	kill -TERM "$vmm"
+	begin_limit 60
+	until grep -q "ended by a second signal" "$work/err" || ! within_limit; do
+		sleep 0.5
+	done
+	cp "$work/err" "$work/said"
+	fsfreeze --unfreeze "$frozen"
+	finish
+	cp "$work/said" "$work/err"
+	name="signals end it beside a dead file system"
+	if ! grep -q "ended by a second signal" "$work/err"; then
+		evidence
+		not_ok "$name" "nothing said of the end before the file system was thawed"
+	elif ! grep -q "$frozen/disk.*not finished" "$work/err"; then
+		evidence
+		not_ok "$name" "the disk is not named"
+	elif [ "$status" != 1 ]; then
+		evidence
+		not_ok "$name" "exit status $status instead of 1"
+	else
+		ok "$name"
+	fi
+	umount "$frozen"
+	losetup -d /dev/loop2
+else
+	ok "a dead file system # skip: no loop device, or no ext4"
+fi
+
 refuses "a missing disk" 1 "$work/absent" --kernel "$HV_KERNEL" --disk "$work/absent"
 refuses "a directory as disk" 1 "$work" --kernel "$HV_KERNEL" --disk "$work"
 refuses "one file as two disks" 1 "$work/target" --kernel "$HV_KERNEL" --disk "$work/target" \

@@ -8,6 +8,7 @@
 #define VMM_BLOCK_ENGINE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "block/file.h"
 
@@ -17,9 +18,10 @@ struct engine_ops {
 	void (*destroy)(struct engine *engine);
 	void (*queue)(struct engine *engine, struct block_io *io);
 	bool (*submit)(struct engine *engine);
-	/* A request that has run once, and what the kernel said. NULL: none. */
+	/* A request whose piece was done, and what the kernel said. NULL: none. */
 	struct block_io *(*reap)(struct engine *engine, int *res);
-	void (*wait)(struct engine *engine);
+	/* Take back a request that has not been given to the kernel. NULL: there is none. */
+	struct block_io *(*take_back)(struct engine *engine);
 	int (*fd)(const struct engine *engine);
 };
 
@@ -31,6 +33,38 @@ struct engine {
 /* For requests on file descriptor fd. NULL with errno set. */
 struct engine *uring_create(int fd);
 struct engine *thread_create(int fd);
+
+/* Requests in the order in which they came. */
+struct list {
+	struct block_io *first;
+	struct block_io **end;
+};
+
+static inline void list_init(struct list *l)
+{
+	l->first = NULL;
+	l->end = &l->first;
+}
+
+static inline void list_put(struct list *l, struct block_io *io)
+{
+	io->next = NULL;
+	*l->end = io;
+	l->end = &io->next;
+}
+
+/* NULL: none left. */
+static inline struct block_io *list_get(struct list *l)
+{
+	struct block_io *io = l->first;
+
+	if (io) {
+		l->first = io->next;
+		if (!l->first)
+			l->end = &l->first;
+	}
+	return io;
+}
 
 /* How an operation is said to fallocate(2). */
 int fallocate_mode(enum block_op op);

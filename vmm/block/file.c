@@ -20,6 +20,13 @@
 
 #define ZEROES_SIZE (256u << 10)
 
+/*
+ * What one system call may transfer, or discard and zero: a request is only given up between two, so that
+ * is what a guest's reset, or the end of a machine, may have to wait for.
+ */
+#define PIECE_BYTES (1u << 20)
+#define PIECE_RANGE (64u << 20)
+
 /* Written to disks, never written itself: its pages take no memory. */
 static uint8_t zeroes[ZEROES_SIZE];
 
@@ -27,10 +34,16 @@ struct block {
 	int fd;
 	char *path;
 	uint64_t size;
-	uint64_t told; /* a bit for each error that was reported */
-	unsigned int in_flight;
+	uint64_t told;	    /* a bit for each error that was reported */
+	unsigned int given; /* requests that the engine has */
+	bool stopped;
+	struct list held; /* those that it has not, while stopped */
 	struct engine *engine;
+	struct block *next; /* among those that could not be closed */
 };
+
+/* Never freed, and never looked at: what the host may still write to is not lost, it is here. */
+static struct block *not_closed;
 
 /* ------------------------------------------------------------------------- */
 /* Requests                                                                   */
@@ -41,24 +54,58 @@ int fallocate_mode(enum block_op op)
 	       (op == BLOCK_ZERO ? FALLOC_FL_ZERO_RANGE : FALLOC_FL_PUNCH_HOLE);
 }
 
-/* The next piece of zeroes to write. */
-static void aim_zeroes(struct block_io *io)
+static bool transfers(const struct block_io *io)
 {
-	io->zeroes.iov_base = zeroes;
-	io->zeroes.iov_len = io->len < ZEROES_SIZE ? io->len : ZEROES_SIZE;
-	io->iov = &io->zeroes;
-	io->nr_iov = 1;
+	return io->op == BLOCK_READ || io->op == BLOCK_WRITE;
 }
 
-/* n bytes were transferred. */
+/* As many of the buffers as make a piece; the last is cut short for it, until advance(). */
+static void aim_buffers(struct block_io *io)
+{
+	struct block_piece *p = &io->piece;
+
+	p->iov = io->iov;
+	p->nr_iov = 0;
+	p->len = 0;
+	while (p->len < PIECE_BYTES && p->nr_iov < io->nr_iov)
+		p->len += p->iov[p->nr_iov++].iov_len;
+	if (p->len > PIECE_BYTES) {
+		p->cut = p->len - PIECE_BYTES;
+		p->iov[p->nr_iov - 1].iov_len -= p->cut;
+		p->len = PIECE_BYTES;
+	}
+}
+
+static void aim_zeroes(struct block_io *io)
+{
+	struct block_piece *p = &io->piece;
+
+	p->len = io->len < ZEROES_SIZE ? io->len : ZEROES_SIZE;
+	io->zeroes = (struct iovec){.iov_base = zeroes, .iov_len = p->len};
+	p->iov = &io->zeroes;
+	p->nr_iov = 1;
+}
+
+/* The next piece of what is left. */
+static void aim(struct block_io *io)
+{
+	io->piece.cut = 0;
+	if (io->by_writing)
+		aim_zeroes(io);
+	else if (transfers(io))
+		aim_buffers(io);
+	else
+		io->piece.len = io->len < PIECE_RANGE ? io->len : PIECE_RANGE;
+}
+
+/* n bytes of the piece were done. */
 static void advance(struct block_io *io, uint64_t n)
 {
 	io->offset += n;
 	io->len -= n;
-	if (io->by_writing) {
-		aim_zeroes(io);
+	if (io->by_writing || !transfers(io))
 		return;
-	}
+	io->piece.iov[io->piece.nr_iov - 1].iov_len += io->piece.cut;
 	while (n && n >= io->iov->iov_len) {
 		n -= io->iov->iov_len;
 		io->iov++;
@@ -78,7 +125,6 @@ static bool failed(struct block_io *io, int err)
 	if (unable && (io->op == BLOCK_ZERO || io->op == BLOCK_UNMAP)) {
 		io->op = BLOCK_WRITE;
 		io->by_writing = true;
-		aim_zeroes(io);
 		return false;
 	}
 	/* A discard is advice: whoever cannot take it has nothing to do. */
@@ -86,16 +132,20 @@ static bool failed(struct block_io *io, int err)
 	return true;
 }
 
-/* The request ran once and got "res". False: it has to run again, for what is left. */
+/* The piece ran and got "res". False: there is something left to do. */
 static bool finished(struct block_io *io, int res)
 {
-	if (res == -EINTR || res == -EAGAIN)
+	if (res == -EINTR || res == -EAGAIN) {
+		advance(io, 0);
 		return false;
+	}
 	if (res < 0)
 		return failed(io, res);
 	io->result = 0;
-	if (io->op != BLOCK_READ && io->op != BLOCK_WRITE)
-		return true;
+	if (!transfers(io)) {
+		advance(io, io->piece.len);
+		return !io->len;
+	}
 	if (!res) {
 		/* Nothing there: the file became shorter under us. */
 		io->result = -EIO;
@@ -119,11 +169,27 @@ static void report(struct block *b, int err)
 	log_error("disk '%s': %s; the guest is told of an I/O error", b->path, strerror(-err));
 }
 
+struct block_io *block_drop(struct block *b)
+{
+	return list_get(&b->held);
+}
+
+/* What is left of a request to the engine, if it may have any. */
+static void give(struct block *b, struct block_io *io)
+{
+	if (b->stopped) {
+		list_put(&b->held, io);
+		return;
+	}
+	aim(io);
+	b->given++;
+	b->engine->ops->queue(b->engine, io);
+}
+
 void block_queue(struct block *b, struct block_io *io)
 {
 	io->by_writing = false;
-	b->in_flight++;
-	b->engine->ops->queue(b->engine, io);
+	give(b, io);
 }
 
 bool block_submit(struct block *b)
@@ -137,26 +203,42 @@ struct block_io *block_reap(struct block *b)
 	int res;
 
 	while ((io = b->engine->ops->reap(b->engine, &res))) {
+		b->given--;
 		if (finished(io, res)) {
-			b->in_flight--;
 			if (io->result)
 				report(b, io->result);
 			return io;
 		}
-		b->engine->ops->queue(b->engine, io);
+		give(b, io);
 	}
 	return NULL;
 }
 
-void block_wait(struct block *b)
+void block_stop(struct block *b)
 {
-	if (b->in_flight)
-		b->engine->ops->wait(b->engine);
+	struct block_io *io;
+
+	b->stopped = true;
+	while ((io = b->engine->ops->take_back(b->engine))) {
+		b->given--;
+		/* Its piece was not begun. */
+		advance(io, 0);
+		list_put(&b->held, io);
+	}
 }
 
-unsigned int block_in_flight(const struct block *b)
+bool block_busy(const struct block *b)
 {
-	return b->in_flight;
+	return b->given;
+}
+
+void block_resume(struct block *b)
+{
+	struct block_io *io;
+
+	b->stopped = false;
+	while ((io = block_drop(b)))
+		give(b, io);
 }
 
 uint64_t block_size(const struct block *b)
@@ -312,6 +394,7 @@ struct block *block_open(const struct block_config *c, struct error *e)
 		return NULL;
 	}
 	b->fd = -1;
+	list_init(&b->held);
 	if (open_file(b, c, e) || find_size(b, c->path, e) || set_blocking(b, c->path, e) ||
 	    lock_file(b, c, e) || check_format(b, c, e) || check_size(b, c->path, e) ||
 	    start_engine(b, c, e)) {
@@ -321,14 +404,22 @@ struct block *block_open(const struct block_config *c, struct error *e)
 	return b;
 }
 
-void block_close(struct block *b)
+bool block_close(struct block *b)
 {
 	if (!b)
-		return;
+		return true;
+	if (b->given) {
+		b->next = not_closed;
+		not_closed = b;
+		log_error("disk '%s': the host has not finished %u requests, and is not waited for",
+			  b->path, b->given);
+		return false;
+	}
 	if (b->engine)
 		b->engine->ops->destroy(b->engine);
 	if (b->fd >= 0)
 		close(b->fd);
 	free(b->path);
 	free(b);
+	return true;
 }

@@ -27,6 +27,14 @@ enum block_op {
 	BLOCK_UNMAP,   /* the range reads as zeroes, its space may go */
 };
 
+/* The part of a request that one system call does: the host can end in a bounded time what it has begun. */
+struct block_piece {
+	struct iovec *iov; /* read, write */
+	unsigned int nr_iov;
+	size_t cut;   /* bytes by which the last buffer is shorter than the request's */
+	uint64_t len; /* bytes at the request's offset */
+};
+
 /* A request. Offsets are in bytes and inside the disk: the caller has checked. */
 struct block_io {
 	enum block_op op;
@@ -38,9 +46,10 @@ struct block_io {
 
 	int result; /* when done: 0 or a negative errno; the engine's before */
 
-	bool by_writing;       /* zeroes are written, as they cannot be had otherwise */
-	struct iovec zeroes;   /* what is written then */
-	struct block_io *next; /* in a list of the engine */
+	struct block_piece piece; /* what the host is asked for now */
+	bool by_writing;	  /* zeroes are written, as they cannot be had otherwise */
+	struct iovec zeroes;	  /* what is written then */
+	struct block_io *next;	  /* in a list of this room's */
 };
 
 struct block_config {
@@ -57,8 +66,11 @@ struct block;
  * names the file and the remedy.
  */
 struct block *block_open(const struct block_config *config, struct error *e);
-/* Nothing may be in flight. */
-void block_close(struct block *b);
+/*
+ * False: the host is still busy with requests, and will be for longer than anybody wants to wait. It may use
+ * them and what they point to until this process ends, so nothing of that, nor the disk itself, is freed.
+ */
+bool block_close(struct block *b);
 
 uint64_t block_size(const struct block *b); /* bytes, a multiple of BLOCK_SECTOR */
 int block_fd(const struct block *b);	    /* to be watched edge-triggered; never read */
@@ -72,8 +84,17 @@ bool block_submit(struct block *b);
  * the way, so block_submit() must follow.
  */
 struct block_io *block_reap(struct block *b);
-/* Wait until block_reap() has something, or nothing is in flight. Starts what is queued. */
-void block_wait(struct block *b);
-unsigned int block_in_flight(const struct block *b);
+
+/*
+ * Give the host nothing more: what it has not begun is held, until block_resume() or block_drop(), and
+ * what it has begun comes back by block_reap() at the end of a piece, if there is more, held as well.
+ */
+void block_stop(struct block *b);
+/* Does the host have requests? Once not, after block_stop(), it touches no buffer any more. */
+bool block_busy(const struct block *b);
+/* Queue again what was held; block_submit() must follow. */
+void block_resume(struct block *b);
+/* Give up a request that is held: returns it, or NULL when there is none left. */
+struct block_io *block_drop(struct block *b);
 
 #endif

@@ -15,11 +15,6 @@
 
 #include "block/engine.h"
 
-struct list {
-	struct block_io *first;
-	struct block_io **end;
-};
-
 struct worker {
 	struct engine engine;
 	int fd;
@@ -27,41 +22,15 @@ struct worker {
 	pthread_t thread;
 	struct list queued; /* not submitted: the user's side only */
 
-	pthread_mutex_t lock; /* protects everything below */
-	pthread_cond_t change;
+	pthread_mutex_t lock;  /* protects everything below */
+	pthread_cond_t change; /* something to do, or stop */
 	struct list todo, done;
-	bool busy; /* the thread works on a request */
 	bool stop;
 };
 
 static struct worker *to_worker(struct engine *engine)
 {
 	return (struct worker *)engine;
-}
-
-static void list_init(struct list *l)
-{
-	l->first = NULL;
-	l->end = &l->first;
-}
-
-static void list_put(struct list *l, struct block_io *io)
-{
-	io->next = NULL;
-	*l->end = io;
-	l->end = &io->next;
-}
-
-static struct block_io *list_get(struct list *l)
-{
-	struct block_io *io = l->first;
-
-	if (io) {
-		l->first = io->next;
-		if (!l->first)
-			l->end = &l->first;
-	}
-	return io;
 }
 
 /* One system call for the request; what it returned goes to the user's side in io->result. */
@@ -71,10 +40,11 @@ static void run(struct worker *w, struct block_io *io)
 
 	switch (io->op) {
 	case BLOCK_READ:
-		ret = preadv(w->fd, io->iov, io->nr_iov, io->offset);
+		ret = preadv(w->fd, io->piece.iov, io->piece.nr_iov, io->offset);
 		break;
 	case BLOCK_WRITE:
-		ret = pwritev2(w->fd, io->iov, io->nr_iov, io->offset, io->durable ? RWF_DSYNC : 0);
+		ret = pwritev2(w->fd, io->piece.iov, io->piece.nr_iov, io->offset,
+			       io->durable ? RWF_DSYNC : 0);
 		break;
 	case BLOCK_FLUSH:
 		ret = fdatasync(w->fd);
@@ -82,10 +52,10 @@ static void run(struct worker *w, struct block_io *io)
 	case BLOCK_DISCARD:
 	case BLOCK_ZERO:
 	case BLOCK_UNMAP:
-		ret = fallocate(w->fd, fallocate_mode(io->op), io->offset, io->len);
+		ret = fallocate(w->fd, fallocate_mode(io->op), io->offset, io->piece.len);
 		break;
 	}
-	/* A transfer is at most 2 GiB less a page: it fits. */
+	/* A piece fits. */
 	io->result = ret < 0 ? -errno : (int)ret;
 }
 
@@ -102,13 +72,10 @@ static void *work(void *arg)
 			pthread_cond_wait(&w->change, &w->lock);
 			continue;
 		}
-		w->busy = true;
 		pthread_mutex_unlock(&w->lock);
 		run(w, io);
 		pthread_mutex_lock(&w->lock);
-		w->busy = false;
 		list_put(&w->done, io);
-		pthread_cond_broadcast(&w->change);
 		/* Never read, so it fails only when full: after 2^64 requests. */
 		while (write(w->event_fd, &one, sizeof(one)) < 0 && errno == EINTR)
 			;
@@ -132,7 +99,7 @@ static bool worker_submit(struct engine *engine)
 	pthread_mutex_lock(&w->lock);
 	while ((io = list_get(&w->queued)))
 		list_put(&w->todo, io);
-	pthread_cond_broadcast(&w->change);
+	pthread_cond_signal(&w->change);
 	pthread_mutex_unlock(&w->lock);
 	return true;
 }
@@ -150,15 +117,15 @@ static struct block_io *worker_reap(struct engine *engine, int *res)
 	return io;
 }
 
-static void worker_wait(struct engine *engine)
+static struct block_io *worker_take_back(struct engine *engine)
 {
 	struct worker *w = to_worker(engine);
+	struct block_io *io;
 
-	worker_submit(engine);
 	pthread_mutex_lock(&w->lock);
-	while (!w->done.first && (w->todo.first || w->busy))
-		pthread_cond_wait(&w->change, &w->lock);
+	io = list_get(&w->todo);
 	pthread_mutex_unlock(&w->lock);
+	return io ? io : list_get(&w->queued);
 }
 
 static int worker_fd(const struct engine *engine)
@@ -172,7 +139,7 @@ static void worker_destroy(struct engine *engine)
 
 	pthread_mutex_lock(&w->lock);
 	w->stop = true;
-	pthread_cond_broadcast(&w->change);
+	pthread_cond_signal(&w->change);
 	pthread_mutex_unlock(&w->lock);
 	pthread_join(w->thread, NULL);
 	pthread_cond_destroy(&w->change);
@@ -186,7 +153,7 @@ static const struct engine_ops worker_ops = {
 	.queue = worker_queue,
 	.submit = worker_submit,
 	.reap = worker_reap,
-	.wait = worker_wait,
+	.take_back = worker_take_back,
 	.fd = worker_fd,
 };
 

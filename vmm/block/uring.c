@@ -37,10 +37,10 @@ static void uring_queue(struct engine *engine, struct block_io *io)
 
 	switch (io->op) {
 	case BLOCK_READ:
-		io_uring_prep_readv(sqe, u->fd, io->iov, io->nr_iov, io->offset);
+		io_uring_prep_readv(sqe, u->fd, io->piece.iov, io->piece.nr_iov, io->offset);
 		break;
 	case BLOCK_WRITE:
-		io_uring_prep_writev2(sqe, u->fd, io->iov, io->nr_iov, io->offset,
+		io_uring_prep_writev2(sqe, u->fd, io->piece.iov, io->piece.nr_iov, io->offset,
 				      io->durable ? RWF_DSYNC : 0);
 		break;
 	case BLOCK_FLUSH:
@@ -49,7 +49,8 @@ static void uring_queue(struct engine *engine, struct block_io *io)
 	case BLOCK_DISCARD:
 	case BLOCK_ZERO:
 	case BLOCK_UNMAP:
-		io_uring_prep_fallocate(sqe, u->fd, fallocate_mode(io->op), io->offset, io->len);
+		io_uring_prep_fallocate(sqe, u->fd, fallocate_mode(io->op), io->offset,
+					io->piece.len);
 		break;
 	}
 	io_uring_sqe_set_data(sqe, io);
@@ -79,10 +80,11 @@ static struct block_io *uring_reap(struct engine *engine, int *res)
 	return io;
 }
 
-/* Any error means no more than looking again: what is in flight does come back. */
-static void uring_wait(struct engine *engine)
+/* What is in the ring is the kernel's, or will be with the next submission: seldom, and soon. */
+static struct block_io *uring_take_back(struct engine *engine)
 {
-	io_uring_submit_and_wait(&to_uring(engine)->ring, 1);
+	(void)engine;
+	return NULL;
 }
 
 static int uring_fd(const struct engine *engine)
@@ -95,7 +97,7 @@ static const struct engine_ops uring_ops = {
 	.queue = uring_queue,
 	.submit = uring_submit,
 	.reap = uring_reap,
-	.wait = uring_wait,
+	.take_back = uring_take_back,
 	.fd = uring_fd,
 };
 

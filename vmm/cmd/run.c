@@ -48,13 +48,12 @@ static void on_signal(void *arg, int fd, uint32_t events)
 	(void)events;
 	if (read(fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (s->signals++) {
+	if (s->signals++ || !machine_power_button(s->machine)) {
 		machine_end(s->machine, MACHINE_KILLED, 0, "");
 		return;
 	}
 	log_info("%s: the power button is pressed; once more ends the machine at once",
 		 strsignal(info.ssi_signo));
-	machine_power_button(s->machine);
 }
 
 /* Blocked in every thread, as threads inherit it, and read from the loop. */
@@ -113,7 +112,8 @@ static int run_machine(struct session *s, struct machine_result *result, struct 
 		if (ret)
 			error_set(e, -ret, "the event loop failed: %s", strerror(-ret));
 	}
-	machine_stop(s->machine, result, &exits);
+	machine_stop(s->machine, &exits);
+	machine_settle(s->machine, result);
 	machine_destroy(s->machine);
 	s->machine = NULL;
 

@@ -56,9 +56,15 @@ struct machine {
 	struct vcpu_env vcpu_env;
 	struct vcpu *vcpu[HV_MAX_VCPUS];
 
+	bool settling; /* the loop's thread alone: the vCPUs are gone, the loop runs for the disks */
+
 	pthread_mutex_t lock; /* protects the result */
 	struct machine_result result;
+	bool hurry; /* the user does not wait for the disks */
 };
+
+/* How long a disk of a machine that is over may take; longer is a host that does not answer. */
+#define SETTLE_SECONDS 5
 
 /* ------------------------------------------------------------------------- */
 /* How it ends                                                                */
@@ -70,6 +76,11 @@ void machine_end(struct machine *m, enum machine_end end, uint32_t value, const 
 		m->result.end = end;
 		m->result.value = value;
 		snprintf(m->result.text, sizeof(m->result.text), "%s", text);
+		loop_stop(m->loop);
+	} else if (end >= MACHINE_QUIT) {
+		if (m->result.end == MACHINE_RESET)
+			m->result.end = end;
+		m->hurry = true;
 		loop_stop(m->loop);
 	}
 	pthread_mutex_unlock(&m->lock);
@@ -113,9 +124,21 @@ static void on_eoi(void *arg, uint8_t vector)
 	ioapic_eoi(m->ioapic, vector);
 }
 
-void machine_power_button(struct machine *m)
+bool machine_power_button(struct machine *m)
 {
+	if (m->settling)
+		return false;
 	power_button(m->power);
+	return true;
+}
+
+static void on_stopped(void *arg)
+{
+	struct machine *m = arg;
+
+	/* A guest's reset of a device ends, too. */
+	if (m->settling)
+		loop_stop(m->loop);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -270,6 +293,8 @@ static int create_pci(struct machine *m, struct error *e)
 		.loop = m->loop,
 		.msi = msi_sink(m),
 		.doorbell = {doorbell_bind, doorbell_unbind, m},
+		.stopped = on_stopped,
+		.arg = m,
 	};
 	for (unsigned int i = 0; i < c->nr_disks; i++) {
 		struct blk_config disk = {
@@ -430,13 +455,15 @@ int machine_start(struct machine *m, struct error *e)
 
 static void stop_vcpus(struct machine *m)
 {
+	for (unsigned int i = 0; i < CONFIG_MAX_DISKS && m->disk[i]; i++)
+		virtio_end_waits(virtio_blk_dev(m->disk[i]));
 	for (unsigned int id = 0; id < HV_MAX_VCPUS && m->vcpu[id]; id++)
 		vcpu_stop(m->vcpu[id]);
 	for (unsigned int id = 0; id < HV_MAX_VCPUS && m->vcpu[id]; id++)
 		vcpu_join(m->vcpu[id]);
 }
 
-void machine_stop(struct machine *m, struct machine_result *result, struct machine_exits *exits)
+void machine_stop(struct machine *m, struct machine_exits *exits)
 {
 	stop_vcpus(m);
 	for (unsigned int id = 0; id < m->config->cpus; id++) {
@@ -445,12 +472,76 @@ void machine_stop(struct machine *m, struct machine_result *result, struct machi
 		exits->emulate += vcpu_exits(m->vcpu[id], HV_EXIT_EMULATE);
 		exits->eoi += vcpu_exits(m->vcpu[id], HV_EXIT_EOI);
 	}
-	*result = m->result;
 }
 
-/* In the reverse order of build(), also of a build that failed half-way. */
+static bool disks_stopped(struct machine *m)
+{
+	bool stopped = true;
+
+	for (unsigned int i = 0; i < CONFIG_MAX_DISKS && m->disk[i]; i++)
+		stopped &= virtio_stop(virtio_blk_dev(m->disk[i]));
+	return stopped;
+}
+
+static bool in_hurry(struct machine *m)
+{
+	bool hurry;
+
+	pthread_mutex_lock(&m->lock);
+	hurry = m->hurry;
+	pthread_mutex_unlock(&m->lock);
+	return hurry;
+}
+
+static void on_settle_time(void *arg)
+{
+	struct machine *m = arg;
+
+	pthread_mutex_lock(&m->lock);
+	if (m->result.end != MACHINE_RESET) {
+		m->hurry = true;
+		loop_stop(m->loop);
+	} else {
+		log_info(
+			"the guest reboots, but a disk's host has not answered for %d seconds: waiting",
+			SETTLE_SECONDS);
+	}
+	pthread_mutex_unlock(&m->lock);
+}
+
+static void wait_for_disks(struct machine *m)
+{
+	struct loop_timer *timer = loop_timer_create(m->loop, on_settle_time, m);
+
+	/* Without memory for a timer, without patience. */
+	if (!timer)
+		return;
+	loop_timer_arm(timer, loop_now() + SETTLE_SECONDS * 1000000000ULL);
+	m->settling = true;
+	while (!in_hurry(m) && !disks_stopped(m)) {
+		if (loop_run(m->loop))
+			break;
+	}
+	loop_timer_destroy(timer);
+}
+
+void machine_settle(struct machine *m, struct machine_result *result)
+{
+	if (!disks_stopped(m))
+		wait_for_disks(m);
+	pthread_mutex_lock(&m->lock);
+	*result = m->result;
+	pthread_mutex_unlock(&m->lock);
+}
+
+/*
+ * In the reverse order of build(), also of a build that failed half-way. Memory that the host may still write
+ * to for a disk remains.
+ */
 void machine_destroy(struct machine *m)
 {
+	bool memory_unused = true;
+
 	if (!m)
 		return;
 	stop_vcpus(m);
@@ -458,7 +549,7 @@ void machine_destroy(struct machine *m)
 		vcpu_destroy(m->vcpu[id]);
 	virtio_rng_destroy(m->rng);
 	for (unsigned int i = CONFIG_MAX_DISKS; i-- > 0;)
-		virtio_blk_destroy(m->disk[i]);
+		memory_unused &= virtio_blk_destroy(m->disk[i]);
 	pci_host_destroy(m->pci);
 	fw_cfg_destroy(m->fw_cfg);
 	debug_exit_destroy(m->debug_exit);
@@ -471,7 +562,8 @@ void machine_destroy(struct machine *m)
 	bus_destroy(m->pio);
 	if (m->vm_fd >= 0)
 		close(m->vm_fd);
-	mem_destroy(&m->mem);
+	if (memory_unused)
+		mem_destroy(&m->mem);
 	if (m->hv_fd >= 0)
 		close(m->hv_fd);
 	pthread_mutex_destroy(&m->lock);

@@ -6,6 +6,7 @@
 #ifndef VMM_MACHINE_MACHINE_H
 #define VMM_MACHINE_MACHINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "chardev/console.h"
@@ -51,14 +52,24 @@ struct machine *machine_create(const struct config *config, struct loop *loop,
 int machine_start(struct machine *m, struct error *e);
 /*
  * The machine is over, for this reason: the first call counts, and stops the
- * loop. Any thread; vCPUs leave the guest when machine_stop() is called.
+ * loop. Any thread; vCPUs leave the guest when machine_stop() is called. A user's reason (from MACHINE_QUIT on)
+ * later than that ends machine_settle(), and takes the place of MACHINE_RESET.
  */
 void machine_end(struct machine *m, enum machine_end end, uint32_t value, const char *text);
-/* Press the power button: the guest may switch itself off. */
-void machine_power_button(struct machine *m);
+/*
+ * Press the power button: the guest may switch itself off. False: the machine is over, and nobody is there who
+ * could.
+ */
+bool machine_power_button(struct machine *m);
 
-/* Stop the vCPU threads and wait for them; what the machine ended with and counted. */
-void machine_stop(struct machine *m, struct machine_result *result, struct machine_exits *exits);
+/* Stop the vCPU threads and wait for them; what the machine counted. */
+void machine_stop(struct machine *m, struct machine_exits *exits);
+/*
+ * Let the host finish what it has begun for the disks; runs the loop for it. A host that does not answer is
+ * waited for until the user ends that, and unless the guest reboots, for SETTLE_SECONDS. Then what the machine
+ * ended with.
+ */
+void machine_settle(struct machine *m, struct machine_result *result);
 void machine_destroy(struct machine *m);
 
 #endif

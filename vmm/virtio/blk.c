@@ -2,7 +2,8 @@
 /*
  * Block device (virtio 1.2, 5.2): turns the driver's requests into those of
  * block/file.h. Everything runs on the event loop's thread, when a doorbell
- * rings or when the disk has completions; a reset waits on the thread that asks.
+ * rings or when the disk has completions; a reset only takes back what the host
+ * has not begun, on the thread that asks.
  *
  * A doorbell's work is done in batches: all chains are taken, started with one
  * system call, what is complete already is given back, and one interrupt is
@@ -23,6 +24,9 @@
 #define BLK_QUEUE QUEUE_MAX
 /* A chain holds header and status besides the data. */
 #define BLK_SEG_MAX (QUEUE_MAX - 2)
+/* 5.2.4: bytes of one buffer, and so of a request, also of a driver that did not ask: 126 MiB. */
+#define BLK_SIZE_MAX  (1u << 20)
+#define BLK_MAX_BYTES ((uint64_t)BLK_SEG_MAX * BLK_SIZE_MAX)
 /* What one request may discard or zero, lest it holds up a flush for long: 1 GiB. */
 #define BLK_MAX_RANGE ((1u << 30) / BLOCK_SECTOR)
 /* Discards smaller than a block of the host's file system give nothing back. */
@@ -100,6 +104,11 @@ static bool in_disk(const struct virtio_blk *b, uint64_t sector, uint64_t bytes)
 	       bytes / BLOCK_SECTOR <= b->sectors - sector;
 }
 
+static bool can_transfer(const struct virtio_blk *b, uint64_t sector, uint64_t bytes)
+{
+	return bytes <= BLK_MAX_BYTES && in_disk(b, sector, bytes);
+}
+
 /* Start a request on part of the disk; one for nothing is done at once. */
 static void start(struct virtio_blk *b, struct request *r, enum block_op op, uint64_t sector,
 		  uint64_t bytes)
@@ -118,7 +127,7 @@ static void begin_read(struct virtio_blk *b, struct request *r, uint64_t sector)
 {
 	struct queue_chain *c = &r->chain;
 
-	if (!in_disk(b, sector, c->in_len)) {
+	if (!can_transfer(b, sector, c->in_len)) {
 		request_done(b, r, VIRTIO_BLK_S_IOERR);
 		return;
 	}
@@ -132,7 +141,7 @@ static void begin_write(struct virtio_blk *b, struct request *r, uint64_t sector
 {
 	struct queue_chain *c = &r->chain;
 
-	if (b->readonly || !in_disk(b, sector, c->out_len)) {
+	if (b->readonly || !can_transfer(b, sector, c->out_len)) {
 		request_done(b, r, VIRTIO_BLK_S_IOERR);
 		return;
 	}
@@ -218,15 +227,17 @@ static void submit(struct virtio_blk *b)
 		virtio_kick_later(&b->dev, 0);
 }
 
+static struct request *to_request(struct block_io *io)
+{
+	return (struct request *)((char *)io - offsetof(struct request, io));
+}
+
 static void complete(struct virtio_blk *b)
 {
 	struct block_io *io;
 
-	while ((io = block_reap(b->block))) {
-		struct request *r = (struct request *)((char *)io - offsetof(struct request, io));
-
-		request_done(b, r, io->result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
-	}
+	while ((io = block_reap(b->block)))
+		request_done(b, to_request(io), io->result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
 	submit(b);
 	virtio_batch_done(&b->dev, 0);
 }
@@ -257,14 +268,30 @@ static void blk_kick(struct virtio_dev *d, unsigned int queue)
 	complete(b);
 }
 
-static void blk_drain(struct virtio_dev *d)
+static bool blk_stop(struct virtio_dev *d)
 {
 	struct virtio_blk *b = to_blk(d);
 
-	while (block_in_flight(b->block)) {
-		block_wait(b->block);
-		complete(b);
-	}
+	block_stop(b->block);
+	complete(b);
+	return !block_busy(b->block);
+}
+
+static void blk_resume(struct virtio_dev *d)
+{
+	struct virtio_blk *b = to_blk(d);
+
+	block_resume(b->block);
+	submit(b);
+}
+
+static void blk_forget(struct virtio_dev *d)
+{
+	struct virtio_blk *b = to_blk(d);
+	struct block_io *io;
+
+	while ((io = block_drop(b->block)))
+		request_put(b, to_request(io));
 }
 
 /* The disk has completions. Called by the event loop. */
@@ -276,13 +303,20 @@ static void blk_ready(void *arg, int fd, uint32_t events)
 	(void)events;
 	pthread_mutex_lock(&b->dev.lock);
 	complete(b);
+	if (!block_busy(b->block))
+		virtio_stopped(&b->dev);
 	pthread_mutex_unlock(&b->dev.lock);
 }
 
 /* ------------------------------------------------------------------------- */
 /* Set-up                                                                     */
 
-static const struct virtio_ops blk_ops = {.kick = blk_kick, .drain = blk_drain};
+static const struct virtio_ops blk_ops = {
+	.kick = blk_kick,
+	.stop = blk_stop,
+	.resume = blk_resume,
+	.forget = blk_forget,
+};
 
 static const struct virtio_type blk_type = {
 	.name = "blk",
@@ -296,10 +330,11 @@ static const struct virtio_type blk_type = {
 /* 5.2.4; returns the device's features. */
 static uint64_t describe(struct virtio_blk *b)
 {
-	uint64_t features = 1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE |
-			    1ULL << VIRTIO_BLK_F_FLUSH;
+	uint64_t features = 1ULL << VIRTIO_BLK_F_SIZE_MAX | 1ULL << VIRTIO_BLK_F_SEG_MAX |
+			    1ULL << VIRTIO_BLK_F_BLK_SIZE | 1ULL << VIRTIO_BLK_F_FLUSH;
 
 	b->config.capacity = b->sectors;
+	b->config.size_max = BLK_SIZE_MAX;
 	b->config.seg_max = BLK_SEG_MAX;
 	b->config.blk_size = BLOCK_SECTOR;
 	if (b->readonly)
@@ -354,15 +389,22 @@ fail:
 	return NULL;
 }
 
-void virtio_blk_destroy(struct virtio_blk *b)
+bool virtio_blk_destroy(struct virtio_blk *b)
 {
+	bool closed;
+
 	if (!b)
-		return;
+		return true;
 	loop_del_fd(b->dev.env.loop, block_fd(b->block));
-	pthread_mutex_lock(&b->dev.lock);
-	blk_drain(&b->dev);
-	pthread_mutex_unlock(&b->dev.lock);
+	virtio_stop(&b->dev);
 	virtio_dev_fini(&b->dev);
-	block_close(b->block);
-	free(b);
+	closed = block_close(b->block);
+	if (closed)
+		free(b);
+	return closed;
+}
+
+struct virtio_dev *virtio_blk_dev(struct virtio_blk *b)
+{
+	return &b->dev;
 }

@@ -20,7 +20,12 @@ struct blk_config {
 /* NULL with a sentence that names the file. env->loop must watch from then on. */
 struct virtio_blk *virtio_blk_create(const struct virtio_env *env, const struct blk_config *config,
 				     struct error *e);
-/* Waits for what is in flight. No vCPU and no event loop may run any more. */
-void virtio_blk_destroy(struct virtio_blk *b);
+/* As a device, for virtio_stop() and virtio_end_waits(). */
+struct virtio_dev *virtio_blk_dev(struct virtio_blk *b);
+/*
+ * No vCPU and no event loop may run any more. False: the host has requests that it did not finish, and guest
+ * memory must remain; see block_close(). virtio_stop() before it, while the loop runs, waits for them.
+ */
+bool virtio_blk_destroy(struct virtio_blk *b);
 
 #endif

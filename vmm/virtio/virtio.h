@@ -38,6 +38,9 @@ struct virtio_env {
 	struct loop *loop;
 	struct msi_sink msi;
 	struct doorbell_sink doorbell;
+	/* A device that was asked to stop has done so. On the loop's thread, with (d). NULL: nobody asks. */
+	void (*stopped)(void *arg);
+	void *arg;
 };
 
 struct virtio_dev;
@@ -45,11 +48,18 @@ struct virtio_dev;
 struct virtio_ops {
 	/* The driver made chains available. Loop thread, with (d). */
 	void (*kick)(struct virtio_dev *d, unsigned int queue);
+
 	/*
-	 * Return once nothing is in flight: guest memory is not touched again
-	 * until the next kick. Any thread, with (d). NULL: never anything is.
+	 * All three, or none for a device that never has anything in flight. Any thread, with (d).
+	 *
+	 * stop: give the host nothing more, and keep what it has not begun. True: guest memory is not touched
+	 * again until resume(). False: the host has something, and virtio_stopped() will tell; a doorbell
+	 * that rings meanwhile calls it again.
 	 */
-	void (*drain)(struct virtio_dev *d);
+	bool (*stop)(struct virtio_dev *d);
+	void (*resume)(struct virtio_dev *d);
+	/* After stop(): drop what was kept. */
+	void (*forget)(struct virtio_dev *d);
 };
 
 struct virtio_type {
@@ -90,6 +100,10 @@ struct virtio_dev {
 	uint8_t status;		  /* (d) VIRTIO_CONFIG_S_* */
 	uint8_t isr;		  /* (d) */
 	bool master;		  /* (d) the guest lets us access memory */
+	bool stopping;		  /* (d) stop() said that it takes longer */
+	bool ending;		  /* (d) nobody waits for that any more */
+	bool changing;		  /* (d) a vCPU changes the device, and lets (d) go in between */
+	pthread_cond_t change;	  /* of the three */
 };
 
 /*
@@ -103,6 +117,17 @@ int virtio_dev_init(struct virtio_dev *d, const struct virtio_env *env,
 /* No vCPU and no event loop may run any more. */
 void virtio_dev_fini(struct virtio_dev *d);
 
+/*
+ * The machine is over, its vCPUs are to leave: one that waits for the device to stop, since its guest reset
+ * it, does not wait any longer. Any thread.
+ */
+void virtio_end_waits(struct virtio_dev *d);
+/*
+ * Stop for good. False: it takes longer, and env.stopped() will be called while the loop runs. No vCPU may run
+ * any more.
+ */
+bool virtio_stop(struct virtio_dev *d);
+
 /* The rest is called with (d). */
 
 static inline bool virtio_has(const struct virtio_dev *d, unsigned int feature)
@@ -110,6 +135,8 @@ static inline bool virtio_has(const struct virtio_dev *d, unsigned int feature)
 	return d->driver_features & 1ULL << feature;
 }
 
+/* Whatever there was in flight has ended. */
+void virtio_stopped(struct virtio_dev *d);
 /* After a batch of queue_push(): interrupt if wanted; a broken queue fails the device. */
 void virtio_batch_done(struct virtio_dev *d, unsigned int queue);
 /* Come back to the queue after the event loop served the others. */

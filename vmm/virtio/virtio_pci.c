@@ -117,8 +117,12 @@ static void doorbell_rang(void *arg, int fd, uint32_t events)
 	(void)fd;
 	(void)events;
 	pthread_mutex_lock(&d->lock);
-	if (running(d) && q->vq.enabled)
+	if (d->stopping) {
+		if (d->type->ops->stop(d))
+			virtio_stopped(d);
+	} else if (running(d) && q->vq.enabled) {
 		d->type->ops->kick(d, q->index);
+	}
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -153,10 +157,69 @@ static void bar_mapped(struct pci_dev *pci, unsigned int bar, uint64_t addr, boo
 /* ------------------------------------------------------------------------- */
 /* Status                                                                     */
 
-static void drain(struct virtio_dev *d)
+/* Returns whether nothing is in flight already; otherwise "stopping" is set until it is. */
+static bool begin_stop(struct virtio_dev *d)
 {
-	if (d->type->ops->drain)
-		d->type->ops->drain(d);
+	if (!d->stopping && d->type->ops->stop)
+		d->stopping = !d->type->ops->stop(d);
+	return !d->stopping;
+}
+
+void virtio_stopped(struct virtio_dev *d)
+{
+	if (!d->stopping)
+		return;
+	d->stopping = false;
+	pthread_cond_broadcast(&d->change);
+	if (d->env.stopped)
+		d->env.stopped(d->env.arg);
+}
+
+/*
+ * A vCPU waits until the device has stopped, as long as the host takes for it. (d) is let go meanwhile: the
+ * event loop and the other vCPUs go on, but for those that would change the device as well. False: it has not
+ * stopped, and the machine ends.
+ */
+static bool stop(struct virtio_dev *d)
+{
+	begin_stop(d);
+	while (d->stopping && !d->ending)
+		pthread_cond_wait(&d->change, &d->lock);
+	return !d->stopping;
+}
+
+/* Around what may stop the device, for which (d) alone is not enough. */
+static void begin_change(struct virtio_dev *d)
+{
+	pthread_mutex_lock(&d->lock);
+	while (d->changing && !d->ending)
+		pthread_cond_wait(&d->change, &d->lock);
+	d->changing = true;
+}
+
+static void end_change(struct virtio_dev *d)
+{
+	d->changing = false;
+	pthread_cond_broadcast(&d->change);
+	pthread_mutex_unlock(&d->lock);
+}
+
+bool virtio_stop(struct virtio_dev *d)
+{
+	bool stopped;
+
+	pthread_mutex_lock(&d->lock);
+	stopped = begin_stop(d);
+	pthread_mutex_unlock(&d->lock);
+	return stopped;
+}
+
+void virtio_end_waits(struct virtio_dev *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->ending = true;
+	pthread_cond_broadcast(&d->change);
+	pthread_mutex_unlock(&d->lock);
 }
 
 /*
@@ -169,7 +232,10 @@ static void reset(struct virtio_dev *d)
 		queue_reset(&d->queue[i].vq, d->type->queue_size);
 		d->queue[i].vector = VIRTIO_MSI_NO_VECTOR;
 	}
-	drain(d);
+	if (stop(d) && d->type->ops->stop) {
+		d->type->ops->forget(d);
+		d->type->ops->resume(d);
+	}
 	msix_drop_pending(&d->msix);
 	d->driver_features = 0;
 	d->feature_select = d->driver_select = 0;
@@ -435,12 +501,12 @@ static void bar_write(struct pci_dev *pci, unsigned int bar, uint64_t offset, un
 			ring_doorbell(&d->queue[offset / NOTIFY_STRIDE]);
 		return;
 	}
-	pthread_mutex_lock(&d->lock);
+	begin_change(d);
 	if (offset / REGION_SIZE == REGION_COMMON)
 		write_common(d, offset, size, value);
 	else if (offset / REGION_SIZE == REGION_MSIX)
 		msix_write(&d->msix, offset % REGION_SIZE, size, value);
-	pthread_mutex_unlock(&d->lock);
+	end_change(d);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -492,17 +558,20 @@ static void config_written(struct pci_dev *pci, unsigned int reg, unsigned int l
 	uint32_t offset, size;
 	unsigned int bar;
 
-	pthread_mutex_lock(&d->lock);
+	begin_change(d);
 	msix_config_written(&d->msix, pci);
 	if (master != d->master) {
 		d->master = master;
 		/* Not a master: memory is left alone from here on. */
-		if (master)
+		if (!master) {
+			stop(d);
+		} else {
+			if (d->type->ops->resume)
+				d->type->ops->resume(d);
 			ring_all(d);
-		else
-			drain(d);
+		}
 	}
-	pthread_mutex_unlock(&d->lock);
+	end_change(d);
 
 	if (in_window(d, reg, len) && window_target(d, &bar, &offset, &size))
 		bar_write(pci, bar, offset, size, pci_config_get(pci, data, size));
@@ -585,6 +654,7 @@ int virtio_dev_init(struct virtio_dev *d, const struct virtio_env *env,
 
 	memset(d, 0, sizeof(*d));
 	pthread_mutex_init(&d->lock, NULL);
+	pthread_cond_init(&d->change, NULL);
 	d->type = type;
 	d->env = *env;
 	d->config = config;
@@ -632,5 +702,6 @@ void virtio_dev_fini(struct virtio_dev *d)
 		close(q->doorbell);
 	}
 	msix_fini(&d->msix);
+	pthread_cond_destroy(&d->change);
 	pthread_mutex_destroy(&d->lock);
 }

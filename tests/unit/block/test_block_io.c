@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <liburing.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
@@ -39,10 +41,23 @@ static bool host_failed(void)
 /* Not more than this at a time; 0: as much as there is */
 static size_t host_piece;
 
+static unsigned int host_reads;
+static size_t host_most; /* that one call was to transfer */
+static bool gated;	 /* a read waits until the gate is opened for it */
+static sem_t gate;
+
 ssize_t preadv(int fd, const struct iovec *iov, int n, off_t at)
 {
 	struct iovec first = iov[0];
+	size_t all = 0;
 
+	for (int i = 0; i < n; i++)
+		all += iov[i].iov_len;
+	if (all > host_most)
+		host_most = all;
+	__atomic_add_fetch(&host_reads, 1, __ATOMIC_SEQ_CST);
+	if (gated)
+		sem_wait(&gate);
 	if (host_failed())
 		return -1;
 	if (!host_piece)
@@ -54,6 +69,8 @@ ssize_t preadv(int fd, const struct iovec *iov, int n, off_t at)
 
 int fallocate(int fd, int mode, off_t at, off_t len)
 {
+	if ((size_t)len > host_most)
+		host_most = len;
 	return host_failed() ? -1 : syscall(SYS_fallocate, fd, mode, at, len);
 }
 
@@ -77,14 +94,14 @@ static int run(struct block *b, struct block_io *io)
 	struct block_io *done;
 
 	block_queue(b, io);
-	ck_assert_uint_eq(block_in_flight(b), 1);
+	ck_assert(block_busy(b));
 	do {
 		ck_assert(block_submit(b));
 		ck_assert_int_eq(poll(&p, 1, WAIT_MS), 1);
 		done = block_reap(b);
 	} while (!done);
 	ck_assert_ptr_eq(done, io);
-	ck_assert_uint_eq(block_in_flight(b), 0);
+	ck_assert(!block_busy(b));
 	ck_assert_ptr_null(block_reap(b));
 	return io->result;
 }
@@ -144,18 +161,19 @@ START_TEST(many_at_once)
 					  .nr_iov = 1};
 		block_queue(b, &io[i]);
 	}
-	/* Waiting starts them, too. */
-	while (block_in_flight(b)) {
+	ck_assert(block_submit(b));
+	while (done < BLOCK_MAX_IN_FLIGHT) {
+		struct pollfd p = {.fd = block_fd(b), .events = POLLIN};
 		struct block_io *one;
 
-		block_wait(b);
+		ck_assert(block_busy(b));
+		ck_assert_int_eq(poll(&p, 1, WAIT_MS), 1);
 		while ((one = block_reap(b))) {
 			ck_assert_int_eq(one->result, 0);
 			done++;
 		}
 	}
-	block_wait(b);
-	ck_assert_uint_eq(done, BLOCK_MAX_IN_FLIGHT);
+	ck_assert(!block_busy(b));
 	for (unsigned int i = 0; i < BLOCK_MAX_IN_FLIGHT; i++)
 		ck_assert_uint_eq(*(uint32_t *)(buf + i * 512), 0x10000000 + SECTORS - 1 - i);
 	block_close(b);
@@ -345,18 +363,22 @@ START_TEST(uring_busy)
 		.op = BLOCK_READ, .offset = 512, .len = 512, .iov = &iov, .nr_iov = 1};
 	int fd = open(path, O_RDWR);
 	struct engine *engine = uring_create(fd);
+	struct pollfd p = {.events = POLLIN};
 	int result;
 
 	if (!engine)
 		return; /* this kernel does not have it, or not for us */
+	p.fd = engine->ops->fd(engine);
 	memcpy(uring_errors, (int[4]){-EINTR, -EAGAIN, -EBUSY}, sizeof(uring_errors));
+	io.piece = (struct block_piece){.iov = &iov, .nr_iov = 1, .len = 512};
 	engine->ops->queue(engine, &io);
+	ck_assert_ptr_null(engine->ops->take_back(engine));
 	ck_assert(!engine->ops->submit(engine));
 	ck_assert_uint_eq(uring_next, 2);
 	ck_assert(!engine->ops->submit(engine));
 	ck_assert_uint_eq(uring_next, 3);
 	ck_assert(engine->ops->submit(engine));
-	engine->ops->wait(engine);
+	ck_assert_int_eq(poll(&p, 1, WAIT_MS), 1);
 	ck_assert_ptr_eq(engine->ops->reap(engine, &result), &io);
 	ck_assert_int_eq(result, 512);
 	engine->ops->destroy(engine);
@@ -434,6 +456,148 @@ START_TEST(read_in_pieces)
 }
 END_TEST
 
+/* Many MiB, in buffers of any size: the host is asked for one at a time, and each byte comes to its place. */
+#define MUCH (5u << 20)
+static uint8_t much[MUCH];
+
+static void extend_image(void)
+{
+	int fd = open(path, O_WRONLY);
+
+	for (unsigned int i = 0; i < MUCH / 4; i++)
+		memcpy(much + i * 4, &(uint32_t){i * 7}, 4);
+	ck_assert_int_eq(write(fd, much, MUCH), MUCH);
+	close(fd);
+	memset(much, 0, MUCH);
+}
+
+static bool is_extended(void)
+{
+	for (unsigned int i = 0; i < MUCH / 4; i++) {
+		if (memcmp(much + i * 4, &(uint32_t){i * 7}, 4))
+			return false;
+	}
+	return true;
+}
+
+START_TEST(bounded_pieces)
+{
+	struct iovec iov[4] = {
+		{much, 1000},
+		{much + 1000, (3u << 20) + 24},
+		{much + (3u << 20) + 1024, (1u << 20) - 1024},
+		{much + (4u << 20), 1u << 20},
+	};
+	struct block_io io = {.op = BLOCK_READ, .len = MUCH, .iov = iov, .nr_iov = 4};
+	struct block *b;
+
+	extend_image();
+	b = open_disk(_i);
+	host_piece = 0;
+	ck_assert_int_eq(run(b, &io), 0);
+	ck_assert(is_extended());
+	if (_i) {
+		ck_assert_uint_eq(host_most, 1u << 20);
+		ck_assert_uint_eq(host_reads, 5);
+	}
+	block_close(b);
+}
+END_TEST
+
+/* As much for a range as a reset may have to wait for, and all of it in the end. */
+START_TEST(bounded_ranges)
+{
+	struct block *b;
+	struct stat st;
+
+	ck_assert_int_eq(truncate(path, 1u << 30), 0);
+	b = open_disk(1);
+	ck_assert_int_eq(run_range(b, BLOCK_DISCARD, 0, 1u << 30), 0);
+	ck_assert_uint_eq(host_most, 64u << 20);
+	block_close(b);
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_int_eq(st.st_blocks, 0);
+}
+END_TEST
+
+static void await_reads(unsigned int n)
+{
+	while (__atomic_load_n(&host_reads, __ATOMIC_SEQ_CST) != n)
+		usleep(1000);
+}
+
+static void await_not_busy(struct block *b)
+{
+	while (block_busy(b)) {
+		ck_assert_ptr_null(block_reap(b));
+		usleep(1000);
+	}
+}
+
+/* Stopped: what the host has begun ends with its piece, the rest is kept, and goes on or is given up. */
+START_TEST(stop_and_go_on)
+{
+	struct iovec iov[3] = {{much, 3u << 20}, {much + (3u << 20), 2u << 20}, {buf, 512}};
+	struct block_io io[3] = {
+		{.op = BLOCK_READ, .len = 3u << 20, .iov = &iov[0], .nr_iov = 1},
+		{.op = BLOCK_READ,
+		 .offset = 3u << 20,
+		 .len = 2u << 20,
+		 .iov = &iov[1],
+		 .nr_iov = 1},
+		{.op = BLOCK_READ, .len = 512, .iov = &iov[2], .nr_iov = 1},
+	};
+	struct block *b;
+	unsigned int left = 2;
+
+	extend_image();
+	b = open_disk(1);
+	gated = true;
+	block_queue(b, &io[0]);
+	block_queue(b, &io[1]);
+	ck_assert(block_submit(b));
+	await_reads(1);
+	block_stop(b);
+	ck_assert(block_busy(b));
+	/* One that comes now waits as well. */
+	block_queue(b, &io[2]);
+	ck_assert(block_submit(b));
+	gated = false;
+	sem_post(&gate);
+	await_not_busy(b);
+	ck_assert_uint_eq(host_reads, 1);
+	/* In the order in which they were kept; given up here. */
+	if (_i) {
+		ck_assert_ptr_eq(block_drop(b), &io[1]);
+		ck_assert_ptr_eq(block_drop(b), &io[2]);
+		ck_assert_ptr_eq(block_drop(b), &io[0]);
+		ck_assert_ptr_null(block_drop(b));
+		block_resume(b);
+		ck_assert(block_submit(b));
+		ck_assert(!block_busy(b));
+		ck_assert(block_close(b));
+		return;
+	}
+	block_resume(b);
+	ck_assert_ptr_null(block_drop(b));
+	ck_assert(block_submit(b));
+	while (left || block_busy(b)) {
+		struct block_io *one = block_reap(b);
+
+		ck_assert(block_submit(b));
+		if (!one) {
+			usleep(1000);
+			continue;
+		}
+		ck_assert_int_eq(one->result, 0);
+		left -= one != &io[2];
+	}
+	ck_assert(is_extended());
+	ck_assert_uint_eq(host_reads, 6);
+	ck_assert(block_close(b));
+}
+END_TEST
+
 /* What a file system says that cannot do it, in either way: zeroes are written, a discard is forgotten. */
 START_TEST(unable)
 {
@@ -484,6 +648,9 @@ static Suite *suite(void)
 	tcase_add_loop_test(t, try_again, 0, 2);
 	tcase_add_loop_test(t, read_in_pieces, 99, 102);
 	tcase_add_loop_test(t, unable, 0, 2);
+	tcase_add_loop_test(t, bounded_pieces, 0, 2);
+	tcase_add_test(t, bounded_ranges);
+	tcase_add_loop_test(t, stop_and_go_on, 0, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

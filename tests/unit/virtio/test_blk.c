@@ -7,12 +7,15 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include <linux/virtio_blk.h>
 #include <linux/virtio_ids.h>
@@ -25,7 +28,8 @@
 #define FEATURES                                                            \
 	(1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC | \
 	 1ULL << VIRTIO_RING_F_EVENT_IDX | 1ULL << VIRTIO_BLK_F_FLUSH |     \
-	 1ULL << VIRTIO_BLK_F_SEG_MAX | 1ULL << VIRTIO_BLK_F_BLK_SIZE)
+	 1ULL << VIRTIO_BLK_F_SIZE_MAX | 1ULL << VIRTIO_BLK_F_SEG_MAX |     \
+	 1ULL << VIRTIO_BLK_F_BLK_SIZE)
 #define RW_FEATURES (1ULL << VIRTIO_BLK_F_DISCARD | 1ULL << VIRTIO_BLK_F_WRITE_ZEROES)
 #define RO_FEATURES (1ULL << VIRTIO_BLK_F_RO)
 
@@ -85,7 +89,7 @@ static void tmpfs_set_up(void)
 }
 
 /* A host that forbids io_uring: the disk gets a thread instead. */
-static void thread_set_up(void)
+static void forbid_uring(void)
 {
 	struct sock_filter filter[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
@@ -99,15 +103,107 @@ static void thread_set_up(void)
 	ck_assert_int_eq(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
 	ck_assert_int_eq(syscall(SYS_io_uring_setup, 1, NULL), -1);
 	ck_assert_int_eq(errno, EPERM);
+}
+
+static void thread_set_up(void)
+{
+	forbid_uring();
 	rw_set_up();
+}
+
+static void large_thread_set_up(void)
+{
+	forbid_uring();
+	large_set_up();
 }
 
 static void tear_down(void)
 {
+	guest_stop_device(virtio_blk_dev(blk));
 	guest_stop_loop();
-	virtio_blk_destroy(blk);
+	ck_assert(virtio_blk_destroy(blk));
 	guest_end();
 	remove_image();
+}
+
+/* The reads of the disk's thread are these: each waits for the gate, while there is one. */
+static bool gated;
+static sem_t gate;
+static unsigned int host_reads;
+
+ssize_t preadv(int fd, const struct iovec *iov, int n, off_t at)
+{
+	__atomic_add_fetch(&host_reads, 1, __ATOMIC_SEQ_CST);
+	if (gated)
+		sem_wait(&gate);
+	return syscall(SYS_preadv, fd, iov, n, at, 0);
+}
+
+/* From here on the host answers no read, whichever way the disk is read. */
+static void host_dies(void)
+{
+	char link[64], name[32];
+	int pipe_fd[2];
+
+	gated = true;
+	ck_assert_int_eq(pipe(pipe_fd), 0);
+	for (int fd = 3; fd < 256; fd++) {
+		snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+		memset(link, 0, sizeof(link));
+		if (readlink(name, link, sizeof(link) - 1) > 0 && !strcmp(link, path))
+			ck_assert_int_eq(dup2(pipe_fd[0], fd), fd);
+	}
+}
+
+/* What follows a stop that takes long, while another thread waits for its end. */
+static pthread_t changer;
+
+static void *do_reset(void *arg)
+{
+	(void)arg;
+	status_wr(0);
+	return NULL;
+}
+
+static void *do_master_off(void *arg)
+{
+	(void)arg;
+	cfg_wr(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
+	return NULL;
+}
+
+static void begin_change(void *(*what)(void *))
+{
+	struct virtio_dev *d = virtio_blk_dev(blk);
+	bool stopping;
+
+	ck_assert_int_eq(pthread_create(&changer, NULL, what, NULL), 0);
+	do {
+		usleep(1000);
+		pthread_mutex_lock(&d->lock);
+		stopping = d->stopping;
+		pthread_mutex_unlock(&d->lock);
+	} while (!stopping);
+}
+
+static void await_host_read(void)
+{
+	while (!__atomic_load_n(&host_reads, __ATOMIC_SEQ_CST))
+		usleep(1000);
+}
+
+/* The device has taken that many chains. */
+static void await_taken(uint16_t n)
+{
+	struct virtio_dev *d = virtio_blk_dev(blk);
+	uint16_t taken;
+
+	do {
+		usleep(1000);
+		pthread_mutex_lock(&d->lock);
+		taken = d->queue[0].vq.next;
+		pthread_mutex_unlock(&d->lock);
+	} while (taken != n);
 }
 
 static void put_header(unsigned int n, uint32_t type, uint64_t sector)
@@ -482,8 +578,150 @@ START_TEST(reset_in_flight)
 }
 END_TEST
 
-/* Destroyed with requests in flight. */
-START_TEST(destroy_in_flight)
+/*
+ * A read of many bytes, all into the same MiB of memory: a driver may say
+ * so, and the device must not work for long because it did.
+ */
+#define MUCH_BUFFER 0x100000u
+#define MUCH_TABLE  0x14000u
+
+static void put_much(uint64_t bytes)
+{
+	struct vring_desc table[QUEUE_MAX] = {{HEADERS, 16, NEXT, 1}};
+	unsigned int n = 1;
+
+	for (; bytes; n++) {
+		uint32_t len = bytes < 1u << 20 ? bytes : 1u << 20;
+
+		table[n] = (struct vring_desc){MUCH_BUFFER, len, NEXT | WRITE, n + 1};
+		bytes -= len;
+	}
+	table[n] = (struct vring_desc){STATUSES, 1, WRITE, 0};
+	put_header(0, VIRTIO_BLK_T_IN, 0);
+	memcpy(guest_ptr(MUCH_TABLE), table, sizeof(table));
+	ring_desc(0, MUCH_TABLE, (n + 1) * sizeof(table[0]), VRING_DESC_F_INDIRECT, 0);
+	ring_offer(0);
+	ring_kick();
+}
+
+/* What seg_max and size_max allow, and no byte more, in however few buffers. */
+START_TEST(largest_transfer)
+{
+	uint32_t size_max = mmio_rd(drv.device + offsetof(struct virtio_blk_config, size_max), 4);
+
+	ck_assert_uint_eq(size_max, 1u << 20);
+	put_much(126ULL * size_max);
+	ck_assert_uint_eq(wait_used().len, 126 * size_max + 1);
+	ck_assert_uint_eq(status_of(0), 0);
+
+	put_header(0, VIRTIO_BLK_T_IN, 0);
+	for (unsigned int i = 0; i < 90; i++)
+		ring_desc(1 + i, 0x20000, 0x1e0000, NEXT | WRITE, 2 + i);
+	ring_desc(0, HEADERS, 16, NEXT, 1);
+	ring_desc(91, STATUSES, 1, WRITE, 0);
+	ring_offer(0);
+	ring_kick();
+	ck_assert_uint_eq(wait_used().len, 0);
+	ck_assert_uint_eq(status_of(0), VIRTIO_BLK_S_IOERR);
+}
+END_TEST
+
+/* A reset does not wait for all of a request: not more is asked of the host than was already. */
+START_TEST(reset_cuts_short)
+{
+	gated = true;
+	put_much(126u << 20);
+	put_request(10, VIRTIO_BLK_T_IN, 0, GUEST_DATA, 512, WRITE);
+	ring_kick();
+	await_taken(2);
+	await_host_read();
+	begin_change(do_reset);
+	gated = false;
+	sem_post(&gate);
+	pthread_join(changer, NULL);
+	ck_assert_uint_eq(status_rd(), 0);
+	ck_assert_uint_eq(host_reads, 1);
+	driver_start(FEATURES | RW_FEATURES, RING);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 1, GUEST_DATA, 512, WRITE, 513), 0);
+}
+END_TEST
+
+/* Without bus mastering nothing is begun; with it, it goes on where it was. */
+START_TEST(master_off_in_flight)
+{
+	gated = true;
+	*(uint32_t *)guest_ptr(MUCH_BUFFER) = 0x55555555;
+	put_much(4u << 20);
+	await_host_read();
+	begin_change(do_master_off);
+	gated = false;
+	sem_post(&gate);
+	pthread_join(changer, NULL);
+	ck_assert_uint_eq(host_reads, 1);
+	ck_assert_uint_eq(used_idx(), 0);
+	memset(guest_ptr(MUCH_BUFFER), 0x33, 1u << 20);
+	settle();
+	ck_assert(all_are(guest_ptr(MUCH_BUFFER), 0x33, 1u << 20));
+	cfg_wr(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	ck_assert_uint_eq(wait_used().len, (4u << 20) + 1);
+	ck_assert_uint_eq(host_reads, 4);
+	ck_assert_uint_eq(*(uint32_t *)guest_ptr(MUCH_BUFFER), 0);
+}
+END_TEST
+
+static sem_t turned;
+
+static void on_turn(void *arg, int fd, uint32_t events)
+{
+	(void)arg;
+	(void)fd;
+	(void)events;
+	sem_post(&turned);
+}
+
+/*
+ * The host answers no more, and the driver resets the device: that waits, nothing else does. When the machine
+ * ends, that does not, either, and what the host may still write to is left where it is.
+ */
+START_TEST(dead_host)
+{
+	struct timespec late;
+	int fd[2];
+
+	host_dies();
+	put_request(0, VIRTIO_BLK_T_IN, 0, GUEST_DATA, 512, WRITE);
+	ring_kick();
+	await_taken(1);
+	if (_i)
+		await_host_read();
+	begin_change(do_reset);
+
+	/* The loop goes round, though it has something to do for this device, too. */
+	ring_kick();
+	ck_assert_int_eq(pipe(fd), 0);
+	ck_assert_int_eq(loop_add_fd(guest.loop, fd[0], EPOLLIN | EPOLLET, on_turn, NULL), 0);
+	clock_gettime(CLOCK_REALTIME, &late);
+	late.tv_sec += GUEST_WAIT_MS / 1000;
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(write(fd[1], "x", 1), 1);
+		ck_assert_int_eq(sem_timedwait(&turned, &late), 0);
+	}
+	/* Registers can be read. */
+	ck_assert_uint_eq(status_rd(), STATUS_OK);
+
+	virtio_end_waits(virtio_blk_dev(blk));
+	pthread_join(changer, NULL);
+	ck_assert(!virtio_stop(virtio_blk_dev(blk)));
+	guest_stop_loop();
+	ck_assert(!virtio_blk_destroy(blk));
+	loop_del_fd(guest.loop, fd[0]);
+	guest_end();
+	remove_image();
+}
+END_TEST
+
+/* Stopped with requests in flight. */
+START_TEST(stop_in_flight)
 {
 	for (unsigned int i = 0; i < RING / 3; i++)
 		put_request(i, VIRTIO_BLK_T_IN, 0, GUEST_DATA + i * 16384, 16384, WRITE);
@@ -547,11 +785,11 @@ START_TEST(failed_creation)
 	two = virtio_blk_create(&guest.env, &c, &guest_error);
 	ck_assert_ptr_null(two);
 	guest_stop_loop();
-	virtio_blk_destroy(one);
+	ck_assert(virtio_blk_destroy(one));
 	one = virtio_blk_create(&guest.env, &c, &guest_error);
 	ck_assert_ptr_nonnull(one);
-	virtio_blk_destroy(one);
-	virtio_blk_destroy(NULL);
+	ck_assert(virtio_blk_destroy(one));
+	ck_assert(virtio_blk_destroy(NULL));
 	guest_end();
 }
 END_TEST
@@ -575,8 +813,13 @@ static Suite *suite(void)
 	tcase_add_test(t, discard_and_zero);
 	tcase_add_test(t, no_header_or_status);
 	tcase_add_test(t, reset_in_flight);
-	tcase_add_test(t, destroy_in_flight);
+	tcase_add_test(t, stop_in_flight);
 	tcase_add_test(t, random_requests);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("a host that does not answer");
+	tcase_add_checked_fixture(t, rw_set_up, NULL);
+	tcase_add_loop_test(t, dead_host, 0, 1);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("creation");
@@ -593,7 +836,9 @@ static Suite *suite(void)
 
 	t = tcase_create("large device");
 	tcase_add_checked_fixture(t, large_set_up, tear_down);
+	tcase_set_timeout(t, 60);
 	tcase_add_test(t, largest_range);
+	tcase_add_test(t, largest_transfer);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("device on tmpfs");
@@ -612,8 +857,20 @@ static Suite *suite(void)
 	tcase_add_test(t, host_error_is_told);
 	tcase_add_test(t, discard_and_zero);
 	tcase_add_test(t, reset_in_flight);
-	tcase_add_test(t, destroy_in_flight);
+	tcase_add_test(t, stop_in_flight);
 	tcase_add_test(t, random_requests);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("a large device without io_uring");
+	tcase_add_checked_fixture(t, large_thread_set_up, tear_down);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, reset_cuts_short);
+	tcase_add_test(t, master_off_in_flight);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("a host that does not answer, without io_uring");
+	tcase_add_checked_fixture(t, thread_set_up, NULL);
+	tcase_add_loop_test(t, dead_host, 1, 2);
 	suite_add_tcase(s, t);
 	return s;
 }

@@ -24,7 +24,7 @@
 #define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
 
 static struct virtio_dev dev;
-static unsigned int kicks, drains; /* under the device's lock */
+static unsigned int kicks, stops, resumes, forgotten; /* under the device's lock */
 static const char dev_config[12] = "hello world";
 
 static void echo_kick(struct virtio_dev *d, unsigned int queue)
@@ -38,13 +38,31 @@ static void echo_kick(struct virtio_dev *d, unsigned int queue)
 	virtio_batch_done(d, queue);
 }
 
-static void echo_drain(struct virtio_dev *d)
+static bool echo_stop(struct virtio_dev *d)
 {
 	(void)d;
-	drains++;
+	stops++;
+	return true;
 }
 
-static const struct virtio_ops echo_ops = {.kick = echo_kick, .drain = echo_drain};
+static void echo_resume(struct virtio_dev *d)
+{
+	(void)d;
+	resumes++;
+}
+
+static void echo_forget(struct virtio_dev *d)
+{
+	(void)d;
+	forgotten++;
+}
+
+static const struct virtio_ops echo_ops = {
+	.kick = echo_kick,
+	.stop = echo_stop,
+	.resume = echo_resume,
+	.forget = echo_forget,
+};
 static const struct virtio_type echo_type = {
 	.name = "echo",
 	.id = VIRTIO_ID_CONSOLE,
@@ -66,7 +84,7 @@ static unsigned int locked_read(const unsigned int *counter)
 
 static void set_up(void)
 {
-	kicks = drains = 0;
+	kicks = stops = resumes = forgotten = 0;
 	guest_start();
 	ck_assert_int_eq(virtio_dev_init(&dev, &guest.env, &echo_type, EXTRA_FEATURE, dev_config,
 					 sizeof(dev_config), &guest_error),
@@ -309,13 +327,16 @@ START_TEST(bus_master)
 {
 	driver_start(ALL_FEATURES, QUEUE_SIZE);
 	cfg_wr(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
-	ck_assert_uint_eq(locked_read(&drains), 2); /* the other one was the driver's reset */
+	ck_assert_uint_eq(locked_read(&stops), 2); /* the other one was the driver's reset */
+	ck_assert_uint_eq(locked_read(&forgotten), 1);
 	ring_desc(0, GUEST_DATA, 5, VRING_DESC_F_WRITE, 0);
 	ring_offer(0);
 	ring_kick();
 	settle();
 	ck_assert_uint_eq(used_idx(), 0);
+	ck_assert_uint_eq(locked_read(&resumes), 2); /* probing, and that reset */
 	cfg_wr(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	ck_assert_uint_eq(locked_read(&resumes), 3);
 	ck_assert_uint_eq(wait_used().len, 5);
 }
 END_TEST
@@ -375,7 +396,8 @@ START_TEST(reset_forgets)
 	driver_start(ALL_FEATURES, QUEUE_SIZE);
 	round_trip();
 	status_wr(0);
-	ck_assert_uint_eq(locked_read(&drains), 2);
+	ck_assert_uint_eq(locked_read(&stops), 2);
+	ck_assert_uint_eq(locked_read(&forgotten), 2);
 	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 0);
 	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_MSIX, 2), 0xffff);
 	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_MSIX, 2), 0xffff);

@@ -9,6 +9,7 @@
 #include <check.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,6 +49,7 @@ struct guest {
 	int doorbell_fd;
 	uint64_t doorbell_port;
 	bool no_doorbells;
+	sem_t stopped; /* a device has */
 };
 
 static struct guest guest;
@@ -121,6 +123,13 @@ static int fake_doorbell_unbind(void *ctx, int fd, bool pio, uint64_t addr, unsi
 	return 0;
 }
 
+static void fake_stopped(void *arg)
+{
+	struct guest *g = arg;
+
+	sem_post(&g->stopped);
+}
+
 static void *guest_loop(void *arg)
 {
 	ck_assert_int_eq(loop_run(arg), 0);
@@ -142,14 +151,24 @@ static void guest_start(void)
 	for (unsigned int i = 0; i < FAKE_VECTORS; i++)
 		g->msi_fd[i] = -1;
 	g->doorbell_fd = -1;
+	sem_init(&g->stopped, 0, 0);
 	g->env = (struct virtio_env){
 		.pci = g->host,
 		.mem = &g->mem,
 		.loop = g->loop,
 		.msi = {fake_send, fake_msi_bind, fake_msi_unbind, g},
 		.doorbell = {fake_doorbell_bind, fake_doorbell_unbind, g},
+		.stopped = fake_stopped,
+		.arg = g,
 	};
 	pthread_create(&g->thread, NULL, guest_loop, g->loop);
+}
+
+/* What the host has begun ends. */
+static inline void guest_stop_device(struct virtio_dev *d)
+{
+	while (!virtio_stop(d))
+		sem_wait(&guest.stopped);
 }
 
 /* Devices are destroyed between these two, as machine.c does. */
