@@ -81,6 +81,7 @@ struct rtc {
 	uint8_t flags;	/* register C, without IRQF */
 	int64_t offset; /* ns: guest's time minus host's */
 	int64_t seen;	/* guest's time up to which flags are right */
+	int64_t armed;	/* the host's time for which the timer was armed; INT64_MAX: it is not */
 };
 
 /* ------------------------------------------------------------------------- */
@@ -281,12 +282,16 @@ static int64_t next_event(const struct rtc *r)
 	return next;
 }
 
-/* After any change of time, flags or enables: set the line and the timer. */
-static void update_irq(struct rtc *r)
+static void arm_timer(struct rtc *r)
 {
 	int64_t next = next_event(r);
+	int64_t when = next == INT64_MAX ? next : next - r->offset;
 	uint64_t deadline = 0;
 
+	/* A system call, and most accesses have nothing to do with what is awaited. */
+	if (when == r->armed)
+		return;
+	r->armed = when;
 	if (next != INT64_MAX) {
 		int64_t delay = next - r->seen;
 
@@ -295,6 +300,12 @@ static void update_irq(struct rtc *r)
 		deadline = loop_now() + (uint64_t)delay;
 	}
 	loop_timer_arm(r->timer, deadline);
+}
+
+/* After any change of time, flags or enables: set the timer and the line. */
+static void update_irq(struct rtc *r)
+{
+	arm_timer(r);
 	irq_set(&r->irq, r->flags & r->cmos[REG_B] & IRQ_ALL);
 }
 
@@ -303,6 +314,7 @@ static void on_timer(void *arg)
 	struct rtc *r = arg;
 
 	pthread_mutex_lock(&r->lock);
+	r->armed = INT64_MAX;
 	update_flags(r);
 	update_irq(r);
 	pthread_mutex_unlock(&r->lock);
@@ -460,6 +472,7 @@ struct rtc *rtc_create(struct bus *pio, struct loop *loop, struct irq_line irq, 
 	r->cmos[REG_A] = A_DIV_RUN | 6;
 	r->cmos[REG_B] = B_24H;
 	r->seen = guest_ns(r);
+	r->armed = INT64_MAX;
 	pthread_mutex_init(&r->lock, NULL);
 
 	r->timer = loop_timer_create(loop, on_timer, r);

@@ -3,6 +3,10 @@
  * The event loop: one epoll set, one timerfd for all timers. cmd/run.c runs it
  * on the main thread; devices add descriptors and timers from any thread.
  *
+ * An event names its descriptor and the watch of it that it is of, so it is told
+ * by one look into a table, and one that was reported for a watch that is gone
+ * by then is told from one for its successor.
+ *
  * Before a callback runs, the loop writes down what it runs (running), with the
  * lock held; removing that very thing from another thread waits until it ended.
  */
@@ -24,8 +28,7 @@
 #define EVENTS_PER_WAIT 16
 
 struct watch {
-	struct watch *next;
-	uint64_t id; /* never used again, unlike fd */
+	uint32_t id; /* not used again soon, unlike fd */
 	int fd;
 	uint32_t events;
 	loop_fd_fn fn;
@@ -48,24 +51,22 @@ struct loop {
 
 	pthread_mutex_t lock; /* protects everything below */
 	pthread_cond_t idle;  /* running became NULL */
-	struct watch *watches;
+	struct watch **watch; /* by descriptor, NULL: none */
+	size_t nr_watch;      /* length of that table */
 	struct loop_timer *timers;
-	uint64_t last_id;
+	uint32_t last_id;
 	const void *running; /* the watch or timer whose callback runs */
 	pthread_t thread;    /* that runs it; valid while running is set */
 	bool stop;
 };
 
-/* Ids in epoll's data of the loop's own descriptors; watches count up from there. */
-enum {
-	ID_WAKE = 1,
-	ID_TIMER = 2,
-	ID_LAST = ID_TIMER
-};
-
-static int epoll_change(struct loop *loop, int op, int fd, uint32_t events, uint64_t id)
+/* epoll's data: the descriptor, and the watch's id; the loop's own descriptors need none. */
+static int epoll_change(struct loop *loop, int op, int fd, uint32_t events, uint32_t id)
 {
-	struct epoll_event event = {.events = events, .data.u64 = id};
+	struct epoll_event event = {
+		.events = events,
+		.data.u64 = (uint64_t)id << 32 | (uint32_t)fd,
+	};
 
 	return epoll_ctl(loop->epoll_fd, op, fd, &event) ? -errno : 0;
 }
@@ -78,13 +79,12 @@ struct loop *loop_create(void)
 		return NULL;
 	pthread_mutex_init(&loop->lock, NULL);
 	pthread_cond_init(&loop->idle, NULL);
-	loop->last_id = ID_LAST;
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	loop->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
 	loop->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (loop->epoll_fd < 0 || loop->timer_fd < 0 || loop->wake_fd < 0 ||
-	    epoll_change(loop, EPOLL_CTL_ADD, loop->wake_fd, EPOLLIN, ID_WAKE) ||
-	    epoll_change(loop, EPOLL_CTL_ADD, loop->timer_fd, EPOLLIN, ID_TIMER)) {
+	    epoll_change(loop, EPOLL_CTL_ADD, loop->wake_fd, EPOLLIN, 0) ||
+	    epoll_change(loop, EPOLL_CTL_ADD, loop->timer_fd, EPOLLIN, 0)) {
 		loop_destroy(loop);
 		return NULL;
 	}
@@ -101,12 +101,9 @@ void loop_destroy(struct loop *loop)
 {
 	if (!loop)
 		return;
-	while (loop->watches) {
-		struct watch *w = loop->watches;
-
-		loop->watches = w->next;
-		free(w);
-	}
+	for (size_t fd = 0; fd < loop->nr_watch; fd++)
+		free(loop->watch[fd]);
+	free(loop->watch);
 	close_if_open(loop->epoll_fd);
 	close_if_open(loop->timer_fd);
 	close_if_open(loop->wake_fd);
@@ -276,14 +273,31 @@ void loop_timer_destroy(struct loop_timer *t)
 /* ------------------------------------------------------------------------- */
 /* Descriptors                                                                */
 
-/* Called with the lock held: the link to the watch of fd; *link is NULL if there is none. */
-static struct watch **find_fd(struct loop *loop, int fd)
+/* Called with the lock held. */
+static struct watch *find_fd(struct loop *loop, int fd)
 {
-	struct watch **link = &loop->watches;
+	return fd >= 0 && (size_t)fd < loop->nr_watch ? loop->watch[fd] : NULL;
+}
 
-	while (*link && (*link)->fd != fd)
-		link = &(*link)->next;
-	return link;
+/* Called with the lock held: room for fd in the table. Descriptors are the lowest free numbers. */
+static int extend_table(struct loop *loop, int fd)
+{
+	size_t nr = loop->nr_watch ? loop->nr_watch : 16;
+	struct watch **watch;
+
+	if (fd < 0)
+		return -EBADF;
+	if ((size_t)fd < loop->nr_watch)
+		return 0;
+	while (nr <= (size_t)fd)
+		nr *= 2;
+	watch = realloc(loop->watch, nr * sizeof(struct watch *));
+	if (!watch)
+		return -ENOMEM;
+	memset(watch + loop->nr_watch, 0, (nr - loop->nr_watch) * sizeof(struct watch *));
+	loop->watch = watch;
+	loop->nr_watch = nr;
+	return 0;
 }
 
 /*
@@ -308,7 +322,7 @@ static int set_events(struct loop *loop, struct watch *w, uint32_t events)
 int loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_fd_fn fn, void *arg)
 {
 	struct watch *w = calloc(1, sizeof(*w));
-	int ret = -EEXIST;
+	int ret;
 
 	if (!w)
 		return -ENOMEM;
@@ -318,12 +332,11 @@ int loop_add_fd(struct loop *loop, int fd, uint32_t events, loop_fd_fn fn, void 
 
 	pthread_mutex_lock(&loop->lock);
 	w->id = ++loop->last_id;
-	if (!*find_fd(loop, fd))
+	ret = find_fd(loop, fd) ? -EEXIST : extend_table(loop, fd);
+	if (!ret)
 		ret = set_events(loop, w, events);
-	if (!ret) {
-		w->next = loop->watches;
-		loop->watches = w;
-	}
+	if (!ret)
+		loop->watch[fd] = w;
 	pthread_mutex_unlock(&loop->lock);
 	if (ret)
 		free(w);
@@ -336,7 +349,7 @@ int loop_mod_fd(struct loop *loop, int fd, uint32_t events)
 	int ret = -ENOENT;
 
 	pthread_mutex_lock(&loop->lock);
-	w = *find_fd(loop, fd);
+	w = find_fd(loop, fd);
 	if (w)
 		ret = set_events(loop, w, events);
 	pthread_mutex_unlock(&loop->lock);
@@ -345,33 +358,32 @@ int loop_mod_fd(struct loop *loop, int fd, uint32_t events)
 
 void loop_del_fd(struct loop *loop, int fd)
 {
-	struct watch **link, *w;
+	struct watch *w;
 
 	pthread_mutex_lock(&loop->lock);
-	link = find_fd(loop, fd);
-	w = *link;
+	w = find_fd(loop, fd);
 	if (w) {
 		set_events(loop, w, 0);
-		*link = w->next;
+		loop->watch[fd] = NULL;
 		wait_until_over(loop, w);
 	}
 	pthread_mutex_unlock(&loop->lock);
 	free(w);
 }
 
-/* The watch may be gone, or want less, since epoll reported it: look it up by its id. */
-static void run_watch(struct loop *loop, uint64_t id, uint32_t events)
+/* The watch may be gone, have a successor, or want less, since epoll reported it. */
+static void run_watch(struct loop *loop, int fd, uint32_t id, uint32_t events)
 {
 	struct watch *w;
 
 	pthread_mutex_lock(&loop->lock);
-	for (w = loop->watches; w && w->id != id; w = w->next)
-		;
+	w = find_fd(loop, fd);
+	if (w && w->id != id)
+		w = NULL;
 	events &= w ? w->events | EPOLLERR | EPOLLHUP : 0;
 	if (w && w->events && events) {
 		loop_fd_fn fn = w->fn;
 		void *arg = w->arg;
-		int fd = w->fd;
 
 		run_begin(loop, w);
 		fn(arg, fd, events);
@@ -404,12 +416,12 @@ int loop_run(struct loop *loop)
 		if (n < 0 && errno != EINTR)
 			return -errno;
 		for (int i = 0; i < n; i++) {
-			uint64_t id = events[i].data.u64;
+			int fd = (int)(uint32_t)events[i].data.u64;
 
-			if (id == ID_TIMER)
+			if (fd == loop->timer_fd)
 				run_timers(loop);
-			else if (id != ID_WAKE)
-				run_watch(loop, id, events[i].events);
+			else if (fd != loop->wake_fd)
+				run_watch(loop, fd, events[i].data.u64 >> 32, events[i].events);
 		}
 	}
 	return 0;

@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -38,6 +40,15 @@ static void set_line(void *chip, unsigned int pin, bool level)
 	if (level && !line)
 		edges++;
 	line = level;
+}
+
+/* The loop's timer is set by this. */
+static atomic_uint settings;
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
+{
+	settings++;
+	return (int)syscall(SYS_timerfd_settime, fd, flags, new, old);
 }
 
 static void *run_loop(void *arg)
@@ -358,6 +369,42 @@ START_TEST(divider)
 END_TEST
 
 /* Its ports are taken: the second is refused, and leaves nothing behind. */
+/* The timer is set when what it waits for has changed, not at each access. */
+START_TEST(few_settings)
+{
+	unsigned int before;
+
+	/* An alarm at midnight, and nothing that awaits it; then it is awaited. */
+	put(1, 0);
+	put(3, 0);
+	put(5, 0);
+	start_at(0x12, 0, 0);
+	before = settings;
+	get(0);
+	put(100, 1);
+	ck_assert_uint_eq(settings, before);
+	put(B, H24 | AIE);
+	ck_assert_uint_eq(settings, before + 1);
+	for (int i = 0; i < 100; i++) {
+		get(0);
+		get(C);
+		put(100, (uint8_t)i);
+	}
+	ck_assert_uint_eq(settings, before + 1);
+	/* Another time of the alarm, the same again, the clock set, and nothing awaited */
+	put(5, 0x23);
+	ck_assert_uint_eq(settings, before + 2);
+	put(5, 0x23);
+	ck_assert_uint_eq(settings, before + 2);
+	put(2, 0x30);
+	ck_assert_uint_eq(settings, before + 3);
+	put(B, H24);
+	ck_assert_uint_eq(settings, before + 4);
+	get(C);
+	ck_assert_uint_eq(settings, before + 4);
+}
+END_TEST
+
 START_TEST(ports_taken)
 {
 	struct irq_line irq = {.set = set_line, .pin = GSI_RTC};
@@ -406,6 +453,7 @@ int main(void)
 	tcase_add_test(t, formats);
 	tcase_add_test(t, set_holds_the_time);
 	tcase_add_test(t, divider);
+	tcase_add_test(t, few_settings);
 	tcase_add_test(t, ports_taken);
 	tcase_add_test(t, one_register_on_the_run);
 	tcase_add_test(t, hostile_time);

@@ -255,6 +255,76 @@ START_TEST(test_removed_fd_gets_no_stale_event)
 }
 END_TEST
 
+static void successor_called(void *arg, int fd, uint32_t events)
+{
+	(void)arg;
+	(void)events;
+	ck_abort_msg("an event for %d came to the watch that followed", fd);
+}
+
+static void replace_other(void *arg, int fd, uint32_t events)
+{
+	int other = fd == pair[0] ? pair[1] : pair[0];
+	int quiet = eventfd(0, EFD_NONBLOCK);
+
+	(void)arg;
+	(void)events;
+	events_seen++;
+	loop_del_fd(loop, fd);
+	loop_del_fd(loop, other);
+	ck_assert_int_eq(dup2(quiet, other), other);
+	close(quiet);
+	ck_assert_int_eq(loop_add_fd(loop, other, EPOLLIN, successor_called, NULL), 0);
+}
+
+/* The number is watched again, for another descriptor, while the event is in hand. */
+START_TEST(test_successor_gets_no_stale_event)
+{
+	pair[0] = eventfd(1, EFD_NONBLOCK);
+	pair[1] = eventfd(1, EFD_NONBLOCK);
+	events_seen = 0;
+	loop_add_fd(loop, pair[0], EPOLLIN, replace_other, NULL);
+	loop_add_fd(loop, pair[1], EPOLLIN, replace_other, NULL);
+	run_for(20);
+	ck_assert_uint_eq(events_seen, 1);
+	close(pair[0]);
+	close(pair[1]);
+}
+END_TEST
+
+#define MANY 300
+static unsigned int calls[MANY];
+
+static void count_own(void *arg, int fd, uint32_t events)
+{
+	unsigned int *own = arg;
+	uint64_t value;
+
+	(void)events;
+	ck_assert_int_eq(read(fd, &value, sizeof(value)), sizeof(value));
+	ck_assert_uint_eq(value, own - calls + 1);
+	++*own;
+}
+
+/* Each event to its own callback, of many, some of which went before. */
+START_TEST(test_many_fds)
+{
+	int fd[MANY];
+
+	for (unsigned int i = 0; i < MANY; i++) {
+		fd[i] = eventfd(i + 1, EFD_NONBLOCK);
+		ck_assert_int_eq(loop_add_fd(loop, fd[i], EPOLLIN, count_own, &calls[i]), 0);
+	}
+	for (unsigned int i = 0; i < MANY; i += 3)
+		loop_del_fd(loop, fd[i]);
+	run_for(50);
+	for (unsigned int i = 0; i < MANY; i++) {
+		ck_assert_uint_eq(calls[i], i % 3 != 0);
+		close(fd[i]);
+	}
+}
+END_TEST
+
 static char order[8];
 static size_t order_len;
 
@@ -448,6 +518,8 @@ int main(void)
 	tcase_add_test(tc, test_hangup_is_told);
 	tcase_add_test(tc, test_hangup_of_a_silenced_fd_does_not_spin);
 	tcase_add_test(tc, test_removed_fd_gets_no_stale_event);
+	tcase_add_test(tc, test_successor_gets_no_stale_event);
+	tcase_add_test(tc, test_many_fds);
 	tcase_add_test(tc, test_timers_fire_once_in_order_not_early);
 	tcase_add_test(tc, test_timer_in_the_past_does_not_starve_descriptors);
 	tcase_add_loop_test(tc, test_due_timer_armed_anew, 0, 2);
