@@ -25,6 +25,7 @@
 #include "pci/pci.h"
 #include "virtio/blk.h"
 #include "virtio/rng.h"
+#include "virtio/virtio_pci.h"
 #include "boot/boot_image.h"
 #include "suite.h"
 
@@ -88,12 +89,18 @@ static void no_event(void *arg, int fd, uint32_t events)
 
 static struct virtio_env environment(void)
 {
-	return (struct virtio_env){
-		.pci = host,
-		.mem = &mem,
-		.loop = loop,
+	static struct virtio_pci_bus pci;
+
+	pci = (struct virtio_pci_bus){
+		.host = host,
 		.msi = {no_message, no_bind, no_unbind, NULL},
 		.doorbell = {no_doorbell, no_doorbell, NULL},
+	};
+	return (struct virtio_env){
+		.mem = &mem,
+		.loop = loop,
+		.attach = virtio_pci_attach,
+		.bus = &pci,
 	};
 }
 

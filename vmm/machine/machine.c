@@ -31,6 +31,7 @@
 #include "platform/mem.h"
 #include "virtio/blk.h"
 #include "virtio/rng.h"
+#include "virtio/virtio_pci.h"
 
 struct machine {
 	const struct config *config; /* constant, as everything up to the lock */
@@ -51,6 +52,7 @@ struct machine {
 	struct debug_exit *debug_exit;
 	struct fw_cfg *fw_cfg;
 	struct pci_host *pci;
+	struct virtio_pci_bus virtio_pci;
 	struct virtio_blk *disk[CONFIG_MAX_DISKS];
 	struct virtio_rng *rng;
 	struct vcpu_env vcpu_env;
@@ -287,12 +289,16 @@ static int create_pci(struct machine *m, struct error *e)
 	if (!m->pci)
 		return -EIO;
 	pci_host_set_cf9(m->pci, &power_reset_control, m->power);
-	env = (struct virtio_env){
-		.pci = m->pci,
-		.mem = &m->mem,
-		.loop = m->loop,
+	m->virtio_pci = (struct virtio_pci_bus){
+		.host = m->pci,
 		.msi = msi_sink(m),
 		.doorbell = {doorbell_bind, doorbell_unbind, m},
+	};
+	env = (struct virtio_env){
+		.mem = &m->mem,
+		.loop = m->loop,
+		.attach = virtio_pci_attach,
+		.bus = &m->virtio_pci,
 		.stopped = on_stopped,
 		.arg = m,
 	};
@@ -304,12 +310,12 @@ static int create_pci(struct machine *m, struct error *e)
 			.format_stated = c->disk[i].format_stated,
 		};
 
-		env.slot = c->disk[i].addr;
+		m->virtio_pci.slot = c->disk[i].addr;
 		m->disk[i] = virtio_blk_create(&env, &disk, e);
 		if (!m->disk[i])
 			return error_about(e, -EIO, "disks[%u]", i);
 	}
-	env.slot = 0;
+	m->virtio_pci.slot = 0;
 	m->rng = virtio_rng_create(&env, e);
 	return m->rng ? 0 : -EIO;
 }

@@ -277,7 +277,7 @@ static bool blk_stop(struct virtio_dev *d)
 	return !block_busy(b->block);
 }
 
-static void blk_resume(struct virtio_dev *d)
+static void blk_start(struct virtio_dev *d)
 {
 	struct virtio_blk *b = to_blk(d);
 
@@ -292,6 +292,11 @@ static void blk_forget(struct virtio_dev *d)
 
 	while ((io = block_drop(b->block)))
 		request_put(b, to_request(io));
+}
+
+static void blk_config_read(struct virtio_dev *d, size_t off, void *to, size_t n)
+{
+	memcpy(to, (const uint8_t *)&to_blk(d)->config + off, n);
 }
 
 /* The disk has completions. Called by the event loop. */
@@ -313,17 +318,18 @@ static void blk_ready(void *arg, int fd, uint32_t events)
 
 static const struct virtio_ops blk_ops = {
 	.kick = blk_kick,
+	.start = blk_start,
 	.stop = blk_stop,
-	.resume = blk_resume,
 	.forget = blk_forget,
+	.config_read = blk_config_read,
 };
 
 static const struct virtio_type blk_type = {
 	.name = "blk",
 	.id = VIRTIO_ID_BLOCK,
-	.pci_class = 0x018000, /* mass storage, other */
 	.nr_queues = 1,
-	.queue_size = BLK_QUEUE,
+	.queue_size = {BLK_QUEUE},
+	.config_len = offsetof(struct virtio_blk_config, unused1),
 	.ops = &blk_ops,
 };
 
@@ -374,8 +380,7 @@ struct virtio_blk *virtio_blk_create(const struct virtio_env *env, const struct 
 	if (config->serial)
 		memcpy(b->serial, config->serial, strnlen(config->serial, sizeof(b->serial)));
 
-	if (virtio_dev_init(&b->dev, env, &blk_type, describe(b), &b->config,
-			    offsetof(struct virtio_blk_config, unused1), e))
+	if (virtio_dev_init(&b->dev, env, &blk_type, describe(b), e))
 		goto fail;
 	ret = loop_add_fd(env->loop, block_fd(b->block), EPOLLIN | EPOLLET, blk_ready, b);
 	if (ret) {

@@ -68,9 +68,8 @@ static const struct virtio_ops rng_ops = {.kick = rng_kick};
 static const struct virtio_type rng_type = {
 	.name = "rng",
 	.id = VIRTIO_ID_RNG,
-	.pci_class = 0x00ff00,
 	.nr_queues = 1,
-	.queue_size = RNG_QUEUE,
+	.queue_size = {RNG_QUEUE},
 	.ops = &rng_ops,
 };
 
@@ -82,7 +81,7 @@ struct virtio_rng *virtio_rng_create(const struct virtio_env *env, struct error 
 		error_set(e, ENOMEM, "not enough memory for the entropy device");
 		return NULL;
 	}
-	if (virtio_dev_init(&r->dev, env, &rng_type, 0, NULL, 0, e)) {
+	if (virtio_dev_init(&r->dev, env, &rng_type, 0, e)) {
 		virtio_rng_destroy(r);
 		return NULL;
 	}

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What every virtio device shares: feature negotiation, status, queues and their
- * interrupts, carried by the PCI transport (virtio 1.2, chapters 2 to 4.1). Only
- * modern devices, with MSI-X; there is no interrupt pin.
+ * What every virtio device shares, whatever carries it (virtio 1.2, chapter 2): feature negotiation, status,
+ * queues, and how it is started and stopped (virtio.c). A device is a table of operations (blk.c, rng.c); a
+ * transport is another (virtio_pci.c, virtio_mmio.c); neither knows the other. Only modern devices.
  *
  * Doorbells are eventfds, one a queue, in the event loop: the module signals
- * them when the guest writes to the queue's port, and so does the transport for
+ * them when the guest writes to the queue's address, and so does the transport for
  * a write that reaches it by another way. A device's work is therefore always
  * done on the loop's thread, except what a reset has to wait for.
  *
@@ -22,52 +22,68 @@
 
 #include "error.h"
 #include "host/loop.h"
-#include "pci/msix.h"
-#include "pci/pci.h"
-#include "platform/irq.h"
 #include "platform/mem.h"
 #include "virtio/queue.h"
 
 #define VIRTIO_MAX_QUEUES 4
 
-/* What a machine gives its virtio devices; all of it outlives them. */
+struct virtio_dev;
+
+/* What a machine gives a virtio device; all of it outlives the device. */
 struct virtio_env {
-	struct pci_host *pci;
-	unsigned int slot; /* on its bus, for the next device; 0: the next free one */
 	const struct mem *mem;
 	struct loop *loop;
-	struct msi_sink msi;
-	struct doorbell_sink doorbell;
+	/* Put the device where the guest finds it: one of the transports, with what it needs. */
+	int (*attach)(const void *bus, struct virtio_dev *d, struct error *e);
+	const void *bus;
 	/* A device that was asked to stop has done so. On the loop's thread, with (d). NULL: nobody asks. */
 	void (*stopped)(void *arg);
 	void *arg;
 };
 
-struct virtio_dev;
-
+/* All with (d). */
 struct virtio_ops {
-	/* The driver made chains available. Loop thread, with (d). */
+	/* The driver made chains available. Loop thread. */
 	void (*kick)(struct virtio_dev *d, unsigned int queue);
 
 	/*
-	 * All three, or none for a device that never has anything in flight. Any thread, with (d).
+	 * The next three, or none of them, for a device that never has anything in flight. Any thread.
 	 *
-	 * stop: give the host nothing more, and keep what it has not begun. True: guest memory is not touched
-	 * again until resume(). False: the host has something, and virtio_stopped() will tell; a doorbell
-	 * that rings meanwhile calls it again.
+	 * start: the driver is ready, the rings are latched, and memory may be accessed (again). A kick of each
+	 * queue follows. Go on with what stop() kept.
+	 */
+	void (*start)(struct virtio_dev *d);
+	/*
+	 * Reset, or no access to memory any more. Give the host nothing, and keep what it has not begun. True:
+	 * guest memory is not touched again until start(). False: the host has something, and virtio_stopped()
+	 * will tell; a doorbell that rings meanwhile calls it again.
 	 */
 	bool (*stop)(struct virtio_dev *d);
-	void (*resume)(struct virtio_dev *d);
 	/* After stop(): drop what was kept. */
 	void (*forget)(struct virtio_dev *d);
+
+	/* Device configuration; off + n is within config_len. NULL: there is none to read, or to write. */
+	void (*config_read)(struct virtio_dev *d, size_t off, void *to, size_t n);
+	void (*config_write)(struct virtio_dev *d, size_t off, const void *from, size_t n);
+};
+
+/* All with (d), but for detach. */
+struct virtio_transport {
+	/* Interrupt the guest for a queue, or for -1, the configuration. */
+	void (*interrupt)(struct virtio_dev *d, int queue);
+	/* An eventfd that does so for a queue without the monitor, or a negative errno. */
+	int (*call_fd)(struct virtio_dev *d, unsigned int queue);
+	/* The device is being reset: so is what the transport has of it. */
+	void (*reset)(struct virtio_dev *d);
+	void (*detach)(struct virtio_dev *d);
 };
 
 struct virtio_type {
-	const char *name;   /* for messages */
-	uint16_t id;	    /* VIRTIO_ID_* */
-	uint32_t pci_class; /* as in struct pci_id */
+	const char *name; /* for messages */
+	uint16_t id;	  /* VIRTIO_ID_* */
 	unsigned int nr_queues;
-	uint16_t queue_size; /* power of two, up to QUEUE_MAX */
+	uint16_t queue_size[VIRTIO_MAX_QUEUES]; /* powers of two, up to QUEUE_MAX */
+	size_t config_len;			/* bytes of device configuration */
 	const struct virtio_ops *ops;
 };
 
@@ -75,45 +91,38 @@ struct virtio_queue {
 	struct virtio_dev *dev; /* (s) */
 	unsigned int index;	/* (s) */
 	int doorbell;		/* (s) eventfd */
-	uint64_t bound;		/* port that signals the eventfd, 0: none; PCI host's lock */
 	struct virtqueue vq;	/* (d) */
-	uint16_t vector;	/* (d) */
 };
 
 struct virtio_dev {
-	struct pci_dev pci;
-	const struct virtio_type *type; /* (s) */
-	struct virtio_env env;		/* (s) */
-	uint64_t features;		/* (s) that we offer */
-	const void *config;		/* (s) device configuration, read-only for the driver */
-	size_t config_len;		/* (s) */
-	unsigned int window;		/* (s) the configuration access capability */
+	const struct virtio_type *type;		  /* (s) */
+	struct virtio_env env;			  /* (s) */
+	uint64_t features;			  /* (s) that we offer */
+	const struct virtio_transport *transport; /* (s) NULL: not attached */
+	void *carrier;				  /* (s) the transport's part */
 
 	pthread_mutex_t lock;
-	struct msix msix; /* (d) */
 	struct virtio_queue queue[VIRTIO_MAX_QUEUES];
 	uint64_t driver_features; /* (d) final once FEATURES_OK is set */
 	uint32_t feature_select;  /* (d) */
 	uint32_t driver_select;	  /* (d) */
-	uint16_t queue_select;	  /* (d) */
-	uint16_t config_vector;	  /* (d) */
+	uint32_t queue_select;	  /* (d) */
+	uint32_t generation;	  /* (d) of the device configuration */
 	uint8_t status;		  /* (d) VIRTIO_CONFIG_S_* */
-	uint8_t isr;		  /* (d) */
-	bool master;		  /* (d) the guest lets us access memory */
+	bool access;		  /* (d) the guest lets us access memory */
 	bool stopping;		  /* (d) stop() said that it takes longer */
 	bool ending;		  /* (d) nobody waits for that any more */
 	bool changing;		  /* (d) a vCPU changes the device, and lets (d) go in between */
-	pthread_cond_t change;	  /* of the three */
+	pthread_cond_t change;	  /* of the last three */
 };
 
 /*
- * Make a device of the type and put it on the PCI bus. features: the device's
- * own ones, those of queues and transport are added. config may be NULL. After
+ * Make a device of the type and attach it. features: the device's
+ * own ones, those of queues and transport are added. After
  * an error, too, virtio_dev_fini() must be called.
  */
 int virtio_dev_init(struct virtio_dev *d, const struct virtio_env *env,
-		    const struct virtio_type *type, uint64_t features, const void *config,
-		    size_t config_len, struct error *e);
+		    const struct virtio_type *type, uint64_t features, struct error *e);
 /* No vCPU and no event loop may run any more. */
 void virtio_dev_fini(struct virtio_dev *d);
 
@@ -128,7 +137,7 @@ void virtio_end_waits(struct virtio_dev *d);
  */
 bool virtio_stop(struct virtio_dev *d);
 
-/* The rest is called with (d). */
+/* For devices, with (d) */
 
 static inline bool virtio_has(const struct virtio_dev *d, unsigned int feature)
 {
@@ -141,5 +150,38 @@ void virtio_stopped(struct virtio_dev *d);
 void virtio_batch_done(struct virtio_dev *d, unsigned int queue);
 /* Come back to the queue after the event loop served the others. */
 void virtio_kick_later(struct virtio_dev *d, unsigned int queue);
+/* What config_read() gives has changed. */
+void virtio_config_changed(struct virtio_dev *d);
+
+/* For transports: the guest writes between these two, which hold (d). Reads need only (d). */
+
+void virtio_begin_change(struct virtio_dev *d);
+void virtio_end_change(struct virtio_dev *d);
+
+/* The queue that is selected; NULL: there is none. */
+struct virtio_queue *virtio_selected(struct virtio_dev *d);
+void virtio_set_driver_features(struct virtio_dev *d, uint32_t value);
+void virtio_set_status(struct virtio_dev *d, uint8_t value);
+/* The registers count now, and what is written to them later does not. */
+void virtio_enable_queue(struct virtio_dev *d, struct virtio_queue *q);
+/* The guest lets the device access memory, or no longer. */
+void virtio_set_access(struct virtio_dev *d, bool access);
+/* An access of 1, 2, 4 or 8 bytes to the device configuration; beyond it there are zeroes. */
+uint64_t virtio_config_get(struct virtio_dev *d, uint64_t offset, unsigned int size);
+void virtio_config_put(struct virtio_dev *d, uint64_t offset, unsigned int size, uint64_t value);
+/* The guest wrote to the queue's doorbell. Without (d). */
+void virtio_ring(const struct virtio_queue *q);
+
+/* One of the two halves of a register of 64 bits. */
+static inline uint32_t virtio_half(uint64_t value, uint32_t select)
+{
+	return select < 2 ? value >> (select * 32) : 0;
+}
+
+static inline void virtio_set_half(uint64_t *reg, uint32_t select, uint32_t value)
+{
+	if (select < 2)
+		*reg = (*reg & ~(0xffffffffULL << (select * 32))) | (uint64_t)value << select * 32;
+}
 
 #endif

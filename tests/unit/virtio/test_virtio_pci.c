@@ -12,6 +12,7 @@
 #include <sys/random.h>
 #include <sys/syscall.h>
 
+#include "pci/msix.h"
 #include "virtio/rng.h"
 #include "virtio_guest.h"
 #include "suite.h"
@@ -24,8 +25,8 @@
 #define NEEDS_RESET VIRTIO_CONFIG_S_NEEDS_RESET
 
 static struct virtio_dev dev;
-static unsigned int kicks, stops, resumes, forgotten; /* under the device's lock */
-static const char dev_config[12] = "hello world";
+static unsigned int kicks, stops, starts, forgotten; /* under the device's lock */
+static char dev_config[12];
 
 static void echo_kick(struct virtio_dev *d, unsigned int queue)
 {
@@ -45,10 +46,10 @@ static bool echo_stop(struct virtio_dev *d)
 	return true;
 }
 
-static void echo_resume(struct virtio_dev *d)
+static void echo_start(struct virtio_dev *d)
 {
 	(void)d;
-	resumes++;
+	starts++;
 }
 
 static void echo_forget(struct virtio_dev *d)
@@ -57,18 +58,36 @@ static void echo_forget(struct virtio_dev *d)
 	forgotten++;
 }
 
+static void echo_config_read(struct virtio_dev *d, size_t off, void *to, size_t n)
+{
+	(void)d;
+	ck_assert_uint_le(off + n, sizeof(dev_config));
+	memcpy(to, dev_config + off, n);
+}
+
+/* The driver may write the first four bytes. */
+static void echo_config_write(struct virtio_dev *d, size_t off, const void *from, size_t n)
+{
+	(void)d;
+	ck_assert_uint_le(off + n, sizeof(dev_config));
+	if (off + n <= 4)
+		memcpy(dev_config + off, from, n);
+}
+
 static const struct virtio_ops echo_ops = {
 	.kick = echo_kick,
+	.start = echo_start,
 	.stop = echo_stop,
-	.resume = echo_resume,
 	.forget = echo_forget,
+	.config_read = echo_config_read,
+	.config_write = echo_config_write,
 };
 static const struct virtio_type echo_type = {
 	.name = "echo",
 	.id = VIRTIO_ID_CONSOLE,
-	.pci_class = 0x078000,
 	.nr_queues = 1,
-	.queue_size = QUEUE_SIZE,
+	.queue_size = {QUEUE_SIZE},
+	.config_len = sizeof(dev_config),
 	.ops = &echo_ops,
 };
 
@@ -84,10 +103,10 @@ static unsigned int locked_read(const unsigned int *counter)
 
 static void set_up(void)
 {
-	kicks = stops = resumes = forgotten = 0;
+	kicks = stops = starts = forgotten = 0;
+	memcpy(dev_config, "hello world", sizeof(dev_config));
 	guest_start();
-	ck_assert_int_eq(virtio_dev_init(&dev, &guest.env, &echo_type, EXTRA_FEATURE, dev_config,
-					 sizeof(dev_config), &guest_error),
+	ck_assert_int_eq(virtio_dev_init(&dev, &guest.env, &echo_type, EXTRA_FEATURE, &guest_error),
 			 0);
 	driver_probe();
 }
@@ -110,11 +129,14 @@ START_TEST(identity)
 	ck_assert_uint_eq(drv.device_len, sizeof(dev_config));
 	ck_assert_uint_eq(mmio_rd(drv.device, 1), 'h');
 	ck_assert_uint_eq(mmio_rd(drv.device + 4, 8), 0x00646c726f77206fULL);
-	/* Past its end, and writes, which no field takes */
+	/* Past its end, and writes, to what takes them and what does not */
 	ck_assert_uint_eq(mmio_rd(drv.device + 12, 4), 0);
 	ck_assert_uint_eq(mmio_rd(drv.device + 8, 8), 0);
-	mmio_wr(drv.device, 4, 0);
-	ck_assert_uint_eq(mmio_rd(drv.device, 1), 'h');
+	mmio_wr(drv.device + 4, 4, 0);
+	mmio_wr(drv.device + 12, 4, 0);
+	ck_assert_uint_eq(mmio_rd(drv.device + 4, 1), 'o');
+	mmio_wr(drv.device, 2, 'J' | 'E' << 8);
+	ck_assert_uint_eq(mmio_rd(drv.device, 4), 0x6c6c454a);
 	/* Past common configuration, and across the ends of the parts */
 	ck_assert_uint_eq(common_rd(56, 4), 0);
 	ck_assert_uint_eq(common_rd(0xffc, 8), 0);
@@ -334,9 +356,9 @@ START_TEST(bus_master)
 	ring_kick();
 	settle();
 	ck_assert_uint_eq(used_idx(), 0);
-	ck_assert_uint_eq(locked_read(&resumes), 2); /* probing, and that reset */
+	ck_assert_uint_eq(locked_read(&starts), 1);
 	cfg_wr(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
-	ck_assert_uint_eq(locked_read(&resumes), 3);
+	ck_assert_uint_eq(locked_read(&starts), 2);
 	ck_assert_uint_eq(wait_used().len, 5);
 }
 END_TEST
@@ -388,6 +410,31 @@ START_TEST(broken_queue)
 	ck_assert(!wait_interrupt(0, 0));
 	driver_start(ALL_FEATURES, QUEUE_SIZE);
 	round_trip();
+}
+END_TEST
+
+/* The driver hears of a change, and can tell that it read parts of two. */
+START_TEST(configuration_changes)
+{
+	uint8_t before = common_rd(VIRTIO_PCI_COMMON_CFGGENERATION, 1);
+
+	driver_start(ALL_FEATURES, QUEUE_SIZE);
+	pthread_mutex_lock(&dev.lock);
+	dev_config[5] = '_';
+	virtio_config_changed(&dev);
+	pthread_mutex_unlock(&dev.lock);
+	ck_assert(wait_interrupt(0, GUEST_WAIT_MS));
+	ck_assert_uint_eq(mmio_rd(drv.device + 5, 1), '_');
+	ck_assert_uint_ne(common_rd(VIRTIO_PCI_COMMON_CFGGENERATION, 1), before);
+}
+END_TEST
+
+/* Whoever else serves a queue interrupts by this, where the driver has chosen a vector. */
+START_TEST(call_fd)
+{
+	ck_assert_int_eq(dev.transport->call_fd(&dev, 0), -ENOENT);
+	driver_start(ALL_FEATURES, QUEUE_SIZE);
+	ck_assert_int_eq(dev.transport->call_fd(&dev, 0), guest.msi_fd[1]);
 }
 END_TEST
 
@@ -789,6 +836,8 @@ static Suite *suite(void)
 	tcase_add_test(t, reset_forgets);
 	tcase_add_test(t, failed_driver);
 	tcase_add_test(t, isr_status);
+	tcase_add_test(t, configuration_changes);
+	tcase_add_test(t, call_fd);
 	tcase_add_test(t, isr_status_with_msix);
 	tcase_add_test(t, reset_drops_pending_interrupts);
 	tcase_add_test(t, window);

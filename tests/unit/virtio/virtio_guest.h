@@ -24,6 +24,7 @@
 #include "platform/layout.h"
 #include "platform/mem.h"
 #include "virtio/virtio.h"
+#include "virtio/virtio_pci.h"
 
 #define GUEST_RAM     0x200000u
 #define GUEST_WAIT_MS 10000
@@ -43,6 +44,7 @@ struct guest {
 	struct loop *loop;
 	pthread_t thread;
 	struct virtio_env env;
+	struct virtio_pci_bus pci;
 	/* What the fake module was told */
 	int msi_fd[FAKE_VECTORS]; /* by message data */
 	unsigned int msis_sent;
@@ -152,12 +154,16 @@ static void guest_start(void)
 		g->msi_fd[i] = -1;
 	g->doorbell_fd = -1;
 	sem_init(&g->stopped, 0, 0);
-	g->env = (struct virtio_env){
-		.pci = g->host,
-		.mem = &g->mem,
-		.loop = g->loop,
+	g->pci = (struct virtio_pci_bus){
+		.host = g->host,
 		.msi = {fake_send, fake_msi_bind, fake_msi_unbind, g},
 		.doorbell = {fake_doorbell_bind, fake_doorbell_unbind, g},
+	};
+	g->env = (struct virtio_env){
+		.mem = &g->mem,
+		.loop = g->loop,
+		.attach = virtio_pci_attach,
+		.bus = &g->pci,
 		.stopped = fake_stopped,
 		.arg = g,
 	};
