@@ -82,5 +82,17 @@ else
 fi
 refuses "--console nonsense" 2 "--console" --kernel "$HV_KERNEL" --console nonsense
 refuses "an unknown disk option" 2 "sparkle" --kernel "$HV_KERNEL" --disk "$work/empty,sparkle=on"
+
+# A machine in a file: written by the flags that make it, and started from there.
+vmm run --kernel "$KERNEL" --initrd "$GUEST" --memory 256M --console "file=$work/console" \
+	--cmdline "$CMDLINE run=\"wc -c </dev/vda\"" --disk "$work/large" --print-config >"$work/machine" 2>"$work/err"
+limited "$LIMIT" KILL vmm run --config "$work/machine" >"$work/out" 2>"$work/err" </dev/null
+status=$?
+expect "a machine from its file" 0 "^209715200\$" "guest: status 0"
+sed 's/"readonly": false/"readonly": "no"/' "$work/machine" >"$work/wrong"
+refuses "a mistake in a file" 2 "wrong:10: disks[0].readonly must be true or false" --config "$work/wrong"
+refuses "a missing configuration file" 2 "$work/absent" --config "$work/absent"
+sed "s|$work/large|$work/absent|" "$work/machine" >"$work/wrong"
+refuses "a disk of a file that is missing" 1 "(disks[0] in $work/wrong)" --config "$work/wrong"
 long=$(head -c 5000 /dev/zero | tr '\0' x)
 refuses "a command line that is too long" 1 "--cmdline" --kernel "$HV_KERNEL" --cmdline "$long"

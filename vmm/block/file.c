@@ -273,10 +273,10 @@ static int open_file(struct block *b, const struct block_config *c, struct error
 	if (err == ENOENT)
 		hint = "; create it with 'truncate --size 10G FILE'";
 	else if (!c->readonly && (err == EACCES || err == EPERM || err == EROFS))
-		hint = "; if it may only be read, add ',readonly=on'";
+		hint = "; if it may only be read, say readonly=on";
 	else if (err == EBUSY && access & O_EXCL)
 		hint = "; this host has it mounted or in use, so a guest must not write to it; unmount it, or "
-		       "add ',readonly=on'";
+		       "say readonly=on";
 	else if (err == EISDIR)
 		hint = "; a disk is a file or a block device";
 	return error_set(e, err, "cannot open disk '%s': %s%s", c->path, strerror(err), hint);
@@ -339,7 +339,7 @@ static int lock_file(struct block *b, const struct block_config *c, struct error
 				 "disk '%s' is in use by another process or another disk of this "
 				 "machine%s",
 				 c->path,
-				 c->readonly ? "" : "; several users need ',readonly=on' for each");
+				 c->readonly ? "" : "; several users need readonly=on for each");
 	return error_set(e, errno, "cannot lock disk '%s': %s", c->path, strerror(errno));
 }
 
@@ -361,7 +361,7 @@ static int check_format(struct block *b, const struct block_config *c, struct er
 	if (found)
 		return error_set(e, EINVAL,
 				 "disk '%s' looks like a %s file, and only raw images can be used; "
-				 "if it is raw, add ',format=raw', otherwise %s",
+				 "if it is raw, say format=raw, otherwise %s",
 				 c->path, found->name, found->remedy);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* A virtio disk on a raw image. machine.c creates one for each --disk. */
+/* A virtio disk on a raw image. machine.c creates one for each disk. */
 #ifndef VMM_VIRTIO_BLK_H
 #define VMM_VIRTIO_BLK_H
 
