@@ -65,8 +65,10 @@ static int no_unbind(void *ctx, int fd)
 	return 0;
 }
 
-static int no_doorbell(void *ctx, int fd, bool is_pio, uint64_t addr, unsigned int len)
+static int no_doorbell(void *ctx, int fd, bool is_pio, uint64_t addr, unsigned int len,
+		       const uint64_t *match)
 {
+	(void)match;
 	(void)ctx;
 	(void)fd;
 	(void)is_pio;

@@ -318,6 +318,26 @@ static void dsdt_power(struct aml *a)
 	aml_end(a, dev);
 }
 
+/* "LNRO0005": virtio-mmio, by an ID that Linaro gave; Linux's driver, and others, look for it. */
+static void dsdt_virtio_mmio(struct aml *a, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++) {
+		struct aml_crs crs;
+		char name[16];
+		size_t dev;
+
+		snprintf(name, sizeof(name), "VM%02X", i);
+		dev = device(a, name, "LNRO0005");
+		integer_name(a, "_UID", i);
+		crs = aml_crs(a);
+		aml_crs_memory(a, (uint32_t)(LAYOUT_VIRTIO_MMIO + i * LAYOUT_VIRTIO_MMIO_LEN),
+			       LAYOUT_VIRTIO_MMIO_LEN);
+		aml_crs_interrupt(a, GSI_VIRTIO_MMIO + i, true);
+		aml_crs_end(a, crs);
+		aml_end(a, dev);
+	}
+}
+
 static void dsdt_body(struct aml *a, const struct acpi_config *cfg)
 {
 	size_t scope, package;
@@ -342,6 +362,7 @@ static void dsdt_body(struct aml *a, const struct acpi_config *cfg)
 		dsdt_io_device(a, "FWCF", "QEMU0002", PORT_FW_CFG, PORT_FW_CFG_LEN, 0);
 	if (cfg->pvpanic)
 		dsdt_io_device(a, "PEVT", "QEMU0001", PORT_PVPANIC, 1, 0);
+	dsdt_virtio_mmio(a, cfg->virtio_mmio);
 	dsdt_power(a);
 	aml_end(a, scope);
 }

@@ -88,15 +88,33 @@ static int name_items(struct config *c, struct error *e)
 /* ------------------------------------------------------------------------- */
 /* Parts                                                                      */
 
-/* Each disk has its place on the PCI bus, so that taking one away does not move those that say theirs. */
+/*
+ * Each disk has its place on the PCI bus, so that taking one away does not move those that say theirs. Those that
+ * are not there have places in their order.
+ */
 static int place_disks(struct config *c, struct error *e)
 {
-	char path[64];
+	unsigned int elsewhere = c->rng_transport == TRANSPORT_MMIO;
+	char path[64] = "rng_transport";
 	uint32_t used = 0;
 
 	for (unsigned int i = 0; i < c->nr_disks; i++) {
 		const struct config_disk *d = &c->disk[i];
 
+		if (d->transport == TRANSPORT_MMIO) {
+			snprintf(path, sizeof(path), "disks[%u].transport", i);
+			elsewhere++;
+		}
+		if (elsewhere > CONFIG_MAX_MMIO)
+			return error_set_at(e, E2BIG, path, "%s: at most %d devices can have mmio",
+					    config_label(c, path).text, CONFIG_MAX_MMIO);
+		if (d->addr && d->transport == TRANSPORT_MMIO) {
+			snprintf(path, sizeof(path), "disks[%u].addr", i);
+			return error_set_at(e, EINVAL, path,
+					    "%s: the address %u is on the PCI bus, and the disk's "
+					    "transport is mmio",
+					    config_label(c, path).text, d->addr);
+		}
 		if (d->addr && used & 1u << d->addr) {
 			snprintf(path, sizeof(path), "disks[%u].addr", i);
 			return error_set_at(e, EEXIST, path, "%s: the address %u is given twice",
@@ -108,7 +126,7 @@ static int place_disks(struct config *c, struct error *e)
 		struct config_disk *d = &c->disk[i];
 		unsigned int addr = CONFIG_MIN_ADDR;
 
-		if (d->addr)
+		if (d->addr || d->transport == TRANSPORT_MMIO)
 			continue;
 		while (used & 1u << addr)
 			addr++;

@@ -26,6 +26,14 @@
 /* Device numbers on the PCI bus; 0 is its bridge. */
 #define CONFIG_MIN_ADDR 1
 #define CONFIG_MAX_ADDR 31
+/* Devices that are not on that bus: VIRTIO_MMIO_MAX in platform/layout.h */
+#define CONFIG_MAX_MMIO 4
+
+/* Where the guest finds a virtio device. */
+enum config_transport {
+	TRANSPORT_PCI,
+	TRANSPORT_MMIO,
+};
 
 /* What every item of a list begins with. */
 struct config_item {
@@ -40,7 +48,8 @@ struct config_disk {
 	bool readonly;
 	unsigned int format;
 	bool format_stated; /* "format=raw" was written */
-	unsigned int addr;  /* PCI device number */
+	unsigned int addr;  /* PCI device number; 0: not on that bus */
+	unsigned int transport;
 };
 
 struct config_module {
@@ -72,6 +81,7 @@ struct config {
 	unsigned int cpus;
 	uint64_t memory;  /* bytes, a multiple of 4 KiB */
 	uint32_t tsc_khz; /* frequency of the guest's TSC; 0: the host's */
+	unsigned int rng_transport;
 	bool debug_exit;
 	uint16_t debug_exit_port;
 

@@ -68,39 +68,46 @@ static void print_option(FILE *out, const struct option_def *o, const char *head
 	print_wrapped(out, heading, indent, text);
 }
 
+/* "raw|qcow2", or what its value is called; NULL: it has none. */
+static const char *argument(const struct option_def *o, char *buf, size_t size)
+{
+	size_t len = 0;
+
+	if (!o->choices)
+		return o->arg;
+	*buf = '\0';
+	for (unsigned int n = 0; o->choices[n] && len < size; n++)
+		len += snprintf(buf + len, size - len, "%s%s", n ? "|" : "", o->choices[n]);
+	return buf;
+}
+
 static void print_properties(FILE *out, const struct option_list *l)
 {
 	char heading[128], choices[64];
 
 	for (unsigned int i = 0; i < l->nr_properties; i++) {
 		const struct option_def *o = &l->property[i];
-		size_t len = 0;
 
-		*choices = '\0';
-		for (unsigned int n = 0; o->choices && o->choices[n] && len < sizeof(choices); n++)
-			len += snprintf(choices + len, sizeof(choices) - len, "%s%s", n ? "|" : "",
-					o->choices[n]);
 		snprintf(heading, sizeof(heading), "%*s%s=%s", COLUMN, "", o->name,
-			 o->type == OPT_BOOL ? "on|off"
-			 : o->choices	     ? choices
-					     : o->arg);
+			 o->type == OPT_BOOL ? "on|off" : argument(o, choices, sizeof(choices)));
 		print_option(out, o, heading, COLUMN + 17);
 	}
 }
 
 void config_print_flags(FILE *out)
 {
-	char heading[128];
+	char heading[128], choices[64];
 
 	for (unsigned int section = 0; section < NR_SECTIONS; section++) {
 		fprintf(out, "%s:\n", option_section_names[section]);
 		for (unsigned int i = 0; i < option_count; i++) {
 			const struct option_def *o = &option_table[i];
+			const char *arg = argument(o, choices, sizeof(choices));
 
 			if (o->section != section)
 				continue;
-			snprintf(heading, sizeof(heading), "  --%s%s%s", o->name, o->arg ? " " : "",
-				 o->arg ? o->arg : "");
+			snprintf(heading, sizeof(heading), "  --%s%s%s", o->name, arg ? " " : "",
+				 arg ? arg : "");
 			print_option(out, o, heading, COLUMN);
 			if (o->list && !o->list->split)
 				print_properties(out, o->list);

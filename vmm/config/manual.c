@@ -52,6 +52,12 @@ static void print_text(FILE *out, const struct option_def *o)
 	print_limits(out, o);
 }
 
+static void print_choices(FILE *out, const struct option_def *o)
+{
+	for (unsigned int n = 0; o->choices[n]; n++)
+		fprintf(out, "%sCm %s", n ? " Ns | Ns " : "", o->choices[n]);
+}
+
 /* Of an item that is written KEY=VALUE,... */
 static void print_properties(FILE *out, const struct option_list *l)
 {
@@ -63,8 +69,7 @@ static void print_properties(FILE *out, const struct option_list *l)
 		if (o->type == OPT_BOOL)
 			fputs("Cm on Ns | Ns Cm off", out);
 		else if (o->type == OPT_CHOICE)
-			for (unsigned int n = 0; o->choices[n]; n++)
-				fprintf(out, "%sCm %s", n ? " Ns | Ns " : "", o->choices[n]);
+			print_choices(out, o);
 		else
 			print_argument(out, o);
 		fputc('\n', out);
@@ -82,8 +87,10 @@ void config_print_manual(FILE *out)
 
 			if (o->section != section)
 				continue;
-			fprintf(out, ".It Fl \\-%s%s", o->name, o->arg ? " " : "");
-			if (o->arg)
+			fprintf(out, ".It Fl \\-%s%s", o->name, o->arg || o->choices ? " " : "");
+			if (o->choices)
+				print_choices(out, o);
+			else if (o->arg)
 				print_argument(out, o);
 			fputc('\n', out);
 			print_text(out, o);

@@ -70,6 +70,12 @@ static int check_console(const char *text, struct error *e)
 
 static const char *const disk_formats[] = {"raw", NULL};
 
+static const char *const transports[] = {
+	[TRANSPORT_PCI] = "pci",
+	[TRANSPORT_MMIO] = "mmio",
+	NULL,
+};
+
 static const struct option_def disk_properties[] = {
 	{
 		.name = "path",
@@ -121,6 +127,20 @@ static const struct option_def disk_properties[] = {
 		.otherwise = "the first free one",
 		.help = "its device number on the PCI bus",
 		.manual = "The device number on the PCI bus.\n",
+	},
+	{
+		.name = "transport",
+		.type = OPT_CHOICE,
+		KEPT(struct config_disk, transport),
+		.choices = transports,
+		.otherwise = "pci",
+		.help = "where the guest finds it: on the PCI bus or, at most four devices, "
+			"by ACPI alone",
+		.manual =
+			"Where the guest finds it: on the PCI bus, or at an address that ACPI tells\n"
+			"(LNRO0005, virtio-mmio), for guests without PCI.\n"
+			"At most four devices can be there.\n"
+			"Linux may count disks of one kind before those of the other.\n",
 	},
 	ID,
 };
@@ -308,6 +328,18 @@ const struct option_def option_table[] = {
 			"says otherwise.\n"
 			"A block device that the host has mounted or in use is refused, unless it is only read.\n"
 			"A comma in a value is written twice.\n",
+	},
+	{
+		.name = "rng-transport",
+		.section = SECTION_PARTS,
+		.type = OPT_CHOICE,
+		KEPT(struct config, rng_transport),
+		.choices = transports,
+		.initial = "pci",
+		.help = "where the guest finds the entropy device",
+		.manual = "Where the guest finds the entropy device, as\n"
+			  ".Cm transport\n"
+			  "says of a disk.\n",
 	},
 	{
 		.name = "tsc-khz",

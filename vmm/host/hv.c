@@ -171,25 +171,30 @@ int hv_unbind_irqfd(int vm_fd, int fd)
 	return call(vm_fd, HV_IRQFD, &args);
 }
 
-static int ioeventfd(int vm_fd, int fd, uint32_t flags, bool pio, uint64_t addr, unsigned int len)
+static int ioeventfd(int vm_fd, int fd, uint32_t flags, bool pio, uint64_t addr, unsigned int len,
+		     const uint64_t *match)
 {
 	struct hv_ioeventfd args = {.size = sizeof(args),
 				    .fd = fd,
 				    .addr = addr,
 				    .len = len,
-				    .flags = flags | (pio ? HV_IOEVENTFD_PIO : 0)};
+				    .datamatch = match ? *match : 0,
+				    .flags = flags | (pio ? HV_IOEVENTFD_PIO : 0) |
+					     (match ? HV_IOEVENTFD_DATAMATCH : 0)};
 
 	return call(vm_fd, HV_IOEVENTFD, &args);
 }
 
-int hv_bind_ioeventfd(int vm_fd, int fd, bool pio, uint64_t addr, unsigned int len)
+int hv_bind_ioeventfd(int vm_fd, int fd, bool pio, uint64_t addr, unsigned int len,
+		      const uint64_t *match)
 {
-	return ioeventfd(vm_fd, fd, 0, pio, addr, len);
+	return ioeventfd(vm_fd, fd, 0, pio, addr, len, match);
 }
 
-int hv_unbind_ioeventfd(int vm_fd, int fd, bool pio, uint64_t addr, unsigned int len)
+int hv_unbind_ioeventfd(int vm_fd, int fd, bool pio, uint64_t addr, unsigned int len,
+			const uint64_t *match)
 {
-	return ioeventfd(vm_fd, fd, HV_IOEVENTFD_DEASSIGN, pio, addr, len);
+	return ioeventfd(vm_fd, fd, HV_IOEVENTFD_DEASSIGN, pio, addr, len, match);
 }
 
 struct hv_run *hv_map_run(int vcpu_fd, uint32_t run_size, struct error *e)

@@ -32,8 +32,10 @@ int hv_signal_msi(int vm_fd, uint64_t addr, uint32_t data);
 int hv_bind_irqfd(int vm_fd, int fd, uint64_t addr, uint32_t data);
 int hv_unbind_irqfd(int vm_fd, int fd);
 /* len 0: any width */
-int hv_bind_ioeventfd(int vm_fd, int fd, bool pio, uint64_t addr, unsigned int len);
-int hv_unbind_ioeventfd(int vm_fd, int fd, bool pio, uint64_t addr, unsigned int len);
+int hv_bind_ioeventfd(int vm_fd, int fd, bool pio, uint64_t addr, unsigned int len,
+		      const uint64_t *match);
+int hv_unbind_ioeventfd(int vm_fd, int fd, bool pio, uint64_t addr, unsigned int len,
+			const uint64_t *match);
 
 /* Map the run page of a vCPU: NULL on failure. */
 struct hv_run *hv_map_run(int vcpu_fd, uint32_t run_size, struct error *e);

@@ -31,7 +31,10 @@
 #include "platform/mem.h"
 #include "virtio/blk.h"
 #include "virtio/rng.h"
+#include "virtio/virtio_mmio.h"
 #include "virtio/virtio_pci.h"
+
+_Static_assert(CONFIG_MAX_MMIO == VIRTIO_MMIO_MAX, "places of virtio-mmio");
 
 struct machine {
 	const struct config *config; /* constant, as everything up to the lock */
@@ -53,6 +56,8 @@ struct machine {
 	struct fw_cfg *fw_cfg;
 	struct pci_host *pci;
 	struct virtio_pci_bus virtio_pci;
+	struct virtio_mmio_bus virtio_mmio[VIRTIO_MMIO_MAX];
+	unsigned int nr_virtio_mmio;
 	struct virtio_blk *disk[CONFIG_MAX_DISKS];
 	struct virtio_rng *rng;
 	struct vcpu_env vcpu_env;
@@ -167,18 +172,20 @@ static int msi_unbind(void *ctx, int fd)
 	return hv_unbind_irqfd(m->vm_fd, fd);
 }
 
-static int doorbell_bind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len)
+static int doorbell_bind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len,
+			 const uint64_t *match)
 {
 	const struct machine *m = ctx;
 
-	return hv_bind_ioeventfd(m->vm_fd, fd, pio, addr, len);
+	return hv_bind_ioeventfd(m->vm_fd, fd, pio, addr, len, match);
 }
 
-static int doorbell_unbind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len)
+static int doorbell_unbind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len,
+			   const uint64_t *match)
 {
 	const struct machine *m = ctx;
 
-	return hv_unbind_ioeventfd(m->vm_fd, fd, pio, addr, len);
+	return hv_unbind_ioeventfd(m->vm_fd, fd, pio, addr, len, match);
 }
 
 static struct msi_sink msi_sink(struct machine *m)
@@ -280,7 +287,39 @@ static int create_fw_cfg(struct machine *m, struct error *e)
 	return ret;
 }
 
-static int create_pci(struct machine *m, struct error *e)
+static struct virtio_env on_pci(struct machine *m, unsigned int slot)
+{
+	m->virtio_pci.slot = slot;
+	return (struct virtio_env){.attach = virtio_pci_attach, .bus = &m->virtio_pci};
+}
+
+/* The configuration has no more of them than there are places. */
+static struct virtio_env on_mmio(struct machine *m)
+{
+	unsigned int n = m->nr_virtio_mmio++;
+
+	m->virtio_mmio[n] = (struct virtio_mmio_bus){
+		.mmio = m->mmio,
+		.base = LAYOUT_VIRTIO_MMIO + n * LAYOUT_VIRTIO_MMIO_LEN,
+		.irq = ioapic_line(m->ioapic, GSI_VIRTIO_MMIO + n),
+		.doorbell = {doorbell_bind, doorbell_unbind, m},
+	};
+	return (struct virtio_env){.attach = virtio_mmio_attach, .bus = &m->virtio_mmio[n]};
+}
+
+/* slot: on the PCI bus, 0: the next free one. */
+static struct virtio_env virtio_env(struct machine *m, unsigned int transport, unsigned int slot)
+{
+	struct virtio_env env = transport == TRANSPORT_MMIO ? on_mmio(m) : on_pci(m, slot);
+
+	env.mem = &m->mem;
+	env.loop = m->loop;
+	env.stopped = on_stopped;
+	env.arg = m;
+	return env;
+}
+
+static int create_virtio(struct machine *m, struct error *e)
 {
 	const struct config *c = m->config;
 	struct virtio_env env;
@@ -294,14 +333,6 @@ static int create_pci(struct machine *m, struct error *e)
 		.msi = msi_sink(m),
 		.doorbell = {doorbell_bind, doorbell_unbind, m},
 	};
-	env = (struct virtio_env){
-		.mem = &m->mem,
-		.loop = m->loop,
-		.attach = virtio_pci_attach,
-		.bus = &m->virtio_pci,
-		.stopped = on_stopped,
-		.arg = m,
-	};
 	for (unsigned int i = 0; i < c->nr_disks; i++) {
 		struct blk_config disk = {
 			.path = c->disk[i].path,
@@ -310,12 +341,12 @@ static int create_pci(struct machine *m, struct error *e)
 			.format_stated = c->disk[i].format_stated,
 		};
 
-		m->virtio_pci.slot = c->disk[i].addr;
+		env = virtio_env(m, c->disk[i].transport, c->disk[i].addr);
 		m->disk[i] = virtio_blk_create(&env, &disk, e);
 		if (!m->disk[i])
 			return error_about(e, -EIO, "disks[%u]", i);
 	}
-	m->virtio_pci.slot = 0;
+	env = virtio_env(m, c->rng_transport, 0);
 	m->rng = virtio_rng_create(&env, e);
 	return m->rng ? 0 : -EIO;
 }
@@ -329,6 +360,7 @@ static int load(struct machine *m, struct boot_entry *entry, struct error *e)
 		.rtc = true,
 		.fw_cfg = true,
 		.pvpanic = true,
+		.virtio_mmio = m->nr_virtio_mmio,
 	};
 	const char *modules[CONFIG_MAX_MODULES];
 	struct boot_config boot = {
@@ -415,7 +447,7 @@ static int build(struct machine *m, struct error *e)
 	if (!ret)
 		ret = create_fw_cfg(m, e);
 	if (!ret)
-		ret = create_pci(m, e);
+		ret = create_virtio(m, e);
 	if (!ret)
 		ret = load(m, &entry, e);
 	if (!ret)

@@ -40,9 +40,11 @@ struct msi_sink {
 
 /* Port or memory writes that signal an eventfd instead of leaving the guest. */
 struct doorbell_sink {
-	/* len 0: any width. */
-	int (*bind)(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len);
-	int (*unbind)(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len);
+	/* len 0: any width. match: only writes of this value; NULL: any. */
+	int (*bind)(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len,
+		    const uint64_t *match);
+	int (*unbind)(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len,
+		      const uint64_t *match);
 	void *ctx;
 };
 

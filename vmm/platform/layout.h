@@ -26,14 +26,16 @@
 #define LAYOUT_KERNEL	    0x00100000
 
 /* The 32-bit hole: RAM below it, RAM above 4 GiB */
-#define LAYOUT_HOLE	    0xc0000000ULL
-#define LAYOUT_PCI_MMIO	    0xc0000000ULL /* BARs */
-#define LAYOUT_PCI_MMIO_LEN 0x20000000ULL
-#define LAYOUT_ECAM	    0xe0000000ULL /* one bus: 1 MiB */
-#define LAYOUT_ECAM_LEN	    0x00100000ULL
-#define LAYOUT_IOAPIC	    0xfec00000ULL
-#define LAYOUT_LAPIC	    0xfee00000ULL
-#define LAYOUT_HIGH_RAM	    0x100000000ULL
+#define LAYOUT_HOLE	       0xc0000000ULL
+#define LAYOUT_PCI_MMIO	       0xc0000000ULL /* BARs */
+#define LAYOUT_PCI_MMIO_LEN    0x20000000ULL
+#define LAYOUT_ECAM	       0xe0000000ULL /* one bus: 1 MiB */
+#define LAYOUT_ECAM_LEN	       0x00100000ULL
+#define LAYOUT_VIRTIO_MMIO     0xfeb00000ULL /* virtio devices that are not on the PCI bus */
+#define LAYOUT_VIRTIO_MMIO_LEN 0x1000ULL     /* of each */
+#define LAYOUT_IOAPIC	       0xfec00000ULL
+#define LAYOUT_LAPIC	       0xfee00000ULL
+#define LAYOUT_HIGH_RAM	       0x100000000ULL
 
 /* Ports */
 #define PORT_KEYBOARD	0x0064 /* keyboard controller: status, command */
@@ -54,11 +56,13 @@
 #define GSI_RTC		 8
 #define GSI_GED		 9
 #define GSI_PCI_INTA	 16 /* INTA..INTD: 16..19 */
+#define GSI_VIRTIO_MMIO	 20 /* one each: 20..23 */
 #define IOAPIC_PINS	 24
 
 #define ACPI_RESET_VALUE 0x01
 #define ACPI_SLEEP_S5	 0x05 /* SLP_TYP of S5 */
 
 #define PCI_MAX_DEVICES	 32
+#define VIRTIO_MMIO_MAX	 4
 
 #endif

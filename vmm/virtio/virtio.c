@@ -237,6 +237,18 @@ void virtio_enable_queue(struct virtio_dev *d, struct virtio_queue *q)
 		fail(d, "a queue has an impossible size or address");
 }
 
+void virtio_disable_queue(struct virtio_dev *d, struct virtio_queue *q)
+{
+	if (!q->vq.enabled)
+		return;
+	q->vq.enabled = false;
+	if (!stop(d))
+		return;
+	if (d->type->ops->forget)
+		d->type->ops->forget(d);
+	start(d);
+}
+
 void virtio_set_driver_features(struct virtio_dev *d, uint32_t value)
 {
 	if (!(d->status & VIRTIO_CONFIG_S_FEATURES_OK))

@@ -59,7 +59,7 @@ struct virtio_ops {
 	 * will tell; a doorbell that rings meanwhile calls it again.
 	 */
 	bool (*stop)(struct virtio_dev *d);
-	/* After stop(): drop what was kept. */
+	/* After stop(): drop what was kept of queues that are not enabled any more. */
 	void (*forget)(struct virtio_dev *d);
 
 	/* Device configuration; off + n is within config_len. NULL: there is none to read, or to write. */
@@ -164,6 +164,8 @@ void virtio_set_driver_features(struct virtio_dev *d, uint32_t value);
 void virtio_set_status(struct virtio_dev *d, uint8_t value);
 /* The registers count now, and what is written to them later does not. */
 void virtio_enable_queue(struct virtio_dev *d, struct virtio_queue *q);
+/* The driver takes the queue back; when this returns, its memory is its own. */
+void virtio_disable_queue(struct virtio_dev *d, struct virtio_queue *q);
 /* The guest lets the device access memory, or no longer. */
 void virtio_set_access(struct virtio_dev *d, bool access);
 /* An access of 1, 2, 4 or 8 bytes to the device configuration; beyond it there are zeroes. */

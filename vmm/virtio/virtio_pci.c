@@ -118,10 +118,10 @@ static void bar_mapped(struct pci_dev *pci, unsigned int bar, uint64_t addr, boo
 		uint64_t port = addr + i * NOTIFY_STRIDE;
 
 		if (p->bound[i])
-			sink->unbind(sink->ctx, fd, true, p->bound[i], 0);
+			sink->unbind(sink->ctx, fd, true, p->bound[i], 0, NULL);
 		p->bound[i] = 0;
 		/* Without it the write comes to bar_write() below: slower, but no less right. */
-		if (mapped && sink->bind(sink->ctx, fd, true, port, 0) == 0)
+		if (mapped && sink->bind(sink->ctx, fd, true, port, 0, NULL) == 0)
 			p->bound[i] = port;
 	}
 }

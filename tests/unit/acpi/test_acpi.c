@@ -25,6 +25,7 @@ static const struct acpi_config everything = {
 	.rtc = true,
 	.fw_cfg = true,
 	.pvpanic = true,
+	.virtio_mmio = 2,
 };
 
 static void setup(void)
@@ -223,6 +224,9 @@ START_TEST(dsdt_contents)
 	const uint8_t level9[] = {0x89, 0x06, 0x00, 0x01, 0x01, 0x09, 0x00, 0x00, 0x00};
 	const uint8_t fw_cfg[] = {0x47, 0x01, 0x10, 0x05, 0x10, 0x05, 0x01, 0x0c};
 	const uint8_t panic[] = {0x47, 0x01, 0x05, 0x05, 0x05, 0x05, 0x01, 0x01};
+	const uint8_t virtio_1[] = {0x86, 0x09, 0x00, 0x01, 0x00, 0x10, 0xb0,
+				    0xfe, 0x00, 0x10, 0x00, 0x00, 0x89, 0x06,
+				    0x00, 0x03, 0x01, 0x15, 0x00, 0x00, 0x00};
 	const struct acpi_config none = {.cpus = 1};
 	const uint8_t *d = dsdt(&everything);
 
@@ -240,6 +244,10 @@ START_TEST(dsdt_contents)
 	ck_assert(contains(d, "ACPI0013", 9));
 	ck_assert(contains(d, "QEMU0002", 9));
 	ck_assert(contains(d, "QEMU0001", 9));
+	ck_assert(contains(d, virtio_1, sizeof(virtio_1)));
+	ck_assert(contains(d, "LNRO0005", 9));
+	ck_assert(contains(d, "VM01", 4));
+	ck_assert(!contains(d, "VM02", 4));
 	ck_assert(contains(d, "C003", 4));
 	ck_assert(!contains(d, "C004", 4));
 
@@ -247,6 +255,7 @@ START_TEST(dsdt_contents)
 	ck_assert(!contains(d, pnp0501, sizeof(pnp0501)));
 	ck_assert(!contains(d, pnp0b00, sizeof(pnp0b00)));
 	ck_assert(!contains(d, "QEMU", 4));
+	ck_assert(!contains(d, "LNRO", 4));
 	ck_assert(contains(d, pnp0c0c, sizeof(pnp0c0c)));
 }
 END_TEST
@@ -473,6 +482,14 @@ START_TEST(dsdt_as_a_whole)
 		" device PEVT\n"
 		"  _HID \"QEMU0001\"\n"
 		"  _CRS buffer 0xa 47010505050501017900\n"
+		" device VM00\n"
+		"  _HID \"LNRO0005\"\n"
+		"  _UID 0\n"
+		"  _CRS buffer 0x17 860900010000b0fe001000008906000301140000007900\n"
+		" device VM01\n"
+		"  _HID \"LNRO0005\"\n"
+		"  _UID 1\n"
+		"  _CRS buffer 0x17 860900010010b0fe001000008906000301150000007900\n"
 		" device PWRB\n"
 		"  _HID 0xc0cd041\n"
 		" device GED_\n"

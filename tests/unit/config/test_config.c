@@ -327,6 +327,32 @@ START_TEST(test_every_item_has_an_id)
 }
 END_TEST
 
+START_TEST(test_transports)
+{
+	ck_assert_int_eq(parse("--disk", "a", "--disk", "b,transport=mmio", "--disk",
+			       "c,transport=pci", NULL),
+			 0);
+	ck_assert_uint_eq(config.rng_transport, TRANSPORT_PCI);
+	ck_assert_uint_eq(config.disk[0].transport, TRANSPORT_PCI);
+	ck_assert_uint_eq(config.disk[1].transport, TRANSPORT_MMIO);
+	ck_assert_uint_eq(config.disk[1].addr, 0);
+	/* One that is not there takes no place from the others. */
+	ck_assert_uint_eq(config.disk[2].addr, 2);
+	refused("--disk", "a,transport=usb", "'usb'");
+	refused("--disk", "a,transport=mmio,addr=3", "on the PCI bus");
+	refused("--rng-transport", "ccw", "'ccw'");
+	ck_assert_int_eq(parse("--disk", "a,transport=mmio", "--disk", "b,transport=mmio", "--disk",
+			       "c,transport=mmio", "--rng-transport", "mmio", NULL),
+			 0);
+	ck_assert_uint_eq(config.rng_transport, TRANSPORT_MMIO);
+	ck_assert_int_lt(parse("--disk", "a,transport=mmio", "--disk", "b,transport=mmio", "--disk",
+			       "c,transport=mmio", "--disk", "d,transport=mmio", "--rng-transport",
+			       "mmio", NULL),
+			 0);
+	ck_assert_ptr_nonnull(strstr(error.text, "at most 4"));
+}
+END_TEST
+
 START_TEST(test_disks_have_their_places)
 {
 	ck_assert_int_eq(parse("--disk", "a", "--disk", "b,addr=1", "--disk", "c,addr=3", "--disk",
@@ -548,6 +574,7 @@ int main(void)
 	tcase_add_test(tc, test_bad_disks);
 	tcase_add_test(tc, test_disk_properties);
 	tcase_add_test(tc, test_every_item_has_an_id);
+	tcase_add_test(tc, test_transports);
 	tcase_add_test(tc, test_disks_have_their_places);
 	tcase_add_test(tc, test_modules);
 	tcase_add_test(tc, test_repeatable_flags_are_bounded);

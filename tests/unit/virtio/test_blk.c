@@ -60,6 +60,12 @@ static void rw_set_up(void)
 	driver_start(FEATURES | RW_FEATURES, RING);
 }
 
+static void mmio_set_up(void)
+{
+	on_mmio = true;
+	rw_set_up();
+}
+
 static void ro_set_up(void)
 {
 	make_image();
@@ -255,7 +261,10 @@ static uint8_t range(uint32_t type, uint64_t sector, uint32_t count, uint32_t fl
 
 START_TEST(configuration)
 {
-	ck_assert_uint_eq(cfg_rd(PCI_DEVICE_ID, 2), 0x1042);
+	if (on_mmio)
+		ck_assert_uint_eq(reg_rd(VIRTIO_MMIO_DEVICE_ID), VIRTIO_ID_BLOCK);
+	else
+		ck_assert_uint_eq(cfg_rd(PCI_DEVICE_ID, 2), 0x1042);
 	ck_assert_uint_eq(features_rd(), FEATURES | RW_FEATURES);
 	ck_assert_uint_eq(mmio_rd(drv.device, 8), SECTORS);
 	ck_assert_uint_eq(mmio_rd(drv.device + offsetof(struct virtio_blk_config, seg_max), 4),
@@ -800,6 +809,25 @@ static Suite *suite(void)
 	TCase *t = tcase_create("device");
 
 	tcase_add_checked_fixture(t, rw_set_up, tear_down);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, configuration);
+	tcase_add_test(t, write_then_read);
+	tcase_add_test(t, write_through);
+	tcase_add_loop_test(t, serial_number, 0, 1);
+	tcase_add_test(t, any_layout);
+	tcase_add_test(t, batches);
+	tcase_add_test(t, full_ring);
+	tcase_add_test(t, host_error_is_told);
+	tcase_add_test(t, out_of_bounds);
+	tcase_add_test(t, discard_and_zero);
+	tcase_add_test(t, no_header_or_status);
+	tcase_add_test(t, reset_in_flight);
+	tcase_add_test(t, stop_in_flight);
+	tcase_add_test(t, random_requests);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("device without a bus");
+	tcase_add_checked_fixture(t, mmio_set_up, tear_down);
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, configuration);
 	tcase_add_test(t, write_then_read);

@@ -636,6 +636,12 @@ static void rng_set_up(void)
 	driver_start(1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_EVENT_IDX, 8);
 }
 
+static void rng_mmio_set_up(void)
+{
+	on_mmio = true;
+	rng_set_up();
+}
+
 static void rng_tear_down(void)
 {
 	guest_stop_loop();
@@ -657,8 +663,12 @@ START_TEST(entropy)
 {
 	uint8_t first[64];
 
-	ck_assert_uint_eq(cfg_rd(PCI_DEVICE_ID, 2), 0x1044);
-	ck_assert_uint_eq(drv.device_len, 0);
+	if (on_mmio)
+		ck_assert_uint_eq(reg_rd(VIRTIO_MMIO_DEVICE_ID), VIRTIO_ID_RNG);
+	else
+		ck_assert_uint_eq(cfg_rd(PCI_DEVICE_ID, 2), 0x1044);
+	if (!on_mmio)
+		ck_assert_uint_eq(drv.device_len, 0);
 	for (unsigned int i = 0; i < 2; i++) {
 		memcpy(first, guest_ptr(GUEST_DATA), 64);
 		ring_desc(0, GUEST_DATA, 32, VRING_DESC_F_WRITE | VRING_DESC_F_NEXT, 1);
@@ -854,6 +864,18 @@ static Suite *suite(void)
 	tcase_add_test(t, entropy_without_slot);
 	tcase_add_test(t, entropy_endless);
 	tcase_add_loop_test(t, descriptor_0, 0, 3);
+	tcase_add_test(t, entropy_bounded);
+	tcase_add_test(t, entropy_many);
+	tcase_add_test(t, entropy_hostile);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("rng without a bus");
+	tcase_add_checked_fixture(t, rng_mmio_set_up, rng_tear_down);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, entropy);
+	tcase_add_test(t, entropy_in_pieces);
+	tcase_add_test(t, entropy_full_ring);
+	tcase_add_test(t, entropy_endless);
 	tcase_add_test(t, entropy_bounded);
 	tcase_add_test(t, entropy_many);
 	tcase_add_test(t, entropy_hostile);

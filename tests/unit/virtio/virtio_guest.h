@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A small guest for tests of virtio devices: buses, memory, a running event loop
- * and a driver that finds a device on the bus as a real one would.
+ * and a driver that finds a device on the PCI bus as a real one would, or where
+ * devices without a bus are.
  */
 #ifndef TESTS_UNIT_VIRTIO_GUEST_H
 #define TESTS_UNIT_VIRTIO_GUEST_H
@@ -10,12 +11,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/eventfd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
+#include <linux/virtio_mmio.h>
 #include <linux/virtio_pci.h>
 #include <linux/virtio_ring.h>
 
@@ -24,6 +27,7 @@
 #include "platform/layout.h"
 #include "platform/mem.h"
 #include "virtio/virtio.h"
+#include "virtio/virtio_mmio.h"
 #include "virtio/virtio_pci.h"
 
 #define GUEST_RAM     0x200000u
@@ -45,6 +49,8 @@ struct guest {
 	pthread_t thread;
 	struct virtio_env env;
 	struct virtio_pci_bus pci;
+	struct virtio_mmio_bus at; /* the place without a bus */
+	int line_fd;		   /* counts the edges of its line */
 	/* What the fake module was told */
 	int msi_fd[FAKE_VECTORS]; /* by message data */
 	unsigned int msis_sent;
@@ -56,6 +62,8 @@ struct guest {
 
 static struct guest guest;
 static struct error guest_error;
+/* The device is not on the PCI bus. */
+static bool on_mmio;
 
 /* The driver's view of the device in slot 1 */
 static struct {
@@ -66,6 +74,7 @@ static struct {
 	unsigned int notify_mult;
 	unsigned int ring_size;
 	uint16_t used_seen;
+	uint32_t reasons; /* of interrupts on a line, not asked for yet */
 } drv;
 
 static int fake_send(void *ctx, uint64_t addr, uint32_t data)
@@ -99,12 +108,19 @@ static int fake_msi_unbind(void *ctx, int fd)
 	return 0;
 }
 
-static int fake_doorbell_bind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len)
+static void check_doorbell(bool pio, unsigned int len, const uint64_t *match)
+{
+	ck_assert(pio != on_mmio);
+	ck_assert_uint_eq(len, on_mmio ? 4 : 0);
+	ck_assert(on_mmio ? match && *match == 0 : !match);
+}
+
+static int fake_doorbell_bind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len,
+			      const uint64_t *match)
 {
 	struct guest *g = ctx;
 
-	ck_assert(pio);
-	ck_assert_uint_eq(len, 0);
+	check_doorbell(pio, len, match);
 	if (g->no_doorbells)
 		return -1;
 	ck_assert_int_eq(g->doorbell_fd, -1);
@@ -113,16 +129,26 @@ static int fake_doorbell_bind(void *ctx, int fd, bool pio, uint64_t addr, unsign
 	return 0;
 }
 
-static int fake_doorbell_unbind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len)
+static int fake_doorbell_unbind(void *ctx, int fd, bool pio, uint64_t addr, unsigned int len,
+				const uint64_t *match)
 {
 	struct guest *g = ctx;
 
-	(void)len;
-	ck_assert(pio);
+	check_doorbell(pio, len, match);
 	ck_assert_int_eq(g->doorbell_fd, fd);
 	ck_assert_uint_eq(g->doorbell_port, addr);
 	g->doorbell_fd = -1;
 	return 0;
+}
+
+static void fake_line(void *chip, unsigned int pin, bool level)
+{
+	const uint64_t one = 1;
+	struct guest *g = chip;
+
+	ck_assert_uint_eq(pin, GSI_VIRTIO_MMIO);
+	if (level)
+		ck_assert_int_eq(write(g->line_fd, &one, 8), 8);
 }
 
 static void fake_stopped(void *arg)
@@ -159,11 +185,18 @@ static void guest_start(void)
 		.msi = {fake_send, fake_msi_bind, fake_msi_unbind, g},
 		.doorbell = {fake_doorbell_bind, fake_doorbell_unbind, g},
 	};
+	g->line_fd = eventfd(0, EFD_NONBLOCK);
+	g->at = (struct virtio_mmio_bus){
+		.mmio = g->mmio,
+		.base = LAYOUT_VIRTIO_MMIO,
+		.irq = {fake_line, g, GSI_VIRTIO_MMIO},
+		.doorbell = {fake_doorbell_bind, fake_doorbell_unbind, g},
+	};
 	g->env = (struct virtio_env){
 		.mem = &g->mem,
 		.loop = g->loop,
-		.attach = virtio_pci_attach,
-		.bus = &g->pci,
+		.attach = on_mmio ? virtio_mmio_attach : virtio_pci_attach,
+		.bus = on_mmio ? (void *)&g->at : (void *)&g->pci,
 		.stopped = fake_stopped,
 		.arg = g,
 	};
@@ -191,6 +224,7 @@ static void guest_end(void)
 	ck_assert_int_eq(g->doorbell_fd, -1);
 	for (unsigned int i = 0; i < FAKE_VECTORS; i++)
 		ck_assert_int_eq(g->msi_fd[i], -1);
+	close(g->line_fd);
 	loop_destroy(g->loop);
 	pci_host_destroy(g->host);
 	bus_destroy(g->pio);
@@ -247,13 +281,30 @@ static inline void common_wr(unsigned int reg, unsigned int size, uint64_t value
 	mmio_wr(drv.common + reg, size, value);
 }
 
+/* A register of the device that is not on the PCI bus */
+static inline uint32_t reg_rd(unsigned int reg)
+{
+	return mmio_rd(drv.common + reg, 4);
+}
+
+static inline void reg_wr(unsigned int reg, uint32_t value)
+{
+	mmio_wr(drv.common + reg, 4, value);
+}
+
 static inline uint8_t status_rd(void)
 {
+	if (on_mmio)
+		return reg_rd(VIRTIO_MMIO_STATUS);
 	return common_rd(VIRTIO_PCI_COMMON_STATUS, 1);
 }
 
 static inline void status_wr(uint8_t status)
 {
+	if (on_mmio) {
+		reg_wr(VIRTIO_MMIO_STATUS, status);
+		return;
+	}
 	common_wr(VIRTIO_PCI_COMMON_STATUS, 1, status);
 }
 
@@ -261,6 +312,12 @@ static inline uint64_t features_rd(void)
 {
 	uint64_t low;
 
+	if (on_mmio) {
+		reg_wr(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 0);
+		low = reg_rd(VIRTIO_MMIO_DEVICE_FEATURES);
+		reg_wr(VIRTIO_MMIO_DEVICE_FEATURES_SEL, 1);
+		return (uint64_t)reg_rd(VIRTIO_MMIO_DEVICE_FEATURES) << 32 | low;
+	}
 	common_wr(VIRTIO_PCI_COMMON_DFSELECT, 4, 0);
 	low = common_rd(VIRTIO_PCI_COMMON_DF, 4);
 	common_wr(VIRTIO_PCI_COMMON_DFSELECT, 4, 1);
@@ -269,6 +326,13 @@ static inline uint64_t features_rd(void)
 
 static inline void features_wr(uint64_t features)
 {
+	if (on_mmio) {
+		reg_wr(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 0);
+		reg_wr(VIRTIO_MMIO_DRIVER_FEATURES, (uint32_t)features);
+		reg_wr(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+		reg_wr(VIRTIO_MMIO_DRIVER_FEATURES, features >> 32);
+		return;
+	}
 	common_wr(VIRTIO_PCI_COMMON_GFSELECT, 4, 0);
 	common_wr(VIRTIO_PCI_COMMON_GF, 4, (uint32_t)features);
 	common_wr(VIRTIO_PCI_COMMON_GFSELECT, 4, 1);
@@ -283,11 +347,25 @@ static inline uint64_t driver_bar(unsigned int bar)
 	return cfg_rd(PCI_BASE_ADDRESS_0 + bar * 4, 4) & ~15u;
 }
 
+static inline void probe_mmio(void)
+{
+	drv.common = LAYOUT_VIRTIO_MMIO;
+	ck_assert_uint_eq(reg_rd(VIRTIO_MMIO_MAGIC_VALUE), 0x74726976);
+	ck_assert_uint_eq(reg_rd(VIRTIO_MMIO_VERSION), 2);
+	drv.device = drv.common + VIRTIO_MMIO_CONFIG;
+	drv.device_len = LAYOUT_VIRTIO_MMIO_LEN - VIRTIO_MMIO_CONFIG;
+	drv.notify_port = drv.common + VIRTIO_MMIO_QUEUE_NOTIFY;
+}
+
 /* Turn the device on and find its structures by the capability list. */
 static void driver_probe(void)
 {
 	unsigned int cap, left = 16;
 
+	if (on_mmio) {
+		probe_mmio();
+		return;
+	}
 	ck_assert_uint_eq(cfg_rd(PCI_VENDOR_ID, 2), 0x1af4);
 	cfg_wr(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	for (cap = cfg_rd(PCI_CAPABILITY_LIST, 1); cap && left--;
@@ -347,6 +425,17 @@ static inline void driver_msix_on(unsigned int vectors)
 static inline void driver_queue_regs(uint64_t desc, uint64_t avail, uint64_t used,
 				     unsigned int size)
 {
+	if (on_mmio) {
+		reg_wr(VIRTIO_MMIO_QUEUE_SEL, 0);
+		reg_wr(VIRTIO_MMIO_QUEUE_NUM, size);
+		reg_wr(VIRTIO_MMIO_QUEUE_DESC_LOW, (uint32_t)desc);
+		reg_wr(VIRTIO_MMIO_QUEUE_DESC_HIGH, desc >> 32);
+		reg_wr(VIRTIO_MMIO_QUEUE_AVAIL_LOW, (uint32_t)avail);
+		reg_wr(VIRTIO_MMIO_QUEUE_AVAIL_HIGH, avail >> 32);
+		reg_wr(VIRTIO_MMIO_QUEUE_USED_LOW, (uint32_t)used);
+		reg_wr(VIRTIO_MMIO_QUEUE_USED_HIGH, used >> 32);
+		return;
+	}
 	common_wr(VIRTIO_PCI_COMMON_Q_SELECT, 2, 0);
 	common_wr(VIRTIO_PCI_COMMON_Q_SIZE, 2, size);
 	common_wr(VIRTIO_PCI_COMMON_Q_DESCLO, 4, (uint32_t)desc);
@@ -360,6 +449,18 @@ static inline void driver_queue_regs(uint64_t desc, uint64_t avail, uint64_t use
 	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
 #define STATUS_OK (STATUS_FEATURES | VIRTIO_CONFIG_S_DRIVER_OK)
 
+/* Queue 0 is used from now on; returns what the device says of it. */
+static inline unsigned int driver_enable_queue(void)
+{
+	if (on_mmio) {
+		reg_wr(VIRTIO_MMIO_QUEUE_READY, 1);
+		return reg_rd(VIRTIO_MMIO_QUEUE_READY);
+	}
+	common_wr(VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
+	common_wr(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
+	return common_rd(VIRTIO_PCI_COMMON_Q_ENABLE, 2);
+}
+
 /* From reset to a running device with queue 0 on vector 1. */
 static void driver_start(uint64_t features, unsigned int size)
 {
@@ -370,16 +471,16 @@ static void driver_start(uint64_t features, unsigned int size)
 	features_wr(features);
 	status_wr(STATUS_FEATURES);
 	ck_assert_uint_eq(status_rd(), STATUS_FEATURES);
-	driver_msix_on(2);
+	if (!on_mmio)
+		driver_msix_on(2);
 	memset(guest_ptr(RING_DESC), 0, 0x3000);
 	driver_queue_regs(RING_DESC, RING_AVAIL, RING_USED, size);
-	common_wr(VIRTIO_PCI_COMMON_Q_MSIX, 2, 1);
-	common_wr(VIRTIO_PCI_COMMON_Q_ENABLE, 2, 1);
-	ck_assert_uint_eq(common_rd(VIRTIO_PCI_COMMON_Q_ENABLE, 2), 1);
+	ck_assert_uint_eq(driver_enable_queue(), 1);
 	status_wr(STATUS_OK);
 	ck_assert_uint_eq(status_rd(), STATUS_OK);
 	drv.ring_size = size;
 	drv.used_seen = 0;
+	drv.reasons = 0;
 }
 
 static inline void ring_desc(unsigned int i, uint64_t addr, uint32_t len, uint16_t flags,
@@ -406,6 +507,8 @@ static inline void ring_kick(void)
 
 	if (guest.doorbell_fd >= 0 && guest.doorbell_port == port)
 		ck_assert_int_eq(write(guest.doorbell_fd, &one, 8), 8);
+	else if (on_mmio)
+		ck_assert(bus_write(guest.mmio, port, 4, 0));
 	else
 		ck_assert(bus_write(guest.pio, port, 2, 0));
 }
@@ -417,12 +520,35 @@ static inline uint16_t used_idx(void)
 	return __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
 }
 
+/* By the line: vector 1 is that of queue 0, vector 0 that of the configuration. */
+static inline bool wait_line(unsigned int vector, int ms)
+{
+	uint32_t wanted = vector ? VIRTIO_MMIO_INT_VRING : VIRTIO_MMIO_INT_CONFIG;
+
+	while (!(drv.reasons & wanted)) {
+		struct pollfd p = {.fd = guest.line_fd, .events = POLLIN};
+		uint32_t reasons;
+		uint64_t n;
+
+		if (poll(&p, 1, ms) != 1)
+			return false;
+		ck_assert_int_eq(read(p.fd, &n, 8), 8);
+		reasons = reg_rd(VIRTIO_MMIO_INTERRUPT_STATUS);
+		reg_wr(VIRTIO_MMIO_INTERRUPT_ACK, reasons);
+		drv.reasons |= reasons;
+	}
+	drv.reasons &= ~wanted;
+	return true;
+}
+
 /* Wait for an interrupt by vector; false after ms milliseconds. */
 static inline bool wait_interrupt(unsigned int vector, int ms)
 {
 	struct pollfd p = {.fd = guest.msi_fd[vector], .events = POLLIN};
 	uint64_t n;
 
+	if (on_mmio)
+		return wait_line(vector, ms);
 	ck_assert_int_ge(p.fd, 0);
 	if (poll(&p, 1, ms) != 1)
 		return false;
