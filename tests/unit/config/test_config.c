@@ -274,6 +274,7 @@ START_TEST(test_bad_disks)
 	refused("--disk", "a,readonly", "unknown option 'readonly'");
 	refused("--disk", "a,readonly=yes", "'yes'");
 	refused("--disk", "a,format=qcow2", "qemu-img");
+	refused("--disk", "a,format=qcow2", "takes raw, not 'qcow2'");
 	refused("--disk", "a,cache=none", "'cache'");
 	refused("--disk", "a,serial=", "serial=");
 	refused("--disk", "a,serial=123456789012345678901", "serial=");
@@ -480,6 +481,9 @@ START_TEST(test_json_is_known_after_an_error)
 	ck_assert_int_lt(parse("--cpus", "65", "--json", NULL), 0);
 	ck_assert(config.json);
 	ck_assert_int_lt(parse("--json", "--cpus", "65", NULL), 0);
+	ck_assert(config.json);
+	ck_assert_int_lt(
+		config_parse(3, (char *[]){"run", "--json", "--wrong", NULL}, &config, &error), 0);
 	ck_assert(config.json);
 	ck_assert_int_lt(parse("--cpus", "65", NULL), 0);
 	ck_assert(!config.json);

@@ -133,6 +133,14 @@ START_TEST(every_option)
 	ck_assert_uint_eq(config.time_limit, 9);
 	ck_assert_str_eq(config.module[0].string, "m a  b");
 	ck_assert_str_eq(config.module[1].string, "n");
+	/* Without a blank anywhere. */
+	ck_assert_int_eq(parse("{\"kernel\":\"k\",\"disks\":[{\"path\":\"a\",\"addr\":2},"
+			       "{\"path\":\"b\"}],\"time-limit\":9}",
+			       NULL),
+			 0);
+	ck_assert_uint_eq(config.nr_disks, 2);
+	ck_assert_uint_eq(config.disk[0].addr, 2);
+	ck_assert_uint_eq(config.time_limit, 9);
 	/* What is not said is as it is without a file. */
 	ck_assert_uint_eq(config.cpus, 1);
 	ck_assert_str_eq(config.console, "tty");
