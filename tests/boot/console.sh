@@ -46,6 +46,22 @@ exec 3>&-
 cp "$work/screen" "$work/console"
 expect "a socket carries both ways" 0 "^type" "^you typed: hello"
 
+# There before the driver of the guest is, which clears the port's FIFO; and more than the console holds.
+{
+	echo "echo piped ONE"
+	for n in $(seq 150); do echo "# $n, a line for nobody but the console"; done
+	printf 'echo piped %s\npoweroff -f\n' TWO
+} >"$work/script"
+# The writer stays: what ends it is the guest.
+mkfifo "$work/typed"
+sh -c 'cat "$1"; exec sleep 3000' sh "$work/script" >"$work/typed" &
+background="$background $!"
+# shellcheck disable=SC2016 # What is in the background has no input but what it opens itself.
+limited "$LIMIT" KILL sh -c 'exec "$@" <"$0"' "$work/typed" vmm run --kernel "$KERNEL" --initrd "$GUEST" \
+	--memory 256M --cmdline "$CMDLINE demo=shell" >"$work/console" 2>"$work/err"
+status=$?
+expect "commands in a pipe" 0 "^piped ONE" "^piped TWO"
+
 # terminal COMMANDS [FLAGS]: a terminal of its own for vmm, made by socat: its settings before and
 # after must be the same.
 terminal() {

@@ -311,15 +311,13 @@ static void take_typed(struct console *con, const uint8_t *buf, size_t len)
 	}
 }
 
-/* Offer what we hold; keep what is not taken. */
+/* Offer what we hold, if only nothing, since the receiver asked; keep what is not taken. */
 static void offer_input(struct console *con)
 {
 	size_t (*fn)(void *arg, const uint8_t *buf, size_t len);
-	size_t taken = con->input_len;
+	size_t taken = 0;
 	void *arg;
 
-	if (!con->input_len)
-		return;
 	pthread_mutex_lock(&con->lock);
 	fn = con->input_fn;
 	arg = con->input_arg;

@@ -38,9 +38,10 @@ int console_begin(struct console *con, struct error *e);
 void console_close(struct console *con);
 
 /*
- * fn takes input: it returns how many of the len bytes it took, from the first
- * on. The console keeps the rest, and reads no more, until console_input_ready()
- * asks it to offer them again. fn runs on the loop's thread. NULL: drop input.
+ * fn takes input: it returns how many of the len bytes, of which there may be none, it
+ * took, from the first on. The console keeps the rest, and reads no more, until
+ * console_input_ready() asks it to offer them again. fn runs on the loop's thread.
+ * NULL: input waits.
  */
 void console_set_input(struct console *con, size_t (*fn)(void *arg, const uint8_t *buf, size_t len),
 		       void *arg);

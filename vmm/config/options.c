@@ -414,7 +414,9 @@ const struct option_def option_table[] = {
 			"To whoever connects to this Unix socket.\n"
 			".El\n"
 			".Pp\n"
-			"A guest never waits for a reader of its console.\n",
+			"A guest never waits for a reader of its console.\n"
+			"Input waits for the guest: until it listens to its serial port, and then as it reads, so that commands\n"
+			"can be piped in.\n",
 	},
 	{
 		.name = "name",

@@ -6,18 +6,24 @@
  *
  * The line has no speed: a byte is gone as soon as it is written, so the
  * transmitter is always empty; and when the console has no more bytes the line
- * is idle, so the character time-out is always over. Input never overruns the
- * receiver, because the console waits; only loopback can do that.
+ * is idle, so the character time-out is always over.
+ *
+ * Nothing that is sent to the guest is lost here: input never overruns the receiver,
+ * because the console waits (only loopback can do that); it comes only when somebody
+ * listens, for drivers throw away what they find at their start; and what a reset of the
+ * FIFO throws away comes again, as if it had been sent a little later.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dev/serial.h"
 
 #define PORTS	   8
 #define FIFO_DEPTH 16
+#define IDLE_POLLS 16 /* looks at LSR in vain that make a guest without interrupts a listener */
 
 enum reg {
 	REG_DATA = 0, /* RBR, THR; DLL with DLAB */
@@ -85,12 +91,17 @@ struct serial {
 
 	pthread_mutex_t lock;	  /* protects all below; the line and the console nest inside */
 	uint8_t fifo[FIFO_DEPTH]; /* received bytes: a ring */
+	bool looped[FIFO_DEPTH];  /* that byte came by loopback */
 	unsigned int head, count;
+	uint8_t again[FIFO_DEPTH]; /* received, and cleared before it was read: the next to come */
+	unsigned int nr_again;
+	unsigned int idle_polls; /* since the FIFO was reset */
+	bool lsr_read_last;	 /* LSR was the last register accessed */
 	bool fifo_on;
 	unsigned int trigger; /* bytes that make IIR_RX rather than IIR_TIMEOUT */
 	bool tx_pending;      /* "transmitter empty" not yet reported */
 	bool overrun;
-	bool starved; /* the console holds bytes back for us */
+	bool starved; /* bytes are held back until we ask for them */
 	uint8_t ier, lcr, mcr, scr;
 	uint8_t lines, deltas; /* the two halves of MSR */
 	uint16_t divisor;
@@ -122,17 +133,30 @@ static void update_irq(struct serial *s)
 	irq_set(&s->irq, interrupt_id(s) != IIR_NONE);
 }
 
+/*
+ * A driver enables the receiver's interrupt, behind its resets. One that polls reads LSR
+ * over and over; who only waits to transmit finds the transmitter empty at once, and writes.
+ * In loopback the receiver is cut off from the line (8.8).
+ */
+static bool listens(const struct serial *s)
+{
+	return !(s->mcr & MCR_LOOP) && ((s->ier & IER_RX) || s->idle_polls >= IDLE_POLLS);
+}
+
 static void wake_console(struct serial *s)
 {
-	if (!s->starved || s->count == depth(s) || (s->mcr & MCR_LOOP))
+	if (!s->starved || s->count == depth(s) || !listens(s))
 		return;
 	s->starved = false;
 	console_input_ready(s->console);
 }
 
-static void push(struct serial *s, uint8_t byte)
+static void push(struct serial *s, uint8_t byte, bool looped)
 {
-	s->fifo[(s->head + s->count++) % FIFO_DEPTH] = byte;
+	unsigned int i = (s->head + s->count++) % FIFO_DEPTH;
+
+	s->fifo[i] = byte;
+	s->looped[i] = looped;
 }
 
 static uint8_t pop(struct serial *s)
@@ -148,9 +172,25 @@ static uint8_t pop(struct serial *s)
 	return byte;
 }
 
+/* What was received and not read is older than what is to come again: both have room together. */
 static void clear_rx(struct serial *s)
 {
+	uint8_t again[FIFO_DEPTH];
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < s->count; i++) {
+		unsigned int at = (s->head + i) % FIFO_DEPTH;
+
+		if (!s->looped[at])
+			again[n++] = s->fifo[at];
+	}
+	memcpy(again + n, s->again, s->nr_again);
+	s->nr_again += n;
+	memcpy(s->again, again, s->nr_again);
 	s->count = 0;
+	s->idle_polls = 0;
+	if (s->nr_again)
+		s->starved = true;
 	wake_console(s);
 }
 
@@ -158,13 +198,15 @@ static void clear_rx(struct serial *s)
 static void loop_back(struct serial *s, uint8_t byte)
 {
 	if (s->count < depth(s)) {
-		push(s, byte);
+		push(s, byte, true);
 		return;
 	}
 	s->overrun = true;
 	/* Without FIFOs the new byte replaces the old; with them it is lost. */
-	if (!s->fifo_on)
-		s->fifo[s->head] = byte;
+	if (!s->fifo_on) {
+		clear_rx(s);
+		push(s, byte, true);
+	}
 }
 
 static void transmit(struct serial *s, uint8_t byte)
@@ -215,6 +257,7 @@ static void write_ier(struct serial *s, uint8_t value)
 	if ((value & IER_TX) && !(s->ier & IER_TX))
 		s->tx_pending = true;
 	s->ier = value & IER_MASK;
+	wake_console(s);
 }
 
 static void write_mcr(struct serial *s, uint8_t value)
@@ -234,11 +277,15 @@ static uint8_t read_iir(struct serial *s)
 	return id | (s->fifo_on ? IIR_FIFO : 0);
 }
 
-static uint8_t read_lsr(struct serial *s)
+static uint8_t read_lsr(struct serial *s, bool repeated)
 {
 	uint8_t lsr = LSR_EMPTY | (s->count ? LSR_READY : 0) | (s->overrun ? LSR_OVERRUN : 0);
 
 	s->overrun = false;
+	if (repeated && !s->count && s->idle_polls < IDLE_POLLS) {
+		s->idle_polls++;
+		wake_console(s);
+	}
 	return lsr;
 }
 
@@ -253,7 +300,9 @@ static uint8_t read_msr(struct serial *s)
 static uint8_t read_reg(struct serial *s, enum reg reg)
 {
 	bool dlab = s->lcr & LCR_DLAB;
+	bool lsr_again = reg == REG_LSR && s->lsr_read_last;
 
+	s->lsr_read_last = reg == REG_LSR;
 	switch (reg) {
 	case REG_DATA:
 		return dlab ? (uint8_t)s->divisor : pop(s);
@@ -266,7 +315,7 @@ static uint8_t read_reg(struct serial *s, enum reg reg)
 	case REG_MCR:
 		return s->mcr;
 	case REG_LSR:
-		return read_lsr(s);
+		return read_lsr(s, lsr_again);
 	case REG_MSR:
 		return read_msr(s);
 	case REG_SCR:
@@ -279,6 +328,7 @@ static void write_reg(struct serial *s, enum reg reg, uint8_t value)
 {
 	bool dlab = s->lcr & LCR_DLAB;
 
+	s->lsr_read_last = false;
 	switch (reg) {
 	case REG_DATA:
 		if (dlab)
@@ -343,16 +393,27 @@ static const struct bus_ops port_ops = {
 	.write = port_write,
 };
 
+static uint8_t next_again(struct serial *s)
+{
+	uint8_t byte = s->again[0];
+
+	memmove(s->again, s->again + 1, --s->nr_again);
+	return byte;
+}
+
 size_t serial_receive(void *serial, const uint8_t *buf, size_t len)
 {
 	struct serial *s = serial;
 	size_t taken = 0;
 
 	pthread_mutex_lock(&s->lock);
-	/* In loopback the receiver is cut off from the line (8.8). */
-	while (taken < len && s->count < depth(s) && !(s->mcr & MCR_LOOP))
-		push(s, buf[taken++]);
-	s->starved = taken < len;
+	while (listens(s) && s->count < depth(s) && (s->nr_again || taken < len)) {
+		if (s->nr_again)
+			push(s, next_again(s), false);
+		else
+			push(s, buf[taken++], false);
+	}
+	s->starved = s->nr_again || taken < len;
 	update_irq(s);
 	pthread_mutex_unlock(&s->lock);
 	return taken;

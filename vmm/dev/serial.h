@@ -24,9 +24,10 @@ struct serial *serial_create(struct bus *pio, uint16_t port, struct irq_line irq
 void serial_destroy(struct serial *s);
 
 /*
- * The line: bytes arriving from outside. Returns how many fitted into the
- * receiver; when not all did, console_input_ready() follows once there is room.
- * The console calls it.
+ * The line: bytes arriving from outside, or none, to fetch what is to come again.
+ * Returns how many were taken: none while the guest does not listen, and else what
+ * fits into the receiver. When not all were, console_input_ready() follows once they
+ * can be. The console calls it.
  */
 size_t serial_receive(void *serial, const uint8_t *buf, size_t len);
 

@@ -253,6 +253,7 @@ END_TEST
 
 START_TEST(fifo_order_and_reset)
 {
+	put(IER, 0x01);
 	put(FCR, 0x01);
 	ck_assert_uint_eq(receive("0123456789"), 10);
 	for (int i = 0; i < 5; i++)
@@ -269,14 +270,112 @@ START_TEST(fifo_order_and_reset)
 	ck_assert(in(LSR)&1);
 	put(FCR, 0x03);
 	ck_assert(!(in(LSR)&1));
-	ck_assert_uint_eq(receive("xyz"), 3);
+	/* What was not read comes again, in its place. */
+	ck_assert_uint_eq(receive("abc"), 3);
+	ck_assert_uint_eq(in(DATA), 'x');
 	put(FCR, 0x00);
 	ck_assert(!(in(LSR)&1));
 	ck_assert_uint_eq(in(IIR), 0x01);
 	/* Without FIFO mode the other bits do nothing. */
-	ck_assert_uint_eq(receive("x"), 1);
+	ck_assert_uint_eq(receive("d"), 0);
 	put(FCR, 0xc6);
 	ck_assert(in(LSR)&1);
+	for (const char *c = "yzabc"; *c; c++) {
+		ck_assert_uint_eq(in(DATA), *c);
+		ck_assert_uint_eq(receive("d"), c[1] == '\0');
+	}
+	ck_assert_uint_eq(in(DATA), 'd');
+	ck_assert(!(in(LSR)&1));
+}
+END_TEST
+
+/* A driver throws away what it finds at its start: until it is through, the line is silent. */
+START_TEST(input_waits_for_a_driver)
+{
+	/* Text goes out by polling, as the kernel's does before its driver is there. */
+	for (int i = 0; i < 1000; i++) {
+		ck_assert(in(LSR)&0x20);
+		put(DATA, '.');
+		ck_assert_uint_eq(receive("early"), 0);
+	}
+	/* serial8250_do_startup() and serial8250_do_set_termios() of Linux */
+	put(FCR, 0x01);
+	put(FCR, 0x07);
+	put(FCR, 0x00);
+	in(LSR);
+	in(DATA);
+	in(IIR);
+	in(MSR);
+	ck_assert_uint_eq(receive("early"), 0);
+	put(LCR, 0x03);
+	put(MCR, 0x08);
+	put(IER, 0x05);
+	ck_assert_uint_eq(receive("early"), 1);
+	put(IER, 0x05);
+	put(FCR, 0x01);
+	put(FCR, 0x81);
+	ck_assert(!(in(LSR)&1));
+	ck_assert_uint_eq(receive("arly"), 4);
+	for (const char *c = "early"; *c; c++)
+		ck_assert_uint_eq(in(DATA), *c);
+	/* Messages of its kernel: its console turns the interrupt off meanwhile. */
+	put(IER, 0x00);
+	ck_assert_uint_eq(receive("x"), 0);
+	put(IER, 0x05);
+	ck_assert_uint_eq(receive("x"), 1);
+	ck_assert_uint_eq(in(DATA), 'x');
+}
+END_TEST
+
+/* A guest without interrupts that looks for input, and says something in between. */
+START_TEST(input_for_one_that_polls)
+{
+	size_t taken = 0;
+
+	put(FCR, 0x01);
+	for (int i = 0; i < 100; i++) {
+		put(DATA, '.');
+		in(LSR);
+		in(LSR);
+		taken += receive("polled" + taken);
+	}
+	ck_assert_uint_eq(taken, 6);
+	for (const char *c = "polled"; *c; c++) {
+		ck_assert(in(LSR)&1);
+		ck_assert_uint_eq(in(DATA), *c);
+	}
+	/* A driver comes. */
+	put(FCR, 0x03);
+	ck_assert_uint_eq(receive("x"), 0);
+	put(IER, 0x01);
+	ck_assert_uint_eq(receive("x"), 1);
+}
+END_TEST
+
+/* What a guest sent to itself is not the line's: that does not come again. */
+START_TEST(loopback_is_not_repeated)
+{
+	put(IER, 0x01);
+	put(FCR, 0x01);
+	ck_assert_uint_eq(receive("a"), 1);
+	put(MCR, 0x10);
+	put(DATA, 'L');
+	put(FCR, 0x03);
+	put(MCR, 0x00);
+	ck_assert_uint_eq(receive("b"), 1);
+	ck_assert_uint_eq(in(DATA), 'a');
+	ck_assert_uint_eq(in(DATA), 'b');
+	ck_assert(!(in(LSR)&1));
+	/* It overwrites a byte of the line: that does come again. */
+	put(FCR, 0x00);
+	ck_assert_uint_eq(receive("c"), 1);
+	put(MCR, 0x10);
+	put(DATA, 'L');
+	ck_assert_uint_eq(in(DATA), 'L');
+	put(MCR, 0x00);
+	ck_assert_uint_eq(receive(""), 0);
+	ck_assert_uint_eq(in(DATA), 'c');
+	ck_assert(!(in(LSR)&1));
 }
 END_TEST
 
@@ -321,6 +420,7 @@ START_TEST(loopback_data)
 	ck_assert_uint_eq(in(LSR), 0x63);
 	ck_assert_uint_eq(in(DATA), '2');
 	put(MCR, 0x00);
+	put(IER, 0x01);
 	ck_assert_uint_eq(receive("line"), 1);
 	expect_output("", 0);
 }
@@ -442,6 +542,9 @@ int main(void)
 	tcase_add_test(t, receive_without_fifo);
 	tcase_add_test(t, receive_fifo);
 	tcase_add_test(t, fifo_order_and_reset);
+	tcase_add_test(t, input_waits_for_a_driver);
+	tcase_add_test(t, input_for_one_that_polls);
+	tcase_add_test(t, loopback_is_not_repeated);
 	tcase_add_test(t, loopback_modem_lines);
 	tcase_add_test(t, loopback_data);
 	tcase_add_test(t, priorities);
