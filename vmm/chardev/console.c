@@ -39,6 +39,7 @@
 #define CHUNKS_A_TURN 16    /* before other descriptors get theirs */
 #define FLUSH_MS      250
 #define STALL_MS      1000 /* a guest that takes no input for so long is not only slow */
+#define AGAIN_MS      250  /* until what did not work, and of which no event tells, is tried again */
 
 #define ESCAPE	      0x01 /* Ctrl-A */
 
@@ -59,7 +60,7 @@ struct console {
 	bool regular;	  /* file: not a pipe or a device */
 	dev_t socket_dev; /* unix: which inode is ours to remove */
 	ino_t socket_ino;
-	bool keys; /* Ctrl-A is special */
+	bool keys; /* a terminal: Ctrl-A is special */
 
 	/* Used by the loop's thread only. A descriptor that is not there is -1. */
 	int in_fd, out_fd;
@@ -71,6 +72,8 @@ struct console {
 	bool full;			/* input was, when we last looked */
 	bool stalled;			/* for long: typed bytes are read for our keys only */
 	struct loop_timer *stall_timer; /* only with keys */
+	struct loop_timer *again_timer;
+	bool background; /* the terminal is not ours to read */
 	uint8_t chunk[CHUNK_SIZE];
 	size_t chunk_off, chunk_len;
 
@@ -328,6 +331,21 @@ static void offer_input(struct console *con)
 	memmove(con->input, con->input + taken, con->input_len);
 }
 
+static void try_again(struct console *con)
+{
+	loop_timer_arm(con->again_timer, loop_now() + AGAIN_MS * 1000000ULL);
+}
+
+/* Its keys are the shell's then. That we come to the foreground is found by looking. */
+static bool in_background(struct console *con)
+{
+	if (!con->keys || terminal_in_foreground())
+		return false;
+	con->background = true;
+	try_again(con);
+	return true;
+}
+
 static void input_ended(struct console *con)
 {
 	if (con->kind == KIND_UNIX)
@@ -343,27 +361,17 @@ static bool read_input(struct console *con)
 	uint8_t buf[INPUT_SIZE];
 	ssize_t n;
 
-	if (con->in_fd < 0 || (!room && !con->stalled))
+	if (con->in_fd < 0 || (!room && !con->stalled) || in_background(con))
 		return false;
 	n = read_in(con, buf, room ? room : sizeof(buf));
 	if (n > 0) {
 		take_typed(con, buf, (size_t)n);
 		return true;
 	}
-	if (n == 0 || (errno != EAGAIN && errno != EINTR))
+	/* Who just came to the background is told so by an error of its own. */
+	if (n == 0 || (errno != EAGAIN && errno != EINTR && !in_background(con)))
 		input_ended(con);
 	return false;
-}
-
-static void on_stall(void *arg)
-{
-	struct console *con = arg;
-
-	con->stalled = true;
-	put_text(con, "\r\n[console: the guest takes no input, more of it is dropped; Ctrl-A x "
-		      "ends the VM]\r\n");
-	if (con->in_fd >= 0)
-		loop_mod_fd(con->loop, con->in_fd, EPOLLIN);
 }
 
 /* Poll for input while there is room, and wait for a stall while there is none. */
@@ -376,7 +384,31 @@ static void poll_input(struct console *con)
 		loop_timer_arm(con->stall_timer, full ? loop_now() + STALL_MS * 1000000ULL : 0);
 	}
 	con->full = full;
-	loop_mod_fd(con->loop, con->in_fd, full && !con->stalled ? 0 : EPOLLIN);
+	loop_mod_fd(con->loop, con->in_fd,
+		    (full && !con->stalled) || con->background ? 0 : EPOLLIN);
+}
+
+static void on_stall(void *arg)
+{
+	struct console *con = arg;
+
+	con->stalled = true;
+	put_text(con, "\r\n[console: the guest takes no input, more of it is dropped; Ctrl-A x "
+		      "ends the VM]\r\n");
+	if (con->in_fd >= 0)
+		poll_input(con);
+}
+
+static void on_again(void *arg)
+{
+	struct console *con = arg;
+
+	con->background = false;
+	if (in_background(con))
+		return;
+	terminal_take();
+	if (con->in_fd >= 0)
+		poll_input(con);
 }
 
 static void update_input(struct console *con)
@@ -501,6 +533,10 @@ static int open_tty(struct console *con, struct error *e)
 		return error_set(e, ENOMEM, "out of memory for the console");
 	con->keys = true;
 	terminal_start_raw();
+	if (in_background(con)) {
+		log_info("the console takes no input before it is in the terminal's foreground");
+		poll_input(con);
+	}
 	return 0;
 }
 
@@ -752,8 +788,14 @@ struct console *console_open(const char *spec, struct loop *loop, struct error *
 		return NULL;
 	}
 	con->loop = loop;
-	con->listen_fd = con->in_fd = con->out_fd = -1;
+	con->kick_fd = con->listen_fd = con->in_fd = con->out_fd = -1;
 	pthread_mutex_init(&con->lock, NULL);
+	con->again_timer = loop_timer_create(loop, on_again, con);
+	if (!con->again_timer) {
+		error_set(e, ENOMEM, "out of memory for the console");
+		console_close(con);
+		return NULL;
+	}
 	con->kick_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	ret = con->kick_fd < 0 ? -errno : loop_add_fd(loop, con->kick_fd, EPOLLIN, on_kick, con);
 	if (ret < 0) {
@@ -806,6 +848,7 @@ void console_close(struct console *con)
 	if (con->kind == KIND_UNIX)
 		remove_socket(con);
 	loop_timer_destroy(con->stall_timer);
+	loop_timer_destroy(con->again_timer);
 	disconnect(con);
 	close_fd(con, &con->listen_fd);
 	close_fd(con, &con->kick_fd);

@@ -678,6 +678,147 @@ START_TEST(tty_in_the_background)
 }
 END_TEST
 
+/* A monitor for judge_job(): what the guest takes goes to out; ends when in does. */
+static int monitor(int in, int out)
+{
+	struct pollfd p = {.fd = in, .events = POLLIN};
+	size_t told = 0;
+
+	open_spec("tty");
+	if (write(out, "!", 1) != 1)
+		return 1;
+	while (poll(&p, 1, 1) <= 0) {
+		size_t len = taken();
+
+		if (len > told && write(out, got + told, len - told) < 0)
+			return 1;
+		told = len;
+	}
+	stop();
+	return 0;
+}
+
+static bool becomes_raw(bool raw)
+{
+	for (int ms = 0; ms < 10000 && is_raw() != raw; ms++)
+		usleep(1000);
+	return is_raw() == raw;
+}
+
+static bool comes(int fd, char want)
+{
+	struct pollfd p = {.fd = fd, .events = POLLIN};
+	char c;
+
+	return poll(&p, 1, 10000) == 1 && read(fd, &c, 1) == 1 && c == want;
+}
+
+/* A shell with job control, and a monitor as its job. Returns which step failed. */
+static int judge_job(void)
+{
+	int to[2], from[2], status;
+	pid_t job;
+	char c;
+
+	if (setsid() < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0) || pipe(to) || pipe(from))
+		return 1;
+	signal(SIGTTOU, SIG_IGN);
+	job = fork();
+	if (!job) {
+		signal(SIGTTOU, SIG_DFL);
+		setpgid(0, 0);
+		close(to[1]);
+		_exit(monitor(to[0], from[1]));
+	}
+	setpgid(job, job);
+	close(to[0]);
+	if (!comes(from[0], '!'))
+		return 2;
+	/* In the background: keys are not its own, nor are the modes. */
+	if (write(master, "s\n", 2) != 2)
+		return 3;
+	usleep(400000);
+	if (waitpid(job, &status, WUNTRACED | WNOHANG) || is_raw())
+		return 4;
+	if (read(STDIN_FILENO, &c, 1) != 1 || c != 's' || read(STDIN_FILENO, &c, 1) != 1)
+		return 5;
+	/* "fg" of a job that runs says nothing to it. */
+	tcsetpgrp(STDIN_FILENO, job);
+	if (!becomes_raw(true) || write(master, "f", 1) != 1 || !comes(from[0], 'f'))
+		return 6;
+	/* It is stopped: not before the terminal is as it was. */
+	kill(job, SIGTSTP);
+	if (waitpid(job, &status, WUNTRACED) != job || !WIFSTOPPED(status) || is_raw())
+		return 7;
+	/* "bg", and a key for the shell */
+	tcsetpgrp(STDIN_FILENO, getpgrp());
+	kill(job, SIGCONT);
+	if (write(master, "b\n", 2) != 2)
+		return 8;
+	usleep(400000);
+	if (waitpid(job, &status, WUNTRACED | WNOHANG) || is_raw())
+		return 9;
+	if (read(STDIN_FILENO, &c, 1) != 1 || c != 'b' || read(STDIN_FILENO, &c, 1) != 1)
+		return 10;
+	/* Stopped once more, as it is in the background, and "fg" */
+	kill(job, SIGTSTP);
+	if (waitpid(job, &status, WUNTRACED) != job || !WIFSTOPPED(status))
+		return 11;
+	tcsetpgrp(STDIN_FILENO, job);
+	kill(job, SIGCONT);
+	if (!becomes_raw(true) || write(master, "g", 1) != 1 || !comes(from[0], 'g'))
+		return 12;
+	close(to[1]);
+	if (waitpid(job, &status, 0) != job || status || is_raw())
+		return 13;
+	return 0;
+}
+
+START_TEST(tty_job_control)
+{
+	int status;
+	pid_t pid;
+
+	on_pty();
+	pid = fork();
+	if (!pid)
+		_exit(judge_job());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
+/* A group without a shell cannot be stopped from the terminal: it stays raw. */
+static int judge_orphan(void)
+{
+	if (setsid() < 0 || ioctl(STDIN_FILENO, TIOCSCTTY, 0))
+		return 1;
+	terminal_start_raw();
+	raise(SIGTSTP);
+	if (!is_raw())
+		return 2;
+	/* As often as it comes. */
+	raise(SIGTSTP);
+	if (!is_raw())
+		return 3;
+	terminal_end();
+	return is_raw() ? 4 : 0;
+}
+
+START_TEST(tty_stop_of_an_orphan)
+{
+	int status;
+	pid_t pid;
+
+	on_pty();
+	pid = fork();
+	if (!pid)
+		_exit(judge_orphan());
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 /* Each is undone once, and an error of the caller's stays. */
 START_TEST(tty_undone_once)
 {
@@ -868,6 +1009,8 @@ int main(void)
 	tcase_add_test(t, tty_keys_when_input_is_full);
 	tcase_add_test(t, tty_restored_from_outside);
 	tcase_add_test(t, tty_in_the_background);
+	tcase_add_test(t, tty_job_control);
+	tcase_add_test(t, tty_stop_of_an_orphan);
 	tcase_add_test(t, tty_undone_once);
 	tcase_add_test(t, tty_stalled);
 	tcase_add_test(t, tty_hangs_up);
