@@ -62,6 +62,28 @@ limited "$LIMIT" KILL sh -c 'exec "$@" <"$0"' "$work/typed" vmm run --kernel "$K
 status=$?
 expect "commands in a pipe" 0 "^piped ONE" "^piped TWO"
 
+# A reader that is late: not before the machine has ended, of which the processors' threads tell.
+mkfifo "$work/late"
+vmm run --json --kernel "$KERNEL" --initrd "$GUEST" --memory 256M \
+	--cmdline "$CMDLINE run=\"head -c 140000 /dev/zero | tr '\\000' x | fold -w 79; echo LAST-LINE\"" \
+	</dev/null >"$work/late" 2>"$work/err" &
+vmm=$!
+background="$background $vmm"
+exec 3<"$work/late"
+threads() {
+	set -- "/proc/$vmm/task/"*
+	echo $#
+}
+begin_limit "$LIMIT"
+until [ "$(threads)" -gt 1 ] || ! within_limit; do sleep 0.1; done
+until [ "$(threads)" = 1 ] || ! within_limit; do sleep 0.5; done
+cat <&3 >"$work/console" &
+finish
+wait
+exec 3<&-
+expect "what a guest said in the end waits for its reader" 0 "^LAST-LINE" "^\[console: [0-9]* bytes of output lost\]" \
+	'"reason": "power-off"'
+
 # terminal COMMANDS [FLAGS]: a terminal of its own for vmm, made by socat: its settings before and
 # after must be the same.
 terminal() {

@@ -39,7 +39,7 @@
 #define CHUNKS_A_TURN 16    /* before other descriptors get theirs */
 #define FLUSH_MS      250
 #define STALL_MS      1000 /* a guest that takes no input for so long is not only slow */
-#define AGAIN_MS      250  /* until what did not work, and of which no event tells, is tried again */
+#define AGAIN_MS      250  /* what no event tells of is tried again so often */
 
 #define ESCAPE	      0x01 /* Ctrl-A */
 
@@ -73,14 +73,20 @@ struct console {
 	bool stalled;			/* for long: typed bytes are read for our keys only */
 	struct loop_timer *stall_timer; /* only with keys */
 	struct loop_timer *again_timer;
-	bool background; /* the terminal is not ours to read */
+	bool background;      /* the terminal is not ours to read */
+	bool deaf;	      /* unix: clients cannot be accepted now */
+	bool failing;	      /* file: it takes nothing now */
+	uint64_t lost_before; /* file: con->lost_ever when that began */
+	void (*finish_fn)(void *arg);
+	void *finish_arg;
 	uint8_t chunk[CHUNK_SIZE];
 	size_t chunk_off, chunk_len;
 
 	pthread_mutex_t lock; /* protects all below; innermost */
 	uint8_t ring[OUTPUT_SIZE];
 	size_t ring_head, ring_len;
-	uint64_t lost;	/* bytes dropped since the last one that got out */
+	uint64_t lost; /* bytes dropped since the last one that got out */
+	uint64_t lost_ever;
 	bool want_kick; /* the loop found the ring empty and waits for a byte */
 	size_t (*input_fn)(void *arg, const uint8_t *buf, size_t len);
 	void *input_arg;
@@ -112,6 +118,7 @@ void console_put(struct console *con, uint8_t byte)
 		con->ring_head = (con->ring_head + 1) % OUTPUT_SIZE;
 		con->ring_len--;
 		con->lost++;
+		con->lost_ever++;
 	}
 	con->ring[(con->ring_head + con->ring_len++) % OUTPUT_SIZE] = byte;
 	want_kick = con->want_kick;
@@ -168,6 +175,37 @@ static void close_fd(struct console *con, int *fd)
 	*fd = -1;
 }
 
+static void try_again(struct console *con)
+{
+	loop_timer_arm(con->again_timer, loop_now() + AGAIN_MS * 1000000ULL);
+}
+
+static uint64_t lost_ever(struct console *con)
+{
+	uint64_t lost;
+
+	pthread_mutex_lock(&con->lock);
+	lost = con->lost_ever;
+	pthread_mutex_unlock(&con->lock);
+	return lost;
+}
+
+static size_t pending(struct console *con)
+{
+	size_t len;
+
+	pthread_mutex_lock(&con->lock);
+	len = con->ring_len;
+	pthread_mutex_unlock(&con->lock);
+	return len + con->chunk_len - con->chunk_off;
+}
+
+/* Nothing is left, or nobody is there to take it. */
+static bool delivered(struct console *con)
+{
+	return con->out_fd < 0 || con->failing || !pending(con);
+}
+
 /* The client went: what is left waits for the next one. */
 static void disconnect(struct console *con)
 {
@@ -177,16 +215,36 @@ static void disconnect(struct console *con)
 	stop_kicks(con);
 }
 
+/* A full disk, a quota, a limit: it may pass. Meanwhile the ring keeps what it can. */
+static void output_waits(struct console *con, int err)
+{
+	if (!con->failing) {
+		log_error("console: cannot write to %s: %s; it is tried again", con->path,
+			  strerror(err));
+		con->lost_before = lost_ever(con);
+	}
+	con->failing = con->blocked = true;
+	try_again(con);
+}
+
+static void output_goes_on(struct console *con)
+{
+	con->failing = false;
+	log_info("console: %s takes output again; %llu bytes were lost", con->path,
+		 (unsigned long long)(lost_ever(con) - con->lost_before));
+}
+
 static void output_failed(struct console *con, int err)
 {
-	if (con->kind == KIND_UNIX) {
-		disconnect(con);
+	if (con->regular) {
+		output_waits(con, err);
 		return;
 	}
-	/* The reader of a pipe or a closed terminal just left; a full disk is news. */
-	if (err != EPIPE && err != EIO)
+	/* The reader of a pipe, a closed terminal, a client just left. */
+	if (con->kind != KIND_UNIX && err != EPIPE && err != EIO)
 		log_error("console: cannot write to %s: %s; its output stops here",
 			  con->path ? con->path : "standard output", strerror(err));
+	/* What a client sent before is still to be read. */
 	close_fd(con, &con->out_fd);
 	con->blocked = false;
 	stop_kicks(con);
@@ -208,7 +266,7 @@ static ssize_t read_in(const struct console *con, void *buf, size_t len)
 }
 
 /* Write until the ring is empty or the reader is busy; bounded. */
-static void drain(struct console *con)
+static void drain_once(struct console *con)
 {
 	unsigned int turn;
 
@@ -218,9 +276,11 @@ static void drain(struct console *con)
 		if (con->chunk_off == con->chunk_len && !next_chunk(con))
 			return;
 		n = write_out(con, con->chunk + con->chunk_off, con->chunk_len - con->chunk_off);
-		if (n >= 0)
+		if (n >= 0) {
 			con->chunk_off += (size_t)n;
-		else if (errno == EAGAIN && !loop_mod_fd(con->loop, con->out_fd, EPOLLOUT))
+			if (con->failing)
+				output_goes_on(con);
+		} else if (errno == EAGAIN && !loop_mod_fd(con->loop, con->out_fd, EPOLLOUT))
 			con->blocked = true;
 		else if (errno != EINTR)
 			output_failed(con, errno);
@@ -228,6 +288,13 @@ static void drain(struct console *con)
 	/* The rest in the next turn, as nobody will kick for it. */
 	if (con->out_fd >= 0 && !con->blocked)
 		kick(con);
+}
+
+static void drain(struct console *con)
+{
+	drain_once(con);
+	if (con->finish_fn && delivered(con))
+		con->finish_fn(con->finish_arg);
 }
 
 static void on_output(void *arg, int fd, uint32_t events)
@@ -331,11 +398,6 @@ static void offer_input(struct console *con)
 	memmove(con->input, con->input + taken, con->input_len);
 }
 
-static void try_again(struct console *con)
-{
-	loop_timer_arm(con->again_timer, loop_now() + AGAIN_MS * 1000000ULL);
-}
-
 /* Its keys are the shell's then. That we come to the foreground is found by looking. */
 static bool in_background(struct console *con)
 {
@@ -403,12 +465,19 @@ static void on_again(void *arg)
 {
 	struct console *con = arg;
 
-	con->background = false;
-	if (in_background(con))
-		return;
-	terminal_take();
-	if (con->in_fd >= 0)
-		poll_input(con);
+	if (con->kind == KIND_FILE) {
+		con->blocked = false;
+		drain(con);
+	} else if (con->kind == KIND_UNIX) {
+		loop_mod_fd(con->loop, con->listen_fd, EPOLLIN);
+	} else {
+		con->background = false;
+		if (in_background(con))
+			return;
+		terminal_take();
+		if (con->in_fd >= 0)
+			poll_input(con);
+	}
 }
 
 static void update_input(struct console *con)
@@ -570,11 +639,15 @@ static bool in_use(int fd)
 	return fcntl(fd, F_OFD_SETLK, &lock) && (errno == EAGAIN || errno == EACCES);
 }
 
-/* What the file holds is kept until console_begin(). */
+/*
+ * What the file holds is kept until console_begin(). Others may truncate it while we write:
+ * O_APPEND goes on at its end, wherever that is.
+ */
 static int open_file(struct console *con, struct error *e)
 {
 	/* O_NONBLOCK: a named pipe that nobody reads is an error rather than a hang. */
-	int fd = open(con->path, O_WRONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC | O_NOCTTY, 0644);
+	int fd = open(con->path, O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC | O_NOCTTY,
+		      0644);
 	struct stat st;
 	int ret;
 
@@ -631,6 +704,14 @@ static void client_connected(struct console *con, int fd)
 	drain(con);
 }
 
+/* The end of its input, which would tell, is not read while there is no room for what comes first. */
+static bool is_gone(int fd)
+{
+	struct pollfd p = {.fd = fd};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR));
+}
+
 static void on_connect(void *arg, int listen_fd, uint32_t events)
 {
 	static const char busy[] = "The console is in use by another client.\r\n";
@@ -639,15 +720,22 @@ static void on_connect(void *arg, int listen_fd, uint32_t events)
 
 	(void)events;
 	if (fd < 0) {
-		/* Out of descriptors: waiting clients would wake the loop for ever. */
+		/* Out of descriptors, perhaps: waiting clients would wake the loop for ever. */
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-			log_error("console: no more clients can connect to %s: %s", con->path,
-				  strerror(errno));
+			if (!con->deaf)
+				log_error("console: clients of %s have to wait: %s", con->path,
+					  strerror(errno));
+			con->deaf = true;
 			loop_mod_fd(con->loop, listen_fd, 0);
+			try_again(con);
 		}
 		return;
 	}
-	if (con->in_fd >= 0) {
+	con->deaf = false;
+	if (con->in_fd >= 0 && is_gone(con->in_fd)) {
+		/* The guest does not take what it sent: who is there comes first. */
+		disconnect(con);
+	} else if (con->in_fd >= 0) {
 		/* As a courtesy; whether it arrives does not matter. */
 		(void)!send(fd, busy, sizeof(busy) - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
 		close(fd);
@@ -830,18 +918,36 @@ static void flush(struct console *con)
 
 		con->blocked = false;
 		drain(con);
-		if (!con->blocked && con->chunk_off == con->chunk_len && !con->ring_len)
-			return;
+		if (delivered(con))
+			break;
 		left = (int64_t)(end - loop_now()) / 1000000;
 		if (left > 0)
 			poll(&pfd, 1, (int)left);
 	}
+	if (con->out_fd >= 0 && pending(con))
+		log_error("console: the last %zu bytes of output are lost: %s does not take them",
+			  pending(con), con->path ? con->path : "standard output");
+}
+
+bool console_finish(struct console *con, void (*fn)(void *arg), void *arg)
+{
+	if (con->kind != KIND_TTY || delivered(con))
+		return false;
+	con->finish_fn = fn;
+	con->finish_arg = arg;
+	/* Nobody takes input any more, but for our keys. */
+	con->stalled = con->keys;
+	if (!con->keys)
+		close_fd(con, &con->in_fd);
+	kick(con);
+	return true;
 }
 
 void console_close(struct console *con)
 {
 	if (!con)
 		return;
+	con->finish_fn = NULL;
 	flush(con);
 	if (con->kind == KIND_TTY)
 		terminal_end();

@@ -7,6 +7,7 @@
 #ifndef VMM_CHARDEV_CONSOLE_H
 #define VMM_CHARDEV_CONSOLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,13 @@ struct console *console_open(const char *spec, struct loop *loop, struct error *
  * earlier one left in a file thrown away.
  */
 int console_begin(struct console *con, struct error *e);
+
+/*
+ * The machine has ended: fn will be called on the loop's thread, perhaps more than once, when
+ * all it said is out, or nobody is there to take it. False if there is nothing to wait for.
+ * The reader of standard output is waited for; no other is, who may be there for no good.
+ */
+bool console_finish(struct console *con, void (*fn)(void *arg), void *arg);
 
 /*
  * Write out what is waiting, for a quarter of a second at most, and restore the

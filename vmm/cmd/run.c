@@ -30,7 +30,7 @@ struct session {
 	struct console *console;
 	struct loop_timer *time_limit;
 	int signal_fd;
-	/* Used by callbacks of the loop, which runs only while there is a machine. */
+	/* Used by callbacks of the loop. NULL once the last machine has ended. */
 	struct machine *machine;
 	unsigned int signals;
 	uint64_t began;
@@ -40,6 +40,14 @@ struct session {
 /* ------------------------------------------------------------------------- */
 /* Signals                                                                    */
 
+static void end(struct session *s, enum machine_end how)
+{
+	if (s->machine)
+		machine_end(s->machine, how, 0, "");
+	else
+		loop_stop(s->loop);
+}
+
 static void on_signal(void *arg, int fd, uint32_t events)
 {
 	struct signalfd_siginfo info;
@@ -48,8 +56,8 @@ static void on_signal(void *arg, int fd, uint32_t events)
 	(void)events;
 	if (read(fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (s->signals++ || !machine_power_button(s->machine)) {
-		machine_end(s->machine, MACHINE_KILLED, 0, "");
+	if (s->signals++ || !s->machine || !machine_power_button(s->machine)) {
+		end(s, MACHINE_KILLED);
 		return;
 	}
 	log_info("%s: the power button is pressed; once more ends the machine at once",
@@ -74,14 +82,14 @@ static void on_time_limit(void *arg)
 {
 	struct session *s = arg;
 
-	machine_end(s->machine, MACHINE_TIME_LIMIT, 0, "");
+	end(s, MACHINE_TIME_LIMIT);
 }
 
 static void on_quit_key(void *arg)
 {
 	struct session *s = arg;
 
-	machine_end(s->machine, MACHINE_QUIT, 0, "");
+	end(s, MACHINE_QUIT);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -135,6 +143,25 @@ static int run_until_end(struct session *s, struct machine_result *result, struc
 		if (s->config->verbose)
 			log_info("the guest reboots");
 	}
+}
+
+static void on_delivered(void *arg)
+{
+	struct session *s = arg;
+
+	loop_stop(s->loop);
+}
+
+/*
+ * A guest's last words are the most wanted ones. Whoever ended it by force, or does so
+ * now, has waited enough.
+ */
+static void deliver_output(struct session *s, enum machine_end how)
+{
+	bool forced = how == MACHINE_KILLED || how == MACHINE_QUIT || how == MACHINE_TIME_LIMIT;
+
+	if (s->console && !forced && console_finish(s->console, on_delivered, s))
+		loop_run(s->loop);
 }
 
 static int open_session(struct session *s, struct error *e)
@@ -217,10 +244,13 @@ static int run(const struct config *config)
 		snprintf(result.path, sizeof(result.path), "%s", e.path);
 		snprintf(result.text, sizeof(result.text), "%s", e.text);
 	}
+	deliver_output(&s, result.end);
 	close_session(&s);
 
 	s.totals.seconds = (loop_now() - s.began) / (double)NSEC;
 	result_say(config, &result);
+	/* From here on a signal ends us, as we may wait for the reader of the result. */
+	process_end_signals();
 	/* That it could not be written, main() says of everything. */
 	if (config->json && result_print_json(stdout, config, &result, &s.totals) &&
 	    !ferror(stdout)) {

@@ -2,6 +2,7 @@
 /* Standard descriptors and signals of the process. Called by main.c and cmd/run.c. */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,10 +64,9 @@ static bool is_ignored(int signal)
 	return !sigaction(signal, NULL, &old) && old.sa_handler == SIG_IGN;
 }
 
-int process_open_signals(struct error *e)
+static sigset_t ending_signals(void)
 {
 	sigset_t set;
-	int fd;
 
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
@@ -75,6 +75,27 @@ int process_open_signals(struct error *e)
 		sigaddset(&set, SIGINT);
 	if (!is_ignored(SIGHUP))
 		sigaddset(&set, SIGHUP);
+	return set;
+}
+
+void process_end_signals(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO, .events = POLLOUT};
+	const struct timespec now = {0};
+	sigset_t set = ending_signals();
+
+	if (poll(&p, 1, 0))
+		return;
+	while (sigtimedwait(&set, NULL, &now) > 0)
+		;
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+int process_open_signals(struct error *e)
+{
+	sigset_t set = ending_signals();
+	int fd;
+
 	sigprocmask(SIG_SETMASK, &set, NULL);
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)

@@ -37,4 +37,11 @@ void process_set_fatal_signals(void (*clean_up)(void));
  */
 int process_open_signals(struct error *e);
 
+/*
+ * Nobody reads that descriptor any more. Where standard output is not ready, so that its
+ * reader will be waited for, the signals have their default actions again, but those that
+ * came before.
+ */
+void process_end_signals(void);
+
 #endif

@@ -45,7 +45,9 @@ static atomic_uint quits;
 
 static size_t take(void *arg, const uint8_t *buf, size_t len)
 {
-	ck_assert_ptr_eq(arg, got);
+	/* On the loop's thread: libcheck's assertions are for one thread only. */
+	if (arg != got)
+		abort();
 	pthread_mutex_lock(&lock);
 	if (len > room)
 		len = room;
@@ -193,6 +195,21 @@ static double cpu_seconds(void)
 
 /* ------------------------------------------------------------------------- */
 
+/* No assertion, of which each is written to a file that may be limited, too. */
+static off_t size(void)
+{
+	struct stat st;
+
+	return stat(path, &st) ? -1 : st.st_size;
+}
+
+static void await_size(off_t want)
+{
+	for (int ms = 0; ms < 10000 && size() != want; ms++)
+		usleep(1000);
+	ck_assert_int_eq(size(), want);
+}
+
 START_TEST(bad_specs)
 {
 	expect_refused("", "must be");
@@ -236,7 +253,7 @@ START_TEST(file_is_truncated)
 	close(fd);
 	ck_assert_int_eq(console_begin(console, &e), 0);
 	say("new");
-	usleep(50000);
+	await_size(3);
 	fd = open(path, O_RDONLY);
 	ck_assert_int_eq(read(fd, buf, sizeof(buf)), 3);
 	say(" words");
@@ -247,6 +264,100 @@ START_TEST(file_is_truncated)
 	ck_assert_int_eq(fstat(fd, &st), 0);
 	ck_assert_int_eq(st.st_size, 9);
 	close(fd);
+}
+END_TEST
+
+/* Others have the file, too: what they take out of it stays out, what they add is kept. */
+START_TEST(file_is_shared)
+{
+	char buf[64];
+	int fd;
+
+	open_kind("file");
+	say("first");
+	await_size(5);
+	ck_assert_int_eq(truncate(path, 0), 0);
+	say("second");
+	await_size(6);
+	fd = open(path, O_RDWR | O_APPEND);
+	ck_assert_int_eq(write(fd, " and", 4), 4);
+	say(" third");
+	stop();
+	ck_assert_int_eq(pread(fd, buf, sizeof(buf), 0), 16);
+	ck_assert_mem_eq(buf, "second and third", 16);
+	close(fd);
+}
+END_TEST
+
+static void limit_size(rlim_t size)
+{
+	struct rlimit r;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &r), 0);
+	r.rlim_cur = size == RLIM_INFINITY ? r.rlim_max : size;
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &r), 0);
+}
+
+/* No room: the newest waits, the loss is told where it is, and all goes on when there is room. */
+START_TEST(file_is_full)
+{
+	static char buf[200000];
+	char *lost, *behind;
+	unsigned long long count;
+	double before;
+	ssize_t n;
+	int fd;
+
+	signal(SIGXFSZ, SIG_IGN);
+	open_kind("file");
+	limit_size(20000);
+	for (int i = 0; i < 20100; i++)
+		console_put(console, 'a');
+	await_size(20000);
+	for (int i = 0; i < 100000; i++)
+		console_put(console, 'b');
+	/* It is not tried all the time. */
+	before = cpu_seconds();
+	usleep(300000);
+	ck_assert(cpu_seconds() - before < 0.15);
+	limit_size(RLIM_INFINITY);
+	/* What was in hand, and what the ring holds; the newest last. */
+	for (int ms = 0; ms < 10000 && size() < 20000 + 65536; ms++)
+		usleep(1000);
+	say("room again");
+	stop();
+	fd = open(path, O_RDONLY);
+	n = read(fd, buf, sizeof(buf) - 1);
+	close(fd);
+	ck_assert_int_gt(n, 0);
+	ck_assert_uint_eq(strspn(buf, "a"), 20100);
+	ck_assert_str_eq(buf + n - 10, "room again");
+	lost = strstr(buf, "\r\n[console: ");
+	ck_assert_ptr_nonnull(lost);
+	ck_assert_int_eq(sscanf(lost, "\r\n[console: %llu bytes", &count), 1);
+	behind = strstr(lost, "lost]\r\n") + 7;
+	ck_assert_uint_eq((unsigned long long)n - (behind - lost) + count, 20100 + 100000 + 10);
+}
+END_TEST
+
+/* It ends so: that is said, and does not take long. */
+START_TEST(file_stays_full)
+{
+	char said[300] = "";
+	int fds[2];
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	open_kind("file");
+	limit_size(50000);
+	for (int i = 0; i < 50500; i++)
+		console_put(console, 'a');
+	await_size(50000);
+	stop();
+	limit_size(RLIM_INFINITY);
+	ck_assert_int_gt(read(fds[0], said, sizeof(said) - 1), 0);
+	ck_assert_msg(strstr(said, "the last 500 bytes of output are lost") != NULL, "%s", said);
 }
 END_TEST
 
@@ -351,13 +462,19 @@ START_TEST(stalled_reader)
 }
 END_TEST
 
-static int connect_client(void)
+static void attach(int fd)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	strcpy(addr.sun_path, path);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+}
+
+static int connect_client(void)
+{
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	attach(fd);
 	return fd;
 }
 
@@ -419,6 +536,79 @@ START_TEST(unix_client_leaves_in_silence)
 	fd = connect_client();
 	say("yours");
 	expect(fd, "yours");
+	close(fd);
+	stop();
+}
+END_TEST
+
+/* More than is kept, to a guest that takes nothing: whoever sent it does not lock others out. */
+START_TEST(unix_client_leaves_its_input)
+{
+	static char flood[12000];
+	int fd;
+
+	memset(flood, 'f', sizeof(flood));
+	room = 0;
+	open_kind("unix");
+	for (int i = 0; i < 3; i++) {
+		fd = connect_client();
+		ck_assert_int_eq(write(fd, flood, sizeof(flood)), sizeof(flood));
+		close(fd);
+	}
+	fd = connect_client();
+	say("yours");
+	expect(fd, "yours");
+	close(fd);
+	stop();
+}
+END_TEST
+
+/* All of it comes, if it is not somebody else's turn. */
+START_TEST(unix_client_sends_and_leaves)
+{
+	static char flood[12000];
+	int fd;
+
+	memset(flood, 'f', sizeof(flood));
+	room = 0;
+	open_kind("unix");
+	fd = connect_client();
+	ck_assert_int_eq(write(fd, flood, sizeof(flood)), sizeof(flood));
+	close(fd);
+	/* That nobody is there to read is noticed before the guest has taken it. */
+	say("an echo");
+	usleep(20000);
+	say("an echo");
+	make_room(5000);
+	expect_taken(5000);
+	make_room(10000);
+	expect_taken(12000);
+	stop();
+}
+END_TEST
+
+/* No descriptor is free when one connects: it waits for one. */
+START_TEST(unix_out_of_descriptors)
+{
+	struct rlimit old, few;
+	double before;
+	int fd;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
+	open_kind("unix");
+	fd = connect_client();
+	close(fd);
+	usleep(20000);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	few = (struct rlimit){.rlim_cur = 3, .rlim_max = old.rlim_max};
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+	attach(fd);
+	say("at last");
+	before = cpu_seconds();
+	usleep(300000);
+	ck_assert(cpu_seconds() - before < 0.15);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
+	expect(fd, "at last");
 	close(fd);
 	stop();
 }
@@ -852,6 +1042,68 @@ START_TEST(tty_undone_once)
 }
 END_TEST
 
+static void on_finish(void *arg)
+{
+	(void)arg;
+	loop_stop(loop);
+}
+
+static void *read_late(void *arg)
+{
+	static char buf[65536 + 10];
+
+	usleep(600000);
+	read_exactly(*(int *)arg, buf, 65536 + 9);
+	return memcmp(buf + 65536, "last line", 9) ? "lost" : NULL;
+}
+
+/* The machine has ended, and its reader is late. */
+START_TEST(stdout_is_waited_for)
+{
+	pthread_t reader;
+	void *verdict;
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	dup2(fds[1], STDOUT_FILENO);
+	dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+	open_spec("tty");
+	for (int i = 0; i < 65536; i++)
+		console_put(console, 'x');
+	say("last line");
+	loop_stop(loop);
+	pthread_join(thread, NULL);
+	pthread_create(&reader, NULL, read_late, &fds[0]);
+	ck_assert(console_finish(console, on_finish, NULL));
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert(!console_finish(console, on_finish, NULL));
+	console_close(console);
+	pthread_join(reader, &verdict);
+	ck_assert_ptr_null(verdict);
+}
+END_TEST
+
+/* One that leaves is not. */
+START_TEST(stdout_goes_while_waited_for)
+{
+	int fds[2];
+
+	ck_assert_int_eq(pipe(fds), 0);
+	dup2(fds[1], STDOUT_FILENO);
+	close(fds[1]);
+	dup2(open("/dev/null", O_RDONLY), STDIN_FILENO);
+	open_spec("tty");
+	for (int i = 0; i < 65536 + 10; i++)
+		console_put(console, 'x');
+	loop_stop(loop);
+	pthread_join(thread, NULL);
+	ck_assert(console_finish(console, on_finish, NULL));
+	close(fds[0]);
+	ck_assert_int_eq(loop_run(loop), 0);
+	console_close(console);
+}
+END_TEST
+
 /* Nobody reads the terminal; closing it does not hang, nor does putting. */
 START_TEST(tty_stalled)
 {
@@ -985,6 +1237,9 @@ int main(void)
 	tcase_add_test(t, bad_specs);
 	tcase_add_test(t, none);
 	tcase_add_test(t, file_is_truncated);
+	tcase_add_test(t, file_is_shared);
+	tcase_add_test(t, file_is_full);
+	tcase_add_test(t, file_stays_full);
 	tcase_add_test(t, file_in_use);
 	tcase_add_test(t, file_is_a_device);
 	tcase_add_test(t, pipe_without_reader);
@@ -996,6 +1251,9 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, unix_client);
 	tcase_add_test(t, unix_client_leaves_in_silence);
+	tcase_add_test(t, unix_client_leaves_its_input);
+	tcase_add_test(t, unix_client_sends_and_leaves);
+	tcase_add_test(t, unix_out_of_descriptors);
 	tcase_add_test(t, unix_without_client_keeps_the_last);
 	tcase_add_test(t, unix_path_in_use);
 	tcase_add_test(t, unix_input_waits);
@@ -1019,6 +1277,8 @@ int main(void)
 	tcase_add_test(t, stdin_is_a_pipe);
 	tcase_add_test(t, stdout_is_an_open_file);
 	tcase_add_test(t, standard_descriptors_closed);
+	tcase_add_test(t, stdout_is_waited_for);
+	tcase_add_test(t, stdout_goes_while_waited_for);
 	suite_add_tcase(s, t);
 
 	return suite_run(s);
