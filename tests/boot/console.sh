@@ -78,11 +78,57 @@ begin_limit "$LIMIT"
 until [ "$(threads)" -gt 1 ] || ! within_limit; do sleep 0.1; done
 until [ "$(threads)" = 1 ] || ! within_limit; do sleep 0.5; done
 cat <&3 >"$work/console" &
+reader=$!
 finish
-wait
+wait "$reader"
 exec 3<&-
-expect "what a guest said in the end waits for its reader" 0 "^LAST-LINE" "^\[console: [0-9]* bytes of output lost\]" \
+expect "what a guest said in the end waits for its reader" 0 "LAST-LINE" "^\[console: [0-9]* bytes of output lost\]" \
 	'"reason": "power-off"'
+
+# Two places at once, and a second one to look on.
+start "run=\"echo type; read line; echo you typed: \$line; head -c 20000 /dev/zero | tr '\\000' x | fold -w 79\"" \
+	--console "socket=$work/both" --console "file=$work/log,rotate=8K,keep=2"
+await_file -S "$work/both"
+connect "UNIX-CONNECT:$work/both" -
+sleep 1
+socat -u "UNIX-CONNECT:$work/both" - >"$work/onlooker" 2>/dev/null &
+background="$background $!"
+if await "^type" "$work/screen" && await "^type" "$work/onlooker"; then
+	echo hello >&3
+fi
+finish
+exec 3>&-
+expect "a socket and files" 0 "^type" "^you typed: hello"
+if grep -v "only reads" "$work/onlooker" | cmp -s - "$work/screen"; then
+	ok "who looks on sees the same"
+else
+	not_ok "who looks on sees the same" "$(grep -v "only reads" "$work/onlooker" | cmp - "$work/screen" 2>&1)"
+fi
+cat "$work/log.2" "$work/log.1" "$work/log" >"$work/rotated"
+if [ "$(stat -c %s "$work/log.1")" = 8192 ] &&
+	tail -c "$(stat -c %s "$work/rotated")" "$work/console" | cmp -s - "$work/rotated"; then
+	ok "a log is rotated"
+else
+	not_ok "a log is rotated" "$(ls -l "$work")"
+fi
+
+# A disk that is full for a while, as a small file system is.
+mkdir "$work/disk"
+mount -t tmpfs -o size=64k tmpfs "$work/disk"
+start "run=\"echo first; read line; head -c 200000 /dev/zero | tr '\\000' x | fold -w 79; echo; echo second; read line; echo third\"" \
+	--console "file=$work/disk/log" --console "socket=$work/keys2"
+await "^first" "$work/disk/log"
+connect "UNIX-CONNECT:$work/keys2" -
+echo >&3
+await "^second" "$work/screen"
+mount -o remount,size=1m "$work/disk"
+await "^second" "$work/disk/log"
+echo >&3
+finish
+exec 3>&-
+tr -d '\r' <"$work/disk/log" >"$work/console"
+expect "a disk that is full for a while" 0 "^first" "^\[console: [0-9]* bytes of output lost\]" "^second" "^third"
+umount "$work/disk"
 
 # terminal COMMANDS [FLAGS]: a terminal of its own for vmm, made by socat: its settings before and
 # after must be the same.

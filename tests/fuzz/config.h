@@ -8,7 +8,7 @@
 
 static inline void check_config(const struct config *c)
 {
-	must(c->kernel && c->name && c->cmdline && c->console);
+	must(c->kernel && c->name && c->cmdline);
 	must(*c->name && strlen(c->name) <= CONFIG_NAME_MAX);
 	must(c->cpus >= 1 && c->cpus <= 64);
 	must(c->memory >= CONFIG_MIN_MEMORY && c->memory <= CONFIG_MAX_MEMORY);
@@ -26,6 +26,10 @@ static inline void check_config(const struct config *c)
 	}
 	for (unsigned int i = 0; i < c->nr_fw_cfg; i++)
 		must(c->fw_cfg[i].name && c->fw_cfg[i].path);
+	must(c->nr_consoles <= CONFIG_MAX_CONSOLES);
+	for (unsigned int i = 0; i < c->nr_consoles; i++)
+		must(c->console[i].kind_stated + !!c->console[i].file + !!c->console[i].socket ==
+		     1);
 	for (unsigned int i = 0; i < c->nr_modules; i++)
 		must(c->module[i].path && c->module[i].string);
 }

@@ -27,6 +27,7 @@
 #include "virtio/rng.h"
 #include "virtio/virtio_pci.h"
 #include "boot/boot_image.h"
+#include "console_spec.h"
 #include "suite.h"
 
 static struct bus *pio, *mmio;
@@ -183,12 +184,30 @@ static bool make_rng(void)
 	return one;
 }
 
-static bool make_console(void)
+static bool make_console_at(const char *spec)
 {
-	struct console *one = console_open("unix=@hv-test-shortage", loop, &err);
+	struct console *one = open_console(spec, loop, &err);
 
 	console_close(one);
 	return one;
+}
+
+static bool make_console(void)
+{
+	return make_console_at("unix=@hv-test-shortage");
+}
+
+static bool make_console_file(void)
+{
+	char spec[80];
+
+	snprintf(spec, sizeof(spec), "file=%s", disk_path);
+	return make_console_at(spec);
+}
+
+static bool make_console_pty(void)
+{
+	return make_console_at("pty");
 }
 
 static bool make_fw_cfg(void)
@@ -309,6 +328,8 @@ static const struct kind {
 	{"virtio-blk", make_blk, true, NULL},
 	{"virtio-rng", make_rng, true, NULL},
 	{"console", make_console, true, NULL},
+	{"console's file", make_console_file, true, NULL},
+	{"console's pseudo-terminal", make_console_pty, true, NULL},
 	{"fw_cfg", make_fw_cfg, true, NULL},
 	{"I/O APIC", make_ioapic, false, NULL},
 	{"RTC", make_rtc, false, NULL},

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The console: what carries the bytes of the guest's serial port to a person, a
- * file or a socket, and theirs to the guest. Opened by cmd/run.c for as long as
- * the process runs, over reboots of the guest; used by dev/serial.c.
+ * The console: what carries the bytes of the guest's serial port to people, files and
+ * sockets, and theirs to the guest. Opened by cmd/run.c for as long as the process runs,
+ * over reboots of the guest; used by dev/serial.c.
  */
 #ifndef VMM_CHARDEV_CONSOLE_H
 #define VMM_CHARDEV_CONSOLE_H
@@ -16,15 +16,28 @@
 
 struct console;
 
+enum console_kind {
+	CONSOLE_TTY,	/* standard input and output; a terminal is put into raw mode */
+	CONSOLE_FILE,	/* output only, to a path, which is created or locked */
+	CONSOLE_SOCKET, /* listens at a path */
+	CONSOLE_PTY,	/* a new pseudo-terminal */
+};
+
+struct console_where {
+	enum console_kind kind;
+	const char *path;  /* pty: of a symbolic link to it; NULL: none */
+	uint64_t rotate;   /* file: no file is larger; 0: no matter how large it is */
+	unsigned int keep; /* file: how many older ones are kept with rotate */
+};
+
+/* Without any backend; NULL, with *e filled, on failure. The caller ignores SIGPIPE. */
+struct console *console_open(struct loop *loop, struct error *e);
+
 /*
- * spec is one of
- *   tty        standard input and output; a terminal is put into raw mode
- *   file=F     output only, to F, which is created or locked
- *   unix=PATH  a listening socket with room for one client at a time
- *   none       output is dropped
- * NULL, with *e filled, on failure. The caller ignores SIGPIPE.
+ * One more place that has the output, and whose input is the guest's. A negative errno, with
+ * *e filled, on failure.
  */
-struct console *console_open(const char *spec, struct loop *loop, struct error *e);
+int console_add(struct console *con, const struct console_where *where, struct error *e);
 
 /*
  * A machine is there, and will start: only now, before the first console_put(), is what an
@@ -35,7 +48,8 @@ int console_begin(struct console *con, struct error *e);
 /*
  * The machine has ended: fn will be called on the loop's thread, perhaps more than once, when
  * all it said is out, or nobody is there to take it. False if there is nothing to wait for.
- * The reader of standard output is waited for; no other is, who may be there for no good.
+ * The reader of standard output is waited for; others as long as they take something, and
+ * not for long, who may be there for no good.
  */
 bool console_finish(struct console *con, void (*fn)(void *arg), void *arg);
 
@@ -60,8 +74,8 @@ void console_input_ready(struct console *con);
 void console_set_quit(struct console *con, void (*fn)(void *arg), void *arg);
 
 /*
- * One byte from the guest. Never blocks and never fails: when nobody takes the
- * output, the oldest bytes are dropped and a line says how many. Any thread.
+ * One byte from the guest. Never blocks and never fails: when somebody does not take the
+ * output, he loses the oldest bytes, and a line says how many. Any thread.
  */
 void console_put(struct console *con, uint8_t byte);
 

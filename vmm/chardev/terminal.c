@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Raw mode and back. Called by chardev/console.c, by exit handlers and by handlers of
+ * Raw mode and back. Called by chardev/tty.c, by exit handlers and by handlers of
  * fatal signals.
  *
  * The terminal is ours only while we are in its foreground. A process in the background
@@ -51,6 +51,13 @@ bool terminal_in_foreground(void)
 
 	/* Another session's terminal has no foreground and background for us. */
 	return group < 0 || group == getpgrp();
+}
+
+bool terminal_holds_output(void)
+{
+	struct termios t;
+
+	return !terminal_in_foreground() && !tcgetattr(STDIN_FILENO, &t) && (t.c_lflag & TOSTOP);
 }
 
 static void set_modes(const struct termios *modes)

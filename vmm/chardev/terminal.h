@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The terminal on standard input and output: raw while a machine runs in its
- * foreground, and as it was before on every way out. chardev/console.c uses it;
+ * foreground, and as it was before on every way out. chardev/tty.c uses it;
  * cmd/run.c restores.
  */
 #ifndef VMM_CHARDEV_TERMINAL_H
@@ -17,6 +17,8 @@
 void terminal_start_raw(void);
 /* Whether it is ours to read, and to set. */
 bool terminal_in_foreground(void);
+/* Whether a process in its background is not even to write (stty tostop). */
+bool terminal_holds_output(void);
 /* We may have come to the foreground, of which nothing tells a process that runs. */
 void terminal_take(void);
 /* Make standard output non-blocking, which whoever shares its open file notices. */

@@ -104,7 +104,7 @@ static int run_machine(struct session *s, struct machine_result *result, struct 
 	s->machine = machine_create(s->config, s->loop, s->console, e);
 	if (!s->machine)
 		return -EIO;
-	ret = s->totals.reboots ? 0 : error_about(e, console_begin(s->console, e), "console");
+	ret = s->totals.reboots ? 0 : error_about(e, console_begin(s->console, e), "consoles");
 	if (!ret)
 		ret = machine_start(s->machine, e);
 	if (!ret && !s->totals.reboots) {
@@ -164,6 +164,41 @@ static void deliver_output(struct session *s, enum machine_end how)
 		loop_run(s->loop);
 }
 
+static int add_console(struct session *s, const struct config_console *c, struct error *e)
+{
+	struct console_where where = {.rotate = c->rotate, .keep = c->keep};
+
+	if (c->file) {
+		where.kind = CONSOLE_FILE;
+		where.path = c->file;
+	} else if (c->socket) {
+		where.kind = CONSOLE_SOCKET;
+		where.path = c->socket;
+	} else if (c->kind == CONFIG_CONSOLE_PTY) {
+		where.kind = CONSOLE_PTY;
+		where.path = c->link;
+	} else if (c->kind == CONFIG_CONSOLE_NONE) {
+		return 0;
+	}
+	return console_add(s->console, &where, e);
+}
+
+static int open_console(struct session *s, struct error *e)
+{
+	static const struct config_console tty = {.kind = CONFIG_CONSOLE_TTY};
+	int ret = 0;
+
+	s->console = console_open(s->loop, e);
+	if (!s->console)
+		return error_about(e, -EIO, "consoles");
+	console_set_quit(s->console, on_quit_key, s);
+	if (!s->config->nr_consoles)
+		return error_about(e, add_console(s, &tty, e), "consoles");
+	for (unsigned int i = 0; i < s->config->nr_consoles && !ret; i++)
+		ret = error_about(e, add_console(s, &s->config->console[i], e), "consoles[%u]", i);
+	return ret;
+}
+
 static int open_session(struct session *s, struct error *e)
 {
 	int ret;
@@ -174,10 +209,9 @@ static int open_session(struct session *s, struct error *e)
 	ret = watch_signals(s, e);
 	if (ret)
 		return ret;
-	s->console = console_open(s->config->console, s->loop, e);
-	if (!s->console)
-		return error_about(e, -EIO, "console");
-	console_set_quit(s->console, on_quit_key, s);
+	ret = open_console(s, e);
+	if (ret)
+		return ret;
 	if (s->config->time_limit) {
 		s->time_limit = loop_timer_create(s->loop, on_time_limit, s);
 		if (!s->time_limit)

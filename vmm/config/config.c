@@ -136,6 +136,56 @@ static int place_disks(struct config *c, struct error *e)
 	return 0;
 }
 
+static bool is_tty(const struct config_console *con)
+{
+	return con->kind_stated && con->kind == CONFIG_CONSOLE_TTY;
+}
+
+/* What is wrong with it; NULL: nothing. */
+static const char *check_console(struct config_console *con)
+{
+	if (con->kind_stated + !!con->file + !!con->socket != 1)
+		return "is one of tty, none, pty, file=FILE and socket=PATH; give it once more for "
+		       "another";
+	if (con->rotate && !con->file)
+		return "takes rotate= with file=FILE only";
+	if (con->keep && !con->rotate)
+		return "takes keep= with rotate=SIZE only";
+	if (con->link && !(con->kind_stated && con->kind == CONFIG_CONSOLE_PTY))
+		return "takes link= with pty only";
+	if (con->rotate && !con->keep)
+		con->keep = 1;
+	return NULL;
+}
+
+static int check_consoles(struct config *c, struct error *e)
+{
+	bool tty = false;
+
+	for (unsigned int i = 0; i < c->nr_consoles; i++) {
+		const char *wrong = check_console(&c->console[i]);
+		char path[64];
+
+		if (!wrong && tty && is_tty(&c->console[i]))
+			wrong = "is tty once only";
+		tty |= is_tty(&c->console[i]);
+		if (!wrong)
+			continue;
+		snprintf(path, sizeof(path), "consoles[%u]", i);
+		return error_set_at(e, EINVAL, path, "%s %s", config_label(c, path).text, wrong);
+	}
+	return 0;
+}
+
+bool config_has_tty(const struct config *c)
+{
+	bool tty = !c->nr_consoles;
+
+	for (unsigned int i = 0; i < c->nr_consoles; i++)
+		tty |= is_tty(&c->console[i]);
+	return tty;
+}
+
 static int join_modules(struct config *c, struct error *e)
 {
 	for (unsigned int i = 0; i < c->nr_modules; i++) {
@@ -167,7 +217,9 @@ static int finish(struct config *c, struct error *e)
 				    "kernels, which take no initrd",
 				    config_label(c, "initrd").text,
 				    config_label(c, "modules[0]").text);
-	ret = name_items(c, e);
+	ret = check_consoles(c, e);
+	if (!ret)
+		ret = name_items(c, e);
 	if (!ret)
 		ret = place_disks(c, e);
 	if (!ret)

@@ -14,15 +14,16 @@
 
 #include "error.h"
 
-#define CONFIG_MAX_MODULES 32
-#define CONFIG_MAX_DISKS   24 /* each is a PCI device */
-#define CONFIG_MAX_FW_CFG  32
-#define CONFIG_SERIAL_MAX  20 /* virtio 1.2, 5.2.6.1: the device ID string */
-#define CONFIG_NAME_MAX	   63
-#define CONFIG_ID_MAX	   32
+#define CONFIG_MAX_MODULES  32
+#define CONFIG_MAX_DISKS    24 /* each is a PCI device */
+#define CONFIG_MAX_FW_CFG   32
+#define CONFIG_MAX_CONSOLES 8
+#define CONFIG_SERIAL_MAX   20 /* virtio 1.2, 5.2.6.1: the device ID string */
+#define CONFIG_NAME_MAX	    63
+#define CONFIG_ID_MAX	    32
 
-#define CONFIG_MIN_MEMORY  (16ULL << 20)
-#define CONFIG_MAX_MEMORY  (16ULL << 40)
+#define CONFIG_MIN_MEMORY   (16ULL << 20)
+#define CONFIG_MAX_MEMORY   (16ULL << 40)
 /* Device numbers on the PCI bus; 0 is its bridge. */
 #define CONFIG_MIN_ADDR 1
 #define CONFIG_MAX_ADDR 31
@@ -65,12 +66,31 @@ struct config_fw_cfg {
 	char *path;
 };
 
+enum config_console_kind {
+	CONFIG_CONSOLE_TTY,
+	CONFIG_CONSOLE_NONE,
+	CONFIG_CONSOLE_PTY,
+};
+
+/* Where the console is: one of kind, file and socket is stated. */
+struct config_console {
+	struct config_item item;
+	unsigned int kind;
+	bool kind_stated;
+	char *file;
+	char *socket;
+	uint64_t rotate;   /* file: the size of each; 0: not at all */
+	unsigned int keep; /* file: how many old ones */
+	char *link;	   /* pty; NULL: none */
+};
+
 struct config {
 	char *name;
 	char *kernel;
 	char *initrd; /* NULL: none */
 	char *cmdline;
-	char *console; /* tty, none, file=F, unix=PATH */
+	struct config_console console[CONFIG_MAX_CONSOLES]; /* none: tty */
+	unsigned int nr_consoles;
 	struct config_module module[CONFIG_MAX_MODULES];
 	unsigned int nr_modules;
 	struct config_disk disk[CONFIG_MAX_DISKS];
@@ -117,6 +137,9 @@ struct config_label {
 	char text[256];
 };
 struct config_label config_label(const struct config *c, const char *path);
+
+/* Whether the console is on standard output, be it also elsewhere. */
+bool config_has_tty(const struct config *c);
 
 /* The flags with what they mean, as "vmm run --help" lists them. */
 void config_print_flags(FILE *out);

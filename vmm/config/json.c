@@ -416,7 +416,7 @@ static int put_values(json_t *object, const struct option_def *rows, unsigned in
 		char path[sizeof(e->path)];
 		json_t *value;
 
-		if (o->list || o->flags & OPT_ONLY_FLAG || !option_is_set(o, base))
+		if (o->list || o->flags & (OPT_ONLY_FLAG | OPT_ALIAS) || !option_is_set(o, base))
 			continue;
 		snprintf(path, sizeof(path), "%s%s", prefix, o->name);
 		value = value_object(o, base, path, e);

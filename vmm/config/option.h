@@ -38,6 +38,7 @@ enum opt_section {
 
 /* opt->flags */
 #define OPT_REQUIRED  0x1 /* of an item: it is nothing without this */
+#define OPT_ALIAS     0x4 /* another name of what is kept in the same place: never written */
 #define OPT_ONLY_FLAG 0x2 /* said on the command line only, and not of the machine */
 
 /* Which characters a string may have. */

@@ -38,19 +38,6 @@ static const struct opt_chars serial_chars = {may_be_in_serial, "printable ASCII
 static const struct opt_chars module_path_chars = {may_be_in_module_path,
 						   "the name of a file without blanks"};
 
-static const char *const consoles[] = {"tty", "none", "file=", "unix=", NULL};
-
-static int check_console(const char *text, struct error *e)
-{
-	bool file = !strncmp(text, "file=", 5) && text[5];
-	bool socket = !strncmp(text, "unix=", 5) && text[5];
-
-	if (!file && !socket && strcmp(text, "tty") && strcmp(text, "none"))
-		return error_set(e, EINVAL, "must be tty, none, file=FILE or unix=PATH, not '%s'",
-				 text);
-	return 0;
-}
-
 /* ------------------------------------------------------------------------- */
 /* Properties                                                                 */
 
@@ -216,6 +203,123 @@ static const struct option_list fw_cfg_files = {
 	.most = CONFIG_MAX_FW_CFG,
 	.prefix = "fw-cfg",
 	.split = '=',
+};
+
+static const char *const console_kinds[] = {"tty", "none", "pty", NULL};
+
+static const struct option_def console_properties[] = {
+	{
+		.name = "kind",
+		.type = OPT_CHOICE,
+		KEPT(struct config_console, kind),
+		.given = offsetof(struct config_console, kind_stated),
+		.choices = console_kinds,
+		.hint = "; others are file=FILE and socket=PATH",
+		.help = "this terminal, which Ctrl-A x leaves and where Ctrl-A h lists the keys; "
+			"nowhere; a pseudo-terminal, whose name is said",
+		.manual =
+			".Cm tty\n"
+			"is standard input and output.\n"
+			"A terminal is in raw mode while the machine runs, so that all keys, Ctrl-C too, reach the\n"
+			"guest.\n"
+			".Ql Ctrl-A x\n"
+			"ends the machine at once,\n"
+			".Ql Ctrl-A h\n"
+			"lists the keys.\n"
+			"In the background, and so under\n"
+			".Xr timeout 1\n"
+			"without\n"
+			".Fl \\-foreground ,\n"
+			"it leaves the terminal alone: keys are those of the shell until the machine is brought to the foreground.\n"
+			".Pp\n"
+			".Cm none\n"
+			"is nowhere.\n"
+			".Pp\n"
+			".Cm pty\n"
+			"is a new pseudo-terminal, whose name is said on standard error.\n",
+	},
+	{
+		.name = "file",
+		.arg = "FILE",
+		.type = OPT_PATH,
+		KEPT(struct config_console, file),
+		.help = "a file",
+		.manual =
+			"A file, which is overwritten once the machine starts.\n"
+			"One that another machine uses is refused.\n"
+			"Others may truncate it meanwhile, as\n"
+			".Xr logrotate 8\n"
+			"does with\n"
+			".Cm copytruncate .\n"
+			"When its disk is full, output goes on once there is room again, and a line in the file says how much is missing.\n",
+	},
+	{
+		.name = "socket",
+		.arg = "PATH",
+		.type = OPT_PATH,
+		KEPT(struct config_console, socket),
+		.help = "whoever connects to this socket: the first writes, seven more can read",
+		.manual =
+			"A Unix socket, to which only the user who runs the machine may connect.\n"
+			"A client first gets the last 64 KiB of output.\n"
+			"The first one writes; up to seven others, who come while it is there, can read.\n",
+	},
+	{
+		.name = "unix",
+		.arg = "PATH",
+		.type = OPT_PATH,
+		.flags = OPT_ALIAS,
+		KEPT(struct config_console, socket),
+		.help = "the same",
+		.manual = "The same as\n"
+			  ".Cm socket .\n",
+	},
+	{
+		.name = "rotate",
+		.arg = "SIZE",
+		.type = OPT_SIZE,
+		KEPT(struct config_console, rotate),
+		.min = 4096,
+		.max = 1ULL << 40,
+		.help = "a new file whenever it is as large",
+		.manual =
+			"The file is renamed to\n"
+			".Ar file Ns .1\n"
+			"whenever it is as large as that, and when the machine starts, and a new one is begun.\n",
+	},
+	{
+		.name = "keep",
+		.arg = "N",
+		.type = OPT_NUMBER,
+		KEPT(struct config_console, keep),
+		.min = 1,
+		.max = 99,
+		.otherwise = "1",
+		.help = "how many old ones there are",
+		.manual = "With\n"
+			  ".Cm rotate ,\n"
+			  "how many old files there are.\n",
+	},
+	{
+		.name = "link",
+		.arg = "PATH",
+		.type = OPT_PATH,
+		KEPT(struct config_console, link),
+		.help = "a symbolic link to the pseudo-terminal",
+		.manual = "Where a symbolic link to the pseudo-terminal is made.\n",
+	},
+	ID,
+};
+
+static const struct option_list consoles = {
+	.property = console_properties,
+	.nr_properties = ARRAY_SIZE(console_properties),
+	.items = offsetof(struct config, console),
+	.item_size = sizeof(struct config_console),
+	.count = offsetof(struct config, nr_consoles),
+	.most = CONFIG_MAX_CONSOLES,
+	.prefix = "console",
+	.bare = 0,
 };
 
 /* ------------------------------------------------------------------------- */
@@ -385,38 +489,26 @@ const struct option_def option_table[] = {
 
 	{
 		.name = "console",
-		.arg = "WHERE",
+		.key = "consoles",
+		.arg = "WHERE[,KEY=VALUE...]",
 		.section = SECTION_HOW,
-		.type = OPT_STRING,
-		KEPT(struct config, console),
-		.check = check_console,
-		.choices = consoles,
-		.initial = "tty",
-		.help = "serial console: tty, this terminal, which Ctrl-A x leaves and where "
-			"Ctrl-A h lists the keys; none; file=FILE; or unix=PATH, a socket",
+		.type = OPT_LIST,
+		.list = &consoles,
+		.help = "where the serial console is (default: tty); all have its output, and its "
+			"input is from all",
+		.synopsis = "Ar where Ns Op , Ns Ar key Ns = Ns Ar value Ns ...",
 		.manual =
-			"Where the serial console goes:\n"
-			".Bl -tag -width Ds\n"
-			".It Cm tty\n"
-			"Standard input and output.\n"
-			"A terminal is in raw mode while the machine runs, so that all keys, Ctrl-C too, reach the\n"
-			"guest.\n"
-			".Ql Ctrl-A x\n"
-			"ends the machine at once,\n"
-			".Ql Ctrl-A h\n"
-			"lists the keys.\n"
-			".It Cm none\n"
-			"Nowhere.\n"
-			".It Cm file= Ns Ar file\n"
-			"Into a file, which is overwritten once the machine starts.\n"
-			"A file that another machine uses is refused.\n"
-			".It Cm unix= Ns Ar path\n"
-			"To whoever connects to this Unix socket.\n"
-			".El\n"
+			"Where the serial console is: all places have its output, and its input is from all that have some.\n"
+			"Without this flag it is\n"
+			".Cm tty .\n"
 			".Pp\n"
-			"A guest never waits for a reader of its console.\n"
+			"A guest never waits for a reader of its console: when 64 KiB wait for one, he loses the oldest bytes, and a\n"
+			"line says how many.\n"
+			"When the machine has ended, what waits for the reader of standard output is delivered first; a signal ends that.\n"
+			"Other readers are waited for while they take something, ten seconds at most.\n"
 			"Input waits for the guest: until it listens to its serial port, and then as it reads, so that commands\n"
-			"can be piped in.\n",
+			"can be piped in.\n"
+			"A comma in a value is written twice.\n",
 	},
 	{
 		.name = "name",

@@ -31,6 +31,7 @@
 #include "block/file.h"
 #include "chardev/console.h"
 #include "chardev/terminal.h"
+#include "console_spec.h"
 #include "suite.h"
 
 static struct loop *loop;
@@ -101,22 +102,39 @@ static void set_up(void)
 	quits = 0;
 }
 
+/* The path with a suffix, in a buffer that the next call uses, too. */
+static const char *path_and(const char *suffix)
+{
+	static char name[80];
+
+	snprintf(name, sizeof(name), "%s%s", path, suffix);
+	return name;
+}
+
 static void tear_down(void)
 {
 	loop_destroy(loop);
 	unlink(path);
+	unlink(path_and(".1"));
+	unlink(path_and(".2"));
+	unlink(path_and(".log"));
 	rmdir(dir);
+}
+
+static void run_console(void)
+{
+	console_set_input(console, take, got);
+	console_set_quit(console, on_quit, NULL);
+	pthread_create(&thread, NULL, run_loop, NULL);
 }
 
 static void open_spec(const char *s)
 {
 	struct error e;
 
-	console = console_open(s, loop, &e);
+	console = open_console(s, loop, &e);
 	ck_assert_msg(console != NULL, "%s", e.text);
-	console_set_input(console, take, got);
-	console_set_quit(console, on_quit, NULL);
-	pthread_create(&thread, NULL, run_loop, NULL);
+	run_console();
 }
 
 static void open_kind(const char *kind)
@@ -142,7 +160,7 @@ static void expect_refused(const char *s, const char *words)
 {
 	struct error e = {.text = ""};
 
-	ck_assert_ptr_null(console_open(s, loop, &e));
+	ck_assert_ptr_null(open_console(s, loop, &e));
 	ck_assert_msg(strstr(e.text, words) != NULL, "%s", e.text);
 }
 
@@ -193,6 +211,15 @@ static double cpu_seconds(void)
 	       (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) / 1e6;
 }
 
+static void idle_for_a_while(void)
+{
+	double before = cpu_seconds();
+
+	/* One that is busy has a tenth of a processor at least. */
+	usleep(300000);
+	ck_assert(cpu_seconds() - before < 0.03);
+}
+
 /* ------------------------------------------------------------------------- */
 
 /* No assertion, of which each is written to a file that may be limited, too. */
@@ -212,10 +239,6 @@ static void await_size(off_t want)
 
 START_TEST(bad_specs)
 {
-	expect_refused("", "must be");
-	expect_refused("telnet", "must be");
-	expect_refused("file=", "must be");
-	expect_refused("unix=", "must be");
 	expect_refused("file=/nonexistent/x", "/nonexistent/x");
 	expect_refused("file=/nonexistent/x", "directory first");
 	expect_refused("file=/tmp", "/tmp");
@@ -304,7 +327,6 @@ START_TEST(file_is_full)
 	static char buf[200000];
 	char *lost, *behind;
 	unsigned long long count;
-	double before;
 	ssize_t n;
 	int fd;
 
@@ -317,11 +339,9 @@ START_TEST(file_is_full)
 	for (int i = 0; i < 100000; i++)
 		console_put(console, 'b');
 	/* It is not tried all the time. */
-	before = cpu_seconds();
-	usleep(300000);
-	ck_assert(cpu_seconds() - before < 0.15);
+	idle_for_a_while();
 	limit_size(RLIM_INFINITY);
-	/* What was in hand, and what the ring holds; the newest last. */
+	/* What the ring holds; the newest last. */
 	for (int ms = 0; ms < 10000 && size() < 20000 + 65536; ms++)
 		usleep(1000);
 	say("room again");
@@ -330,7 +350,7 @@ START_TEST(file_is_full)
 	n = read(fd, buf, sizeof(buf) - 1);
 	close(fd);
 	ck_assert_int_gt(n, 0);
-	ck_assert_uint_eq(strspn(buf, "a"), 20100);
+	ck_assert_uint_eq(strspn(buf, "a"), 20000);
 	ck_assert_str_eq(buf + n - 10, "room again");
 	lost = strstr(buf, "\r\n[console: ");
 	ck_assert_ptr_nonnull(lost);
@@ -358,6 +378,81 @@ START_TEST(file_stays_full)
 	limit_size(RLIM_INFINITY);
 	ck_assert_int_gt(read(fds[0], said, sizeof(said) - 1), 0);
 	ck_assert_msg(strstr(said, "the last 500 bytes of output are lost") != NULL, "%s", said);
+}
+END_TEST
+
+static off_t size_of(const char *name)
+{
+	struct stat st;
+
+	return stat(name, &st) ? -1 : st.st_size;
+}
+
+/* What a file of 4096 bytes and two of 4096 older ones hold, and what was there before. */
+START_TEST(file_rotates)
+{
+	struct console_where where = {
+		.kind = CONSOLE_FILE, .path = path, .rotate = 4096, .keep = 2};
+	char buf[4097];
+	struct error e;
+	int fd = open(path, O_CREAT | O_WRONLY, 0640);
+	struct stat st;
+
+	ck_assert_int_eq(write(fd, "an earlier machine", 18), 18);
+	close(fd);
+	console = console_open(loop, &e);
+	ck_assert_int_eq(console_add(console, &where, &e), 0);
+	ck_assert_int_eq(size(), 18);
+	ck_assert_int_eq(console_begin(console, &e), 0);
+	ck_assert_int_eq(size(), 0);
+	ck_assert_int_eq(size_of(path_and(".1")), 18);
+	run_console();
+	for (int i = 0; i < 4096 * 2 + 100; i++)
+		console_put(console, 'a' + i / 4096);
+	await_size(100);
+	ck_assert_int_eq(size_of(path_and(".1")), 4096);
+	ck_assert_int_eq(size_of(path_and(".2")), 4096);
+	ck_assert_int_eq(size_of(path_and(".3")), -1);
+	/* The new one is as locked, and as readable to others, as the first was. */
+	snprintf(spec, sizeof(spec), "file=%s", path);
+	expect_refused(spec, "in use");
+	ck_assert_int_eq(stat(path, &st), 0);
+	ck_assert_uint_eq(st.st_mode & 0777, 0640);
+	fd = open(path_and(".1"), O_RDONLY);
+	ck_assert_int_eq(read(fd, buf, sizeof(buf)), 4096);
+	ck_assert_int_eq(buf[0], 'b');
+	ck_assert_int_eq(buf[4095], 'b');
+	close(fd);
+	/* One that somebody moved away himself stays where he put it. */
+	ck_assert_int_eq(rename(path, path_and(".log")), 0);
+	for (int i = 0; i < 4096; i++)
+		console_put(console, 'd');
+	for (int ms = 0; ms < 10000 && size() != 100; ms++)
+		usleep(1000);
+	ck_assert_int_eq(size(), 100);
+	ck_assert_int_eq(size_of(path_and(".log")), 4096);
+	ck_assert_int_eq(size_of(path_and(".1")), 4096);
+	/* A directory in the way: it grows, and nothing is lost. */
+	unlink(path_and(".1"));
+	ck_assert_int_eq(mkdir(path_and(".1"), 0700), 0);
+	for (int i = 0; i < 10000; i++)
+		console_put(console, 'e');
+	await_size(10100);
+	stop();
+	rmdir(path_and(".1"));
+}
+END_TEST
+
+START_TEST(only_files_rotate)
+{
+	struct console_where where = {
+		.kind = CONSOLE_FILE, .path = "/dev/null", .rotate = 4096, .keep = 1};
+	struct error e;
+
+	console = console_open(loop, &e);
+	ck_assert_int_lt(console_add(console, &where, &e), 0);
+	ck_assert_msg(strstr(e.text, "plain file") != NULL, "%s", e.text);
+	console_close(console);
 }
 END_TEST
 
@@ -497,25 +592,27 @@ START_TEST(unix_client)
 	ck_assert_int_eq(write(fd, "a\001xb", 4), 4);
 	expect_input("a\001xb");
 	ck_assert_uint_eq(quits, 0);
-	/* The second is told, and sent away. */
+	/* The second reads: what was before it came, and what comes. It is told so. */
 	other = connect_client();
-	expect(other, "The console is in use");
-	while (read(other, &c, 1) == 1)
-		;
-	close(other);
+	expect(other, "[console: in use by another client; this one only reads]\r\n");
+	expect(other, "boot messages\r\nmore");
+	ck_assert_int_eq(write(other, "not heard", 9), 9);
 	say("!");
 	expect(fd, "!");
-	/* When the first leaves, the next one gets what it missed. */
+	expect(other, "!");
+	/* When the first leaves, the next one writes. */
 	close(fd);
-	usleep(50000);
 	say("next");
 	fd = connect_client();
-	expect(fd, "next");
+	expect(fd, "boot messages\r\nmore!next");
+	expect(other, "next");
 	ck_assert_int_eq(write(fd, "c", 1), 1);
 	expect_input("a\001xbc");
 	stop();
 	ck_assert_int_eq(read(fd, &c, 1), 0);
 	close(fd);
+	ck_assert_int_eq(read(other, &c, 1), 0);
+	close(other);
 	ck_assert_int_ne(stat(path, &st), 0);
 }
 END_TEST
@@ -591,7 +688,6 @@ END_TEST
 START_TEST(unix_out_of_descriptors)
 {
 	struct rlimit old, few;
-	double before;
 	int fd;
 
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &old), 0);
@@ -604,13 +700,236 @@ START_TEST(unix_out_of_descriptors)
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
 	attach(fd);
 	say("at last");
-	before = cpu_seconds();
-	usleep(300000);
-	ck_assert(cpu_seconds() - before < 0.15);
+	idle_for_a_while();
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &old), 0);
 	expect(fd, "at last");
 	close(fd);
 	stop();
+}
+END_TEST
+
+/* In the order in which they came, though the first has left. */
+START_TEST(unix_clients_take_turns)
+{
+	static char flood[12000];
+	int first, second;
+
+	memset(flood, 'f', sizeof(flood));
+	room = 0;
+	open_kind("unix");
+	first = connect_client();
+	ck_assert_int_eq(write(first, flood, sizeof(flood)), sizeof(flood));
+	close(first);
+	second = connect_client();
+	ck_assert_int_eq(write(second, "mine", 4), 4);
+	say("to you");
+	expect(second, "to you");
+	make_room(sizeof(got));
+	expect_taken(12004);
+	ck_assert_mem_eq(got + 11999, "fmine", 5);
+	close(second);
+	stop();
+}
+END_TEST
+
+/* One that does not read, and does not go: the next has its turn when what it sent is taken. */
+START_TEST(unix_deaf_client)
+{
+	static char flood[12000];
+	int deaf, next;
+	char first;
+
+	room = 0;
+	open_kind("unix");
+	deaf = connect_client();
+	ck_assert_int_eq(write(deaf, flood, sizeof(flood)), sizeof(flood));
+	ck_assert_int_eq(shutdown(deaf, SHUT_RD), 0);
+	say("unheard");
+	/* Until that is noticed, whoever comes is told that somebody writes. */
+	for (int tries = 0;; tries++) {
+		next = connect_client();
+		read_exactly(next, &first, 1);
+		if (first == 'u')
+			break;
+		ck_assert_int_lt(tries, 1000);
+		close(next);
+		usleep(10000);
+	}
+	expect(next, "nheard");
+	ck_assert_int_eq(write(next, "next", 4), 4);
+	make_room(sizeof(got));
+	expect_taken(12004);
+	idle_for_a_while();
+	close(deaf);
+	close(next);
+	stop();
+}
+END_TEST
+
+/* "echo command | nc -N": it has said all, and listens. */
+START_TEST(unix_half_closed)
+{
+	int fd, next;
+
+	open_kind("unix");
+	fd = connect_client();
+	ck_assert_int_eq(write(fd, "command", 7), 7);
+	ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+	expect_input("command");
+	say("answer");
+	expect(fd, "answer");
+	idle_for_a_while();
+	/* So somebody else can write. */
+	next = connect_client();
+	ck_assert_int_eq(write(next, "!", 1), 1);
+	expect_input("command!");
+	say(".");
+	expect(next, "answer.");
+	expect(fd, ".");
+	close(fd);
+	close(next);
+	stop();
+}
+END_TEST
+
+/* One writes, seven read, one too many is told so; whoever reads does so for as long as it stays. */
+START_TEST(unix_readers)
+{
+	int writer, reader[7], fd;
+	char c;
+
+	open_kind("unix");
+	writer = connect_client();
+	for (int i = 0; i < 7; i++) {
+		reader[i] = connect_client();
+		expect(reader[i], "[console: in use by another client; this one only reads]\r\n");
+	}
+	fd = connect_client();
+	expect(fd, "The console is in use by too many clients.\r\n");
+	ck_assert_int_eq(read(fd, &c, 1), 0);
+	close(fd);
+	say("to all");
+	expect(writer, "to all");
+	for (int i = 0; i < 7; i++)
+		expect(reader[i], "to all");
+	/* What a reader says is not kept, however much. */
+	for (int i = 0; i < 100; i++)
+		ck_assert_int_eq(write(reader[0], got, 10000), 10000);
+	close(writer);
+	ck_assert_int_eq(write(reader[1], "unheard", 7), 7);
+	writer = connect_client();
+	expect(writer, "to all");
+	ck_assert_int_eq(write(writer, "heard", 5), 5);
+	expect_input("heard");
+	/* A place for each that leaves. */
+	close(reader[3]);
+	usleep(20000);
+	reader[3] = connect_client();
+	expect(reader[3], "[console: in use by another");
+	close(writer);
+	for (int i = 0; i < 7; i++)
+		close(reader[i]);
+	stop();
+}
+END_TEST
+
+/* Many that leave much behind do not take the places for good. */
+START_TEST(unix_places_are_taken_back)
+{
+	static char flood[12000];
+	int fd;
+
+	room = 0;
+	open_kind("unix");
+	for (int i = 0; i < 20; i++) {
+		fd = connect_client();
+		ck_assert_int_eq(write(fd, flood, sizeof(flood)), sizeof(flood));
+		close(fd);
+	}
+	fd = connect_client();
+	say("welcome");
+	expect(fd, "welcome");
+	close(fd);
+	stop();
+}
+END_TEST
+
+/* A reader that stands still loses what is its own; the file beside it has all. */
+START_TEST(several_at_once)
+{
+	static char buf[300000];
+	unsigned long long count, accounted = 0, told = 0;
+	struct error e;
+	ssize_t n;
+	int fd;
+
+	snprintf(spec, sizeof(spec), "unix=%s", path);
+	console = open_console(spec, loop, &e);
+	ck_assert_ptr_nonnull(console);
+	snprintf(spec, sizeof(spec), "file=%s", path_and(".log"));
+	ck_assert_int_eq(add_spec(console, spec, &e), 0);
+	run_console();
+	fd = connect_client();
+	for (int i = 0; i < 600; i++) {
+		for (int j = 0; j < 1000; j++)
+			console_put(console, 'x');
+		for (int ms = 0; ms < 10000 && size_of(path_and(".log")) < (i + 1) * 1000; ms++)
+			usleep(1000);
+	}
+	ck_assert_int_eq(size_of(path_and(".log")), 600000);
+	say("end");
+	while (!memmem(buf, accounted, "end", 3)) {
+		n = read(fd, buf + accounted, sizeof(buf) - accounted);
+		ck_assert_int_gt(n, 0);
+		accounted += (unsigned long long)n;
+	}
+	for (char *lost = buf; (lost = memmem(lost, buf + accounted - lost, "[console: ", 10));) {
+		ck_assert_int_eq(sscanf(lost, "[console: %llu bytes", &count), 1);
+		told += count;
+		accounted -= (unsigned long long)(strchr(lost, '\n') + 1 - lost) + 2;
+		lost++;
+	}
+	ck_assert_uint_eq(accounted + told, 600003);
+	/* Input is from the one that has some. */
+	ck_assert_int_eq(write(fd, "typed", 5), 5);
+	expect_input("typed");
+	close(fd);
+	stop();
+}
+END_TEST
+
+static void on_socket_finish(void *arg)
+{
+	(void)arg;
+	loop_stop(loop);
+}
+
+/* The machine has ended: whoever reads gets all, and who does not is not waited for. */
+START_TEST(unix_at_the_end)
+{
+	static char buf[300000];
+	size_t total = 0;
+	int fd, idle;
+	ssize_t n;
+
+	open_kind("unix");
+	fd = connect_client();
+	idle = connect_client();
+	expect(idle, "[console: ");
+	loop_stop(loop);
+	pthread_join(thread, NULL);
+	for (int i = 0; i < 65533; i++)
+		console_put(console, 'x');
+	say("end");
+	ck_assert(console_finish(console, on_socket_finish, NULL));
+	ck_assert_int_eq(loop_run(loop), 0);
+	console_close(console);
+	while ((n = read(fd, buf + total, sizeof(buf) - total)) > 0)
+		total += (size_t)n;
+	ck_assert_uint_eq(total, 65536);
+	ck_assert_mem_eq(buf + 65533, "end", 3);
+	close(fd);
+	close(idle);
 }
 END_TEST
 
@@ -868,7 +1187,10 @@ START_TEST(tty_in_the_background)
 }
 END_TEST
 
-/* A monitor for judge_job(): what the guest takes goes to out; ends when in does. */
+/*
+ * A monitor for judge_job(): what the guest takes goes to out, what comes from in is said by
+ * it; ends when in does.
+ */
 static int monitor(int in, int out)
 {
 	struct pollfd p = {.fd = in, .events = POLLIN};
@@ -877,8 +1199,15 @@ static int monitor(int in, int out)
 	open_spec("tty");
 	if (write(out, "!", 1) != 1)
 		return 1;
-	while (poll(&p, 1, 1) <= 0) {
+	for (;;) {
 		size_t len = taken();
+		char c;
+
+		if (poll(&p, 1, 1) == 1) {
+			if (read(in, &c, 1) != 1)
+				break;
+			console_put(console, (uint8_t)c);
+		}
 
 		if (len > told && write(out, got + told, len - told) < 0)
 			return 1;
@@ -906,7 +1235,9 @@ static bool comes(int fd, char want)
 /* A shell with job control, and a monitor as its job. Returns which step failed. */
 static int judge_job(void)
 {
+	struct pollfd p = {.fd = master, .events = POLLIN};
 	int to[2], from[2], status;
+	struct termios t;
 	pid_t job;
 	char c;
 
@@ -950,6 +1281,17 @@ static int judge_job(void)
 		return 9;
 	if (read(STDIN_FILENO, &c, 1) != 1 || c != 'b' || read(STDIN_FILENO, &c, 1) != 1)
 		return 10;
+	/* Who does not want to hear of it there does not. */
+	tcgetattr(slave, &t);
+	t.c_lflag = (t.c_lflag | TOSTOP) & ~ECHO;
+	tcsetattr(slave, TCSANOW, &t);
+	tcflush(master, TCIFLUSH);
+	if (write(to[1], "o", 1) != 1 || poll(&p, 1, 300))
+		return 20;
+	t.c_lflag &= ~TOSTOP;
+	tcsetattr(slave, TCSANOW, &t);
+	if (!comes(master, 'o'))
+		return 21;
 	/* Stopped once more, as it is in the background, and "fg" */
 	kill(job, SIGTSTP);
 	if (waitpid(job, &status, WUNTRACED) != job || !WIFSTOPPED(status))
@@ -1118,18 +1460,14 @@ END_TEST
 
 START_TEST(tty_hangs_up)
 {
-	double before;
-
 	on_pty();
 	signal(SIGHUP, SIG_IGN);
 	open_spec("tty");
 	dup2(open("/dev/null", O_RDWR), slave);
 	close(master);
 	usleep(20000);
-	before = cpu_seconds();
 	say("into the void");
-	usleep(300000);
-	ck_assert(cpu_seconds() - before < 0.15);
+	idle_for_a_while();
 	stop();
 }
 END_TEST
@@ -1137,16 +1475,12 @@ END_TEST
 /* Standard input that cannot be polled, that ends, that is a pipe: no busy loop. */
 static void idle_with_stdin(int fd)
 {
-	double before;
-
 	dup2(fd, STDIN_FILENO);
 	dup2(open(path, O_CREAT | O_WRONLY | O_APPEND, 0600), STDOUT_FILENO);
 	open_spec("tty");
 	say("out");
 	usleep(50000);
-	before = cpu_seconds();
-	usleep(300000);
-	ck_assert(cpu_seconds() - before < 0.15);
+	idle_for_a_while();
 }
 
 START_TEST(stdin_is_dev_null)
@@ -1226,6 +1560,98 @@ START_TEST(standard_descriptors_closed)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------- */
+
+START_TEST(pty_both_ways)
+{
+	char name[64] = "";
+	struct termios t;
+	int fd;
+
+	open_kind("pty");
+	ck_assert_int_gt(readlink(path, name, sizeof(name) - 1), 0);
+	ck_assert_int_eq(strncmp(name, "/dev/pts/", 9), 0);
+	/* Nobody is there yet: that is no busy loop, and he gets what was before. */
+	say("early ");
+	idle_for_a_while();
+	fd = open(path, O_RDWR | O_NOCTTY);
+	ck_assert_int_ge(fd, 0);
+	/* No echo of what the guest says, into its own input. */
+	ck_assert_int_eq(tcgetattr(fd, &t), 0);
+	ck_assert(!(t.c_lflag & (ECHO | ICANON)));
+	say("late\n");
+	expect(fd, "early late\n");
+	ck_assert_int_eq(write(fd, "a\001xb\003", 5), 5);
+	expect_input("a\001xb\003");
+	ck_assert_uint_eq(quits, 0);
+	/* One leaves, another comes. */
+	close(fd);
+	idle_for_a_while();
+	fd = open(name, O_RDWR | O_NOCTTY);
+	say("again");
+	expect(fd, "again");
+	close(fd);
+	stop();
+	ck_assert_int_eq(readlink(path, name, sizeof(name)), -1);
+}
+END_TEST
+
+/* The machine has ended: what was not read yet goes with the terminal, so it is waited for. */
+START_TEST(pty_at_the_end)
+{
+	int fd, unread = 0;
+
+	open_kind("pty");
+	fd = open(path, O_RDWR | O_NOCTTY);
+	say("last words");
+	for (int ms = 0; ms < 10000 && unread < 10; ms++) {
+		usleep(1000);
+		ioctl(fd, FIONREAD, &unread);
+	}
+	loop_stop(loop);
+	pthread_join(thread, NULL);
+	ck_assert(console_finish(console, on_socket_finish, NULL));
+	expect(fd, "last words");
+	ck_assert(!console_finish(console, on_socket_finish, NULL));
+	console_close(console);
+	close(fd);
+}
+END_TEST
+
+START_TEST(pty_unread)
+{
+	open_spec("pty");
+	for (int i = 0; i < 200000; i++)
+		console_put(console, 'x');
+	idle_for_a_while();
+	stop();
+}
+END_TEST
+
+START_TEST(pty_link_in_the_way)
+{
+	char name[64] = "";
+
+	/* Another's file, and a link to a terminal that is there, are let be. */
+	snprintf(spec, sizeof(spec), "pty=%s", path);
+	ck_assert_int_eq(close(open(path, O_CREAT | O_WRONLY, 0600)), 0);
+	expect_refused(spec, "cannot make the link");
+	ck_assert_int_eq(size(), 0);
+	unlink(path);
+	ck_assert_int_eq(symlink("/dev/pts/ptmx", path), 0);
+	expect_refused(spec, "cannot make the link");
+	unlink(path);
+	/* One that was left behind is not. */
+	ck_assert_int_eq(symlink("/dev/pts/987654", path), 0);
+	open_spec(spec);
+	/* What others put in its place is not removed. */
+	unlink(path);
+	ck_assert_int_eq(symlink("elsewhere", path), 0);
+	stop();
+	ck_assert_int_eq(readlink(path, name, sizeof(name)), 9);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("console");
@@ -1240,6 +1666,8 @@ int main(void)
 	tcase_add_test(t, file_is_shared);
 	tcase_add_test(t, file_is_full);
 	tcase_add_test(t, file_stays_full);
+	tcase_add_test(t, file_rotates);
+	tcase_add_test(t, only_files_rotate);
 	tcase_add_test(t, file_in_use);
 	tcase_add_test(t, file_is_a_device);
 	tcase_add_test(t, pipe_without_reader);
@@ -1254,6 +1682,13 @@ int main(void)
 	tcase_add_test(t, unix_client_leaves_its_input);
 	tcase_add_test(t, unix_client_sends_and_leaves);
 	tcase_add_test(t, unix_out_of_descriptors);
+	tcase_add_test(t, unix_clients_take_turns);
+	tcase_add_test(t, unix_deaf_client);
+	tcase_add_test(t, unix_half_closed);
+	tcase_add_test(t, unix_readers);
+	tcase_add_test(t, unix_places_are_taken_back);
+	tcase_add_test(t, several_at_once);
+	tcase_add_test(t, unix_at_the_end);
 	tcase_add_test(t, unix_without_client_keeps_the_last);
 	tcase_add_test(t, unix_path_in_use);
 	tcase_add_test(t, unix_input_waits);
@@ -1279,6 +1714,15 @@ int main(void)
 	tcase_add_test(t, standard_descriptors_closed);
 	tcase_add_test(t, stdout_is_waited_for);
 	tcase_add_test(t, stdout_goes_while_waited_for);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("pty");
+	tcase_set_timeout(t, 60);
+	tcase_add_checked_fixture(t, set_up, tear_down);
+	tcase_add_test(t, pty_both_ways);
+	tcase_add_test(t, pty_at_the_end);
+	tcase_add_test(t, pty_unread);
+	tcase_add_test(t, pty_link_in_the_way);
 	suite_add_tcase(s, t);
 
 	return suite_run(s);

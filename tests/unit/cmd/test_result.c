@@ -10,9 +10,14 @@
 #include "cmd/result.h"
 #include "suite.h"
 
-static char name[] = "a-name", console[] = "none";
+static char name[] = "a-name";
 static const struct config config = {
-	.name = name, .console = console, .cpus = 2, .memory = 8ULL << 30};
+	.name = name,
+	.console[0] = {.kind = CONFIG_CONSOLE_NONE, .kind_stated = true},
+	.nr_consoles = 1,
+	.cpus = 2,
+	.memory = 8ULL << 30,
+};
 static const struct run_totals totals = {
 	.reboots = 3,
 	.seconds = 1.5,

@@ -54,7 +54,7 @@ START_TEST(test_defaults)
 	ck_assert_int_eq(parse(NULL), 0);
 	ck_assert_str_eq(config.kernel, "k");
 	ck_assert_str_eq(config.name, "vm");
-	ck_assert_str_eq(config.console, "tty");
+	ck_assert(config_has_tty(&config));
 	ck_assert_str_eq(config.cmdline, "console=ttyS0");
 	ck_assert_ptr_null(config.initrd);
 	ck_assert_uint_eq(config.cpus, 1);
@@ -78,7 +78,9 @@ START_TEST(test_every_flag)
 	ck_assert_uint_eq(config.cpus, 4);
 	ck_assert_uint_eq(config.memory, 2ULL << 30);
 	ck_assert_str_eq(config.name, "web-1.a_b");
-	ck_assert_str_eq(config.console, "file=/tmp/x");
+	ck_assert_uint_eq(config.nr_consoles, 1);
+	ck_assert_str_eq(config.console[0].file, "/tmp/x");
+	ck_assert(!config_has_tty(&config));
 	ck_assert(config.debug_exit);
 	ck_assert_uint_eq(config.debug_exit_port, 0xf4);
 	ck_assert_uint_eq(config.time_limit, 30);
@@ -414,6 +416,41 @@ START_TEST(test_repeatable_flags_are_bounded)
 }
 END_TEST
 
+START_TEST(test_consoles)
+{
+	ck_assert_int_eq(parse("--console", "file=a,,b,rotate=1M,keep=3", "--console", "unix=s",
+			       "--console", "socket=t", "--console", "pty,link=l", "--console",
+			       "tty", "--console", "none", "--console", "file=c,rotate=4K", NULL),
+			 0);
+	ck_assert_uint_eq(config.nr_consoles, 7);
+	ck_assert_str_eq(config.console[0].file, "a,b");
+	ck_assert_uint_eq(config.console[0].rotate, 1 << 20);
+	ck_assert_uint_eq(config.console[0].keep, 3);
+	ck_assert_str_eq(config.console[1].socket, "s");
+	ck_assert_str_eq(config.console[2].socket, "t");
+	ck_assert_uint_eq(config.console[3].kind, CONFIG_CONSOLE_PTY);
+	ck_assert_str_eq(config.console[3].link, "l");
+	ck_assert(config_has_tty(&config));
+	ck_assert_uint_eq(config.console[5].kind, CONFIG_CONSOLE_NONE);
+	ck_assert_uint_eq(config.console[6].keep, 1);
+	config_destroy(&config);
+
+	refused("--console", "tty,file=f", "one of");
+	refused("--console", "file=f,socket=s", "one of");
+	refused("--console", "rotate=1M", "one of");
+	refused("--console", "socket=s,rotate=1M", "file=FILE");
+	refused("--console", "file=f,keep=2", "rotate=SIZE");
+	refused("--console", "file=f,rotate=1K", "4K");
+	refused("--console", "file=f,rotate=1M,keep=0", "1 to 99");
+	refused("--console", "tty,link=l", "pty");
+	refused("--console", "file=f,sparkle=on", "sparkle");
+	refused("--console", "serial", "tty, none or pty");
+	ck_assert_int_lt(parse("--console", "tty", "--console", "tty", NULL), 0);
+	ck_assert_ptr_nonnull(strstr(error.text, "once only"));
+	ck_assert_str_eq(error.path, "consoles[1]");
+}
+END_TEST
+
 START_TEST(test_other_bad_values)
 {
 	refused("--console", "serial", "--console");
@@ -452,7 +489,7 @@ START_TEST(test_errors_have_a_code_and_a_path)
 	fails("--time-limit", "0", "out-of-range", "time-limit");
 	fails("--cpus", NULL, "bad-value", "cpus");
 	fails("--json=x", NULL, "bad-value", "json");
-	fails("--console", "x", "bad-value", "console");
+	fails("--console", "x", "bad-value", "consoles[0].kind");
 	fails("--name", "", "out-of-range", "name");
 	fails("--wrong", NULL, "unknown-option", "");
 	fails("word", NULL, "unknown-option", "");
@@ -582,6 +619,7 @@ int main(void)
 	tcase_add_test(tc, test_disks_have_their_places);
 	tcase_add_test(tc, test_modules);
 	tcase_add_test(tc, test_repeatable_flags_are_bounded);
+	tcase_add_test(tc, test_consoles);
 	tcase_add_test(tc, test_other_bad_values);
 	tcase_add_test(tc, test_errors_have_a_code_and_a_path);
 	tcase_add_test(tc, test_json_is_known_after_an_error);

@@ -89,16 +89,17 @@ static char *print(const struct config *c)
 
 START_TEST(every_option)
 {
-	ck_assert_msg(parse("{\"kernel\": \"k\", \"initrd\": \"i\", \"cmdline\": \"quiet\",\n"
-			    "\"cpus\": 4, \"memory\": \"2G\", \"tsc-khz\": 2100000,\n"
-			    "\"debug-exit\": 244, \"console\": \"file=x\", \"name\": \"n\",\n"
-			    "\"no-reboot\": true, \"time-limit\": \"5m\", \"json\": true,\n"
-			    "\"verbose\": false, \"disks\": [{\"path\": \"a,b=c\",\n"
-			    "\"readonly\": true, \"format\": \"raw\", \"serial\": \"s\",\n"
-			    "\"addr\": 9, \"id\": \"root\"}, {\"path\": \"d\"}],\n"
-			    "\"fw-cfg\": [{\"name\": \"opt/a=b\", \"path\": \"f\"}]}",
-			    NULL) == 0,
-		      "%s", error.text);
+	ck_assert_msg(
+		parse("{\"kernel\": \"k\", \"initrd\": \"i\", \"cmdline\": \"quiet\",\n"
+		      "\"cpus\": 4, \"memory\": \"2G\", \"tsc-khz\": 2100000,\n"
+		      "\"debug-exit\": 244, \"consoles\": [{\"file\": \"x\"}], \"name\": \"n\",\n"
+		      "\"no-reboot\": true, \"time-limit\": \"5m\", \"json\": true,\n"
+		      "\"verbose\": false, \"disks\": [{\"path\": \"a,b=c\",\n"
+		      "\"readonly\": true, \"format\": \"raw\", \"serial\": \"s\",\n"
+		      "\"addr\": 9, \"id\": \"root\"}, {\"path\": \"d\"}],\n"
+		      "\"fw-cfg\": [{\"name\": \"opt/a=b\", \"path\": \"f\"}]}",
+		      NULL) == 0,
+		"%s", error.text);
 	ck_assert_str_eq(config.kernel, "k");
 	ck_assert_str_eq(config.initrd, "i");
 	ck_assert_str_eq(config.cmdline, "quiet");
@@ -107,7 +108,8 @@ START_TEST(every_option)
 	ck_assert_uint_eq(config.tsc_khz, 2100000);
 	ck_assert(config.debug_exit);
 	ck_assert_uint_eq(config.debug_exit_port, 244);
-	ck_assert_str_eq(config.console, "file=x");
+	ck_assert_uint_eq(config.nr_consoles, 1);
+	ck_assert_str_eq(config.console[0].file, "x");
 	ck_assert_str_eq(config.name, "n");
 	ck_assert(config.no_reboot && config.json && !config.verbose);
 	ck_assert_uint_eq(config.time_limit, 300);
@@ -143,7 +145,7 @@ START_TEST(every_option)
 	ck_assert_uint_eq(config.time_limit, 9);
 	/* What is not said is as it is without a file. */
 	ck_assert_uint_eq(config.cpus, 1);
-	ck_assert_str_eq(config.console, "tty");
+	ck_assert(config_has_tty(&config));
 }
 END_TEST
 
@@ -231,7 +233,8 @@ START_TEST(wrong_ones_are_refused_with_their_line)
 	refused("{\"memory\": 512}", "out-of-range", "memory", 1, "did you mean 512M?");
 	refused("{\"memory\": \"\"}", "bad-value", "memory", 1, "");
 	refused("{\"kernel\": \"\"}", "bad-value", "kernel", 1, "kernel needs the name of a file");
-	refused("{\"console\": \"x\"}", "bad-value", "console", 1, "must be tty");
+	refused("{\"consoles\": [{\"kind\": \"x\"}]}", "bad-value", "consoles[0].kind", 1,
+		"tty, none or pty");
 	refused("{\"disks\": [{\"path\": \"a\", \"addr\": 32}]}", "out-of-range", "disks[0].addr",
 		1, "");
 	refused("{\"disks\": [{\"path\": \"a\"},\n{\"readonly\": true}]}", "missing",
@@ -402,10 +405,24 @@ static void any_value(const struct option_def *o, char *buf)
 	}
 }
 
+/* A console is in one place; what can be said of it depends on which. */
+static bool goes_with(unsigned int place, const char *name, const char *so_far, bool *needed)
+{
+	static const char *const places[] = {"file", "socket", "kind"};
+	static const char *const more[] = {"rotate keep id", "id", "link id"};
+
+	*needed = !strcmp(name, places[place]);
+	if (!strcmp(name, "keep") && !strstr(so_far, "rotate="))
+		return false;
+	return *needed || strstr(more[place], name);
+}
+
 /* An item as the flag takes it: with commas twice, and each property at most once. */
 static void any_item(const struct option_def *o, char *buf)
 {
 	const struct option_list *l = o->list;
+	bool console = !strcmp(o->name, "console");
+	unsigned int place = any(3);
 	static unsigned int ids;
 	char value[256];
 
@@ -424,10 +441,16 @@ static void any_item(const struct option_def *o, char *buf)
 	for (unsigned int i = 0; i < l->nr_properties; i++) {
 		const struct option_def *p = &l->property[i];
 		char *to = buf + strlen(buf);
+		bool needed = p->flags & OPT_REQUIRED;
 
-		if (!(p->flags & OPT_REQUIRED) && any(2))
+		if (console && !goes_with(place, p->name, buf, &needed))
+			continue;
+		if (!needed && any(2))
 			continue;
 		any_value(p, value);
+		/* There is one tty only. */
+		if (!strcmp(p->name, "kind"))
+			strcpy(value, "pty");
 		if (!strcmp(p->name, "id"))
 			sprintf(value, "id-%u", ids++);
 		/* Places are unique, too. */

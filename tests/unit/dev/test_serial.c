@@ -12,6 +12,7 @@
 
 #include "dev/serial.h"
 #include "platform/layout.h"
+#include "console_spec.h"
 #include "suite.h"
 
 enum {
@@ -51,7 +52,7 @@ static void open_on(const char *spec)
 
 	pio = bus_create();
 	loop = loop_create();
-	console = console_open(spec, loop, &e);
+	console = open_console(spec, loop, &e);
 	ck_assert_msg(console != NULL, "%s", e.text);
 	serial = serial_create(pio, PORT_COM1, irq, console, &e);
 	ck_assert_ptr_nonnull(serial);
