@@ -519,6 +519,7 @@ START_TEST(test_json_is_known_after_an_error)
 	ck_assert(config.json);
 	ck_assert_int_lt(parse("--json", "--cpus", "65", NULL), 0);
 	ck_assert(config.json);
+	config_destroy(&config);
 	ck_assert_int_lt(
 		config_parse(3, (char *[]){"run", "--json", "--wrong", NULL}, &config, &error), 0);
 	ck_assert(config.json);
