@@ -20,6 +20,31 @@ expect "reboot starts the guest anew" 0 "^second"
 tail -n 1 "$work/out" >"$work/json"
 says '"reboots": *1'
 
+# The machine is reset in place: with the files that it began with, whatever has become of their names, and with
+# its disk, whatever the guest made that look like.
+cp "$KERNEL" "$work/kernel"
+truncate -s 1M "$work/own"
+start "run=\"if grep -q again /dev/vda; then echo second; else
+	echo again | dd of=/dev/vda seek=1; printf 'QFI\\373' >/dev/vda; sync; echo waiting; sleep 10; reboot -f; fi\"" \
+	--kernel "$work/kernel" --disk "$work/own"
+if await "^waiting"; then
+	rm "$work/kernel"
+	echo "no kernel" >"$work/kernel"
+fi
+finish
+expect "a reboot needs no file anew" 0 "^second"
+
+# Many, with the disk in use each time: the counter is on it.
+printf '%-512s' 0 >"$work/disk"
+truncate -s 1M "$work/disk"
+boot "run=\"n=\$(head -c 8 /dev/vda | tr -d ' ')
+	dd if=/dev/vda of=/dev/null bs=64k 2>/dev/null & echo count \$n
+	if [ \$n -lt 12 ]; then printf '%-8s' \$((n + 1)) | dd of=/dev/vda conv=fsync 2>/dev/null; reboot -f; fi\"" \
+	--disk "$work/disk,format=raw" --json --cpus 2
+expect "twelve reboots" 0 "^count 12"
+tail -n 1 "$work/out" >"$work/json"
+says '"reboots": *12'
+
 boot "run=\"reboot -f\"" --no-reboot
 expect "--no-reboot ends with the reboot" 0
 

@@ -54,7 +54,7 @@ int loader_put_initrd(const struct loader *l, uint64_t max_end, uint64_t kernel,
 	if (!l->cfg->initrd)
 		return 0;
 
-	ret = host_file_open(&f, "initrd", l->cfg->initrd, e);
+	ret = host_file_open(l->cfg->files, &f, "initrd", l->cfg->initrd, e);
 	if (ret)
 		return error_about(e, ret, "initrd");
 	if (!f.size)
@@ -120,7 +120,7 @@ int boot_load(const struct mem *m, const struct boot_config *cfg, struct boot_en
 		ret = error_set_at(e, ENOSPC, "memory",
 				   "the guest has too little memory for a kernel; give it more");
 	} else {
-		ret = host_file_open(&l->kernel, "kernel", cfg->kernel, e);
+		ret = host_file_open(cfg->files, &l->kernel, "kernel", cfg->kernel, e);
 		if (!ret) {
 			ret = load(l, out, e);
 			host_file_close(&l->kernel);

@@ -16,6 +16,7 @@
 
 #include <stdint.h>
 
+#include "boot/file.h"
 #include "error.h"
 #include "include/uapi/hv.h"
 #include "platform/mem.h"
@@ -26,7 +27,8 @@ struct boot_config {
 	const char *cmdline;	    /* NULL is empty */
 	const char *const *modules; /* Multiboot: "path arguments" each */
 	unsigned int nr_modules;
-	uint64_t acpi_rsdp; /* from acpi_build(); 0: none */
+	uint64_t acpi_rsdp;	  /* from acpi_build(); 0: none */
+	struct host_files *files; /* where what is opened is kept; NULL: it is not */
 };
 
 /* The whole initial state of the boot processor. */

@@ -5,20 +5,64 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "boot/file.h"
 
-int host_file_open(struct host_file *f, const char *what, const char *path, struct error *e)
+struct kept_file {
+	char *path;
+	int fd;
+};
+
+static int find_kept(const struct host_files *kept, const char *path)
+{
+	for (unsigned int i = 0; kept && i < kept->nr; i++)
+		if (!strcmp(kept->file[i].path, path))
+			return kept->file[i].fd;
+	return -1;
+}
+
+static bool keep(struct host_files *kept, const char *path, int fd)
+{
+	struct kept_file *file = realloc(kept->file, (kept->nr + 1) * sizeof(*file));
+	char *copy = strdup(path);
+
+	if (file)
+		kept->file = file;
+	if (!file || !copy) {
+		free(copy);
+		return false;
+	}
+	kept->file[kept->nr++] = (struct kept_file){copy, fd};
+	return true;
+}
+
+void host_files_close(struct host_files *kept)
+{
+	while (kept->nr) {
+		struct kept_file *file = &kept->file[--kept->nr];
+
+		close(file->fd);
+		free(file->path);
+	}
+	free(kept->file);
+	kept->file = NULL;
+}
+
+int host_file_open(struct host_files *kept, struct host_file *f, const char *what, const char *path,
+		   struct error *e)
 {
 	struct stat st;
 	int err;
 
-	*f = (struct host_file){.what = what, .path = path, .fd = -1};
+	*f = (struct host_file){.what = what, .path = path, .fd = find_kept(kept, path)};
+	f->kept = f->fd >= 0;
 	/* Without O_NONBLOCK, opening a FIFO would wait for its writer. */
-	f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (!f->kept)
+		f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (f->fd < 0) {
 		err = errno;
 		return error_set(e, err, "%s %s: %s; check the path and its permissions", what,
@@ -35,12 +79,19 @@ int host_file_open(struct host_file *f, const char *what, const char *path, stru
 				 S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
 	}
 	f->size = (uint64_t)st.st_size;
+	if (kept && !f->kept) {
+		f->kept = keep(kept, path, f->fd);
+		if (!f->kept) {
+			host_file_close(f);
+			return error_set(e, ENOMEM, "out of memory");
+		}
+	}
 	return 0;
 }
 
 void host_file_close(struct host_file *f)
 {
-	if (f->fd >= 0)
+	if (f->fd >= 0 && !f->kept)
 		close(f->fd);
 	f->fd = -1;
 }

@@ -6,25 +6,39 @@
 #ifndef VMM_BOOT_FILE_H
 #define VMM_BOOT_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "error.h"
 #include "platform/mem.h"
 
+/*
+ * What a machine has opened, kept until it ends: a reset reads the files that it began with, whatever has become
+ * of their names. Zero it first.
+ */
+struct host_files {
+	struct kept_file *file;
+	unsigned int nr;
+};
+
 struct host_file {
 	const char *what; /* "kernel", "initrd"...: begins every message */
 	const char *path; /* the caller's string, which outlives the file */
 	int fd;
+	bool kept;
 	uint64_t size;
 };
 
 /*
- * Open a regular file. FIFOs and devices are refused without waiting for them.
- * Returns 0 or a negative errno with a message that names the file.
+ * Open a regular file; if it is among those that were kept, that one again, and else it is from now on. kept may
+ * be NULL. FIFOs and devices are refused without waiting for them. Returns 0 or a negative errno with a message
+ * that names the file.
  */
-int host_file_open(struct host_file *f, const char *what, const char *path, struct error *e);
+int host_file_open(struct host_files *kept, struct host_file *f, const char *what, const char *path,
+		   struct error *e);
 void host_file_close(struct host_file *f);
+void host_files_close(struct host_files *kept);
 
 /* Read exactly [offset, offset + len); -ENOEXEC when the file ends before that. */
 int host_file_read(const struct host_file *f, uint64_t offset, void *buf, size_t len,

@@ -263,7 +263,7 @@ static int load_module(const struct loader *l, const char *path, uint64_t *next,
 	struct host_file f;
 	int ret;
 
-	ret = host_file_open(&f, "module", path, e);
+	ret = host_file_open(l->cfg->files, &f, "module", path, e);
 	if (ret)
 		return ret;
 	if (!f.size)

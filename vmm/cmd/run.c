@@ -95,54 +95,63 @@ static void on_quit_key(void *arg)
 /* ------------------------------------------------------------------------- */
 /* The machine's life                                                         */
 
-/* From power-on to power-off, reset or worse. */
-static int run_machine(struct session *s, struct machine_result *result, struct error *e)
+static void tell_ready(void)
 {
-	struct machine_exits exits = {0};
-	int ret;
+	int err = notify_send("READY=1");
 
-	s->machine = machine_create(s->config, s->loop, s->console, e);
-	if (!s->machine)
-		return -EIO;
-	ret = s->totals.reboots ? 0 : error_about(e, console_begin(s->console, e), "consoles");
-	if (!ret)
-		ret = machine_start(s->machine, e);
-	if (!ret && !s->totals.reboots) {
-		int err = notify_send("READY=1");
+	if (err)
+		log_error(
+			"cannot tell the service manager at $NOTIFY_SOCKET that the machine runs: %s",
+			strerror(-err));
+}
 
-		if (err)
-			log_error("cannot tell the service manager at $NOTIFY_SOCKET that the "
-				  "machine runs: %s",
-				  strerror(-err));
-	}
+/* From power-on, or a reset, to power-off, reset or worse. */
+static int run_once(struct session *s, struct machine_result *result, struct error *e)
+{
+	int ret = machine_start(s->machine, e);
+
+	if (!ret && !s->totals.reboots)
+		tell_ready();
 	if (!ret) {
 		ret = loop_run(s->loop);
 		if (ret)
 			error_set(e, -ret, "the event loop failed: %s", strerror(-ret));
 	}
-	machine_stop(s->machine, &exits);
+	machine_stop(s->machine, &s->totals.exits);
 	machine_settle(s->machine, result);
-	machine_destroy(s->machine);
-	s->machine = NULL;
-
-	s->totals.exits.pio += exits.pio;
-	s->totals.exits.mmio += exits.mmio;
-	s->totals.exits.emulate += exits.emulate;
-	s->totals.exits.eoi += exits.eoi;
 	return ret;
 }
 
 static int run_until_end(struct session *s, struct machine_result *result, struct error *e)
 {
-	for (;;) {
-		int ret = run_machine(s, result, e);
+	int ret;
 
+	for (;;) {
+		ret = run_once(s, result, e);
 		if (ret || result->end != MACHINE_RESET || s->config->no_reboot)
 			return ret;
 		s->totals.reboots++;
 		if (s->config->verbose)
 			log_info("the guest reboots");
+		ret = machine_reset(s->machine, e);
+		if (ret)
+			return ret;
 	}
+}
+
+static int run_machine(struct session *s, struct machine_result *result, struct error *e)
+{
+	int ret;
+
+	s->machine = machine_create(s->config, s->loop, s->console, e);
+	if (!s->machine)
+		return -EIO;
+	ret = error_about(e, console_begin(s->console, e), "consoles");
+	if (!ret)
+		ret = run_until_end(s, result, e);
+	machine_destroy(s->machine);
+	s->machine = NULL;
+	return ret;
 }
 
 static void on_delivered(void *arg)
@@ -271,7 +280,7 @@ static int run(const struct config *config)
 
 	ret = open_session(&s, &e);
 	if (!ret)
-		ret = run_until_end(&s, &result, &e);
+		ret = run_machine(&s, &result, &e);
 	if (ret) {
 		result.end = MACHINE_FAILED;
 		result.code = e.code;

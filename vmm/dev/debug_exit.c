@@ -71,10 +71,14 @@ struct debug_exit *debug_exit_create(struct bus *pio, uint16_t port,
 	return d;
 }
 
-void debug_exit_destroy(struct debug_exit *d)
+void debug_exit_destroy(void *dev)
 {
+	struct debug_exit *d = dev;
+
 	if (!d)
 		return;
 	bus_remove(d->pio, d->port, d);
 	free(d);
 }
+
+const struct device_ops debug_exit_device = {.destroy = debug_exit_destroy};

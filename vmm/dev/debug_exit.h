@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "platform/bus.h"
+#include "platform/device.h"
 
 /* Ports claimed, beginning at the one given */
 #define DEBUG_EXIT_PORTS 4
@@ -21,6 +22,7 @@ struct debug_exit;
 struct debug_exit *debug_exit_create(struct bus *pio, uint16_t port,
 				     void (*fn)(void *arg, uint32_t value), void *arg,
 				     struct error *e);
-void debug_exit_destroy(struct debug_exit *d);
+void debug_exit_destroy(void *debug_exit);
+extern const struct device_ops debug_exit_device;
 
 #endif

@@ -287,7 +287,7 @@ int fw_cfg_add_host_file(struct fw_cfg *fw, const char *name, const char *path, 
 	void *data;
 	int ret;
 
-	ret = host_file_open(&f, "fw_cfg file", path, e);
+	ret = host_file_open(NULL, &f, "fw_cfg file", path, e);
 	if (ret)
 		return ret;
 	if (f.size > HOST_FILE_MAX) {
@@ -362,8 +362,10 @@ fail:
 	return NULL;
 }
 
-void fw_cfg_destroy(struct fw_cfg *fw)
+void fw_cfg_destroy(void *dev)
 {
+	struct fw_cfg *fw = dev;
+
 	if (!fw)
 		return;
 	if (fw->pio)
@@ -377,3 +379,19 @@ void fw_cfg_destroy(struct fw_cfg *fw)
 	pthread_mutex_destroy(&fw->lock);
 	free(fw);
 }
+
+static void reset(void *dev)
+{
+	struct fw_cfg *fw = dev;
+
+	pthread_mutex_lock(&fw->lock);
+	fw->current = (struct item){0};
+	fw->offset = 0;
+	fw->dma_high = 0;
+	pthread_mutex_unlock(&fw->lock);
+}
+
+const struct device_ops fw_cfg_device = {
+	.reset = reset,
+	.destroy = fw_cfg_destroy,
+};

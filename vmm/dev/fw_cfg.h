@@ -13,6 +13,7 @@
 
 #include "error.h"
 #include "platform/bus.h"
+#include "platform/device.h"
 #include "platform/mem.h"
 
 /* Keys of items that guests know. */
@@ -33,7 +34,8 @@ struct fw_cfg;
 
 /* At PORT_FW_CFG on the port bus; m must outlive the device. NULL and a message on failure. */
 struct fw_cfg *fw_cfg_create(struct bus *pio, const struct mem *m, struct error *e);
-void fw_cfg_destroy(struct fw_cfg *fw);
+void fw_cfg_destroy(void *fw_cfg);
+extern const struct device_ops fw_cfg_device;
 
 /*
  * All copy the data. -EEXIST: the key or name is taken; -EINVAL: a key of the

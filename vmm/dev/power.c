@@ -180,8 +180,9 @@ struct power *power_create(struct bus *pio, struct irq_line ged, const struct po
 	return p;
 }
 
-void power_destroy(struct power *p)
+void power_destroy(void *dev)
 {
+	struct power *p = dev;
 	unsigned int i;
 
 	if (!p)
@@ -192,6 +193,22 @@ void power_destroy(struct power *p)
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
+
+static void reset(void *dev)
+{
+	struct power *p = dev;
+
+	pthread_mutex_lock(&p->lock);
+	p->pending = 0;
+	p->reset_control = 0;
+	irq_set(&p->ged, false);
+	pthread_mutex_unlock(&p->lock);
+}
+
+const struct device_ops power_device = {
+	.reset = reset,
+	.destroy = power_destroy,
+};
 
 void power_button(struct power *p)
 {

@@ -5,6 +5,7 @@
 
 #include "error.h"
 #include "platform/bus.h"
+#include "platform/device.h"
 #include "platform/irq.h"
 
 /* Called on the thread of the vCPU that asked for it. */
@@ -19,7 +20,8 @@ struct power;
 /* ged: the level-triggered line of the generic event device. */
 struct power *power_create(struct bus *pio, struct irq_line ged, const struct power_events *events,
 			   struct error *e);
-void power_destroy(struct power *p);
+void power_destroy(void *power);
+extern const struct device_ops power_device;
 
 /*
  * The reset control register of PC chipsets, one byte at port CF9: inside of PCI's CONFIG_ADDRESS, so the PCI

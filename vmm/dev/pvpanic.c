@@ -52,10 +52,14 @@ struct pvpanic *pvpanic_create(struct bus *pio, void (*fn)(void *arg), void *arg
 	return p;
 }
 
-void pvpanic_destroy(struct pvpanic *p)
+void pvpanic_destroy(void *dev)
 {
+	struct pvpanic *p = dev;
+
 	if (!p)
 		return;
 	bus_remove(p->pio, PORT_PVPANIC, p);
 	free(p);
 }
+
+const struct device_ops pvpanic_device = {.destroy = pvpanic_destroy};

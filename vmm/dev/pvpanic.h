@@ -8,11 +8,13 @@
 
 #include "error.h"
 #include "platform/bus.h"
+#include "platform/device.h"
 
 struct pvpanic;
 
 /* At PORT_PVPANIC. fn is called on the vCPU's thread, each time the guest reports a panic. */
 struct pvpanic *pvpanic_create(struct bus *pio, void (*fn)(void *arg), void *arg, struct error *e);
-void pvpanic_destroy(struct pvpanic *p);
+void pvpanic_destroy(void *pvpanic);
+extern const struct device_ops pvpanic_device;
 
 #endif

@@ -81,6 +81,7 @@ struct rtc {
 	uint8_t flags;	/* register C, without IRQF */
 	int64_t offset; /* ns: guest's time minus host's */
 	int64_t seen;	/* guest's time up to which flags are right */
+	bool stopped;	/* interrupts wait */
 	int64_t armed;	/* the host's time for which the timer was armed; INT64_MAX: it is not */
 };
 
@@ -284,7 +285,7 @@ static int64_t next_event(const struct rtc *r)
 
 static void arm_timer(struct rtc *r)
 {
-	int64_t next = next_event(r);
+	int64_t next = r->stopped ? INT64_MAX : next_event(r);
 	int64_t when = next == INT64_MAX ? next : next - r->offset;
 	uint64_t deadline = 0;
 
@@ -457,6 +458,43 @@ static const struct bus_ops port_ops = {
 	.write = port_write,
 };
 
+/* Battery and clock go on; what interrupts is off (MC146818, "Reset"). */
+static void reset(void *dev)
+{
+	struct rtc *r = dev;
+
+	pthread_mutex_lock(&r->lock);
+	update_flags(r);
+	r->index = 0;
+	r->flags = 0;
+	r->cmos[REG_B] &= ~IRQ_ALL;
+	update_irq(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+static bool stop(void *dev)
+{
+	struct rtc *r = dev;
+
+	pthread_mutex_lock(&r->lock);
+	r->stopped = true;
+	arm_timer(r);
+	pthread_mutex_unlock(&r->lock);
+	return true;
+}
+
+/* The clock shows the host's time; what it would have interrupted for meanwhile it does now. */
+static void start(void *dev)
+{
+	struct rtc *r = dev;
+
+	pthread_mutex_lock(&r->lock);
+	r->stopped = false;
+	update_flags(r);
+	update_irq(r);
+	pthread_mutex_unlock(&r->lock);
+}
+
 struct rtc *rtc_create(struct bus *pio, struct loop *loop, struct irq_line irq, struct error *e)
 {
 	struct rtc *r = calloc(1, sizeof(*r));
@@ -490,8 +528,10 @@ struct rtc *rtc_create(struct bus *pio, struct loop *loop, struct irq_line irq, 
 	return r;
 }
 
-void rtc_destroy(struct rtc *r)
+void rtc_destroy(void *dev)
 {
+	struct rtc *r = dev;
+
 	if (!r)
 		return;
 	/* Not there after a failed creation, and then nothing is removed. */
@@ -500,3 +540,10 @@ void rtc_destroy(struct rtc *r)
 	pthread_mutex_destroy(&r->lock);
 	free(r);
 }
+
+const struct device_ops rtc_device = {
+	.stop = stop,
+	.reset = reset,
+	.start = start,
+	.destroy = rtc_destroy,
+};

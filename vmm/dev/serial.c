@@ -105,6 +105,7 @@ struct serial {
 	uint8_t ier, lcr, mcr, scr;
 	uint8_t lines, deltas; /* the two halves of MSR */
 	uint16_t divisor;
+	bool stopped; /* takes no input */
 };
 
 static unsigned int depth(const struct serial *s)
@@ -140,7 +141,8 @@ static void update_irq(struct serial *s)
  */
 static bool listens(const struct serial *s)
 {
-	return !(s->mcr & MCR_LOOP) && ((s->ier & IER_RX) || s->idle_polls >= IDLE_POLLS);
+	return !(s->mcr & MCR_LOOP) && !s->stopped &&
+	       ((s->ier & IER_RX) || s->idle_polls >= IDLE_POLLS);
 }
 
 static void wake_console(struct serial *s)
@@ -419,6 +421,54 @@ size_t serial_receive(void *serial, const uint8_t *buf, size_t len)
 	return taken;
 }
 
+static void power_up(struct serial *s)
+{
+	s->head = s->count = 0;
+	s->fifo_on = false;
+	s->trigger = 1;
+	s->tx_pending = false;
+	s->overrun = false;
+	s->idle_polls = 0;
+	s->lsr_read_last = false;
+	s->ier = s->lcr = s->mcr = s->scr = 0;
+	s->lines = MSR_CTS | MSR_DSR | MSR_DCD;
+	s->deltas = 0;
+	/* Undefined after a reset (8.1); 9600 bits/s is what firmware leaves. */
+	s->divisor = 12;
+}
+
+/* What was received for the guest that was, and not read, the next one gets. */
+static void reset(void *dev)
+{
+	struct serial *s = dev;
+
+	pthread_mutex_lock(&s->lock);
+	clear_rx(s);
+	power_up(s);
+	update_irq(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool stop(void *dev)
+{
+	struct serial *s = dev;
+
+	pthread_mutex_lock(&s->lock);
+	s->stopped = true;
+	pthread_mutex_unlock(&s->lock);
+	return true;
+}
+
+static void start(void *dev)
+{
+	struct serial *s = dev;
+
+	pthread_mutex_lock(&s->lock);
+	s->stopped = false;
+	wake_console(s);
+	pthread_mutex_unlock(&s->lock);
+}
+
 struct serial *serial_create(struct bus *pio, uint16_t port, struct irq_line irq,
 			     struct console *console, struct error *e)
 {
@@ -433,10 +483,7 @@ struct serial *serial_create(struct bus *pio, uint16_t port, struct irq_line irq
 	s->port = port;
 	s->irq = irq;
 	s->console = console;
-	s->trigger = 1;
-	s->lines = MSR_CTS | MSR_DSR | MSR_DCD;
-	/* Undefined after a reset (8.1); 9600 bits/s is what firmware leaves. */
-	s->divisor = 12;
+	power_up(s);
 	pthread_mutex_init(&s->lock, NULL);
 
 	ret = bus_add(pio, port, PORTS, &port_ops, s);
@@ -450,8 +497,10 @@ struct serial *serial_create(struct bus *pio, uint16_t port, struct irq_line irq
 	return s;
 }
 
-void serial_destroy(struct serial *s)
+void serial_destroy(void *dev)
 {
+	struct serial *s = dev;
+
 	if (!s)
 		return;
 	console_set_input(s->console, NULL, NULL);
@@ -459,3 +508,10 @@ void serial_destroy(struct serial *s)
 	pthread_mutex_destroy(&s->lock);
 	free(s);
 }
+
+const struct device_ops serial_device = {
+	.stop = stop,
+	.reset = reset,
+	.start = start,
+	.destroy = serial_destroy,
+};

@@ -11,6 +11,7 @@
 #include "chardev/console.h"
 #include "error.h"
 #include "platform/bus.h"
+#include "platform/device.h"
 #include "platform/irq.h"
 
 struct serial;
@@ -21,7 +22,8 @@ struct serial;
  */
 struct serial *serial_create(struct bus *pio, uint16_t port, struct irq_line irq,
 			     struct console *console, struct error *e);
-void serial_destroy(struct serial *s);
+void serial_destroy(void *serial);
+extern const struct device_ops serial_device;
 
 /*
  * The line: bytes arriving from outside, or none, to fetch what is to come again.

@@ -270,3 +270,20 @@ int hv_run_vcpu(int vcpu_fd)
 {
 	return call(vcpu_fd, HV_RUN, NULL);
 }
+
+int hv_reset_vcpu(int vcpu_fd, struct error *e)
+{
+	int ret = call(vcpu_fd, HV_RESET, NULL);
+
+	return ret < 0 ? error_set(e, -ret, "cannot reset a vCPU: %s", strerror(-ret)) : 0;
+}
+
+int hv_get_clock(int vm_fd, struct hv_clock *clock)
+{
+	return call(vm_fd, HV_GET_CLOCK, clock);
+}
+
+int hv_set_clock(int vm_fd, const struct hv_clock *clock)
+{
+	return call(vm_fd, HV_SET_CLOCK, clock);
+}

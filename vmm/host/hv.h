@@ -50,6 +50,11 @@ int hv_set_xsave(int vcpu_fd, const void *image, uint32_t len);
 /* A register in the vCPU's xAPIC page. A write returns what HV_WRITE_APIC does. */
 int hv_read_apic(int vcpu_fd, uint32_t offset, uint32_t *value);
 int hv_write_apic(int vcpu_fd, uint32_t offset, uint32_t value);
+/* The vCPU as hv_create_vcpu() made it, but for its CPUID table. */
+int hv_reset_vcpu(int vcpu_fd, struct error *e);
+/* What kvm-clock and the TSC of the VM show. */
+int hv_get_clock(int vm_fd, struct hv_clock *clock);
+int hv_set_clock(int vm_fd, const struct hv_clock *clock);
 /* groups: HV_REGS_*, stored in the run page */
 int hv_get_regs(int vcpu_fd, uint64_t groups);
 int hv_run_vcpu(int vcpu_fd);

@@ -223,10 +223,27 @@ static const struct bus_ops io_ops = {
 	.write = io_write,
 };
 
+static void power_up(struct ioapic *io)
+{
+	io->select = 0;
+	io->id = 0;
+	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++)
+		io->redir[pin] = RTE_MASKED;
+}
+
+/* Lines are the devices': they are lowered by their own reset. */
+static void reset(void *dev)
+{
+	struct ioapic *io = dev;
+
+	pthread_mutex_lock(&io->lock);
+	power_up(io);
+	pthread_mutex_unlock(&io->lock);
+}
+
 struct ioapic *ioapic_create(struct bus *mmio, const struct msi_sink *sink, struct error *e)
 {
 	struct ioapic *io = calloc(1, sizeof(*io));
-	unsigned int pin;
 	int ret;
 
 	if (!io) {
@@ -235,8 +252,7 @@ struct ioapic *ioapic_create(struct bus *mmio, const struct msi_sink *sink, stru
 	}
 	io->mmio = mmio;
 	io->sink = *sink;
-	for (pin = 0; pin < IOAPIC_PINS; pin++)
-		io->redir[pin] = RTE_MASKED;
+	power_up(io);
 	pthread_mutex_init(&io->lock, NULL);
 
 	ret = bus_add(mmio, LAYOUT_IOAPIC, IO_LEN, &io_ops, io);
@@ -249,8 +265,10 @@ struct ioapic *ioapic_create(struct bus *mmio, const struct msi_sink *sink, stru
 	return io;
 }
 
-void ioapic_destroy(struct ioapic *io)
+void ioapic_destroy(void *dev)
 {
+	struct ioapic *io = dev;
+
 	if (!io)
 		return;
 	bus_remove(io->mmio, LAYOUT_IOAPIC, io);
@@ -269,3 +287,8 @@ void ioapic_eoi(struct ioapic *io, uint8_t vector)
 	end_of_interrupt(io, vector);
 	pthread_mutex_unlock(&io->lock);
 }
+
+const struct device_ops ioapic_device = {
+	.reset = reset,
+	.destroy = ioapic_destroy,
+};

@@ -10,13 +10,15 @@
 
 #include "error.h"
 #include "platform/bus.h"
+#include "platform/device.h"
 #include "platform/irq.h"
 
 struct ioapic;
 
 /* Claims the page at LAYOUT_IOAPIC of the MMIO bus. NULL, with *e filled, on failure. */
 struct ioapic *ioapic_create(struct bus *mmio, const struct msi_sink *sink, struct error *e);
-void ioapic_destroy(struct ioapic *io);
+void ioapic_destroy(void *ioapic);
+extern const struct device_ops ioapic_device;
 
 /*
  * The line to input pin "pin" (below IOAPIC_PINS). The level that callers set is

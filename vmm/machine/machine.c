@@ -27,6 +27,7 @@
 #include "machine/vcpu.h"
 #include "pci/pci.h"
 #include "platform/bus.h"
+#include "platform/device.h"
 #include "platform/layout.h"
 #include "platform/mem.h"
 #include "virtio/blk.h"
@@ -35,6 +36,14 @@
 #include "virtio/virtio_pci.h"
 
 _Static_assert(CONFIG_MAX_MMIO == VIRTIO_MMIO_MAX, "places of virtio-mmio");
+
+/* On the board, and those of virtio: the disks, and the entropy device. */
+#define MAX_DEVICES (8 + CONFIG_MAX_DISKS + 1)
+
+struct device {
+	const struct device_ops *ops;
+	void *dev;
+};
 
 struct machine {
 	const struct config *config; /* constant, as everything up to the lock */
@@ -47,23 +56,19 @@ struct machine {
 	struct mem mem;
 	struct bus *pio;
 	struct bus *mmio;
-	struct ioapic *ioapic;
-	struct serial *serial;
-	struct rtc *rtc;
+	struct host_files files;
+	struct device device[MAX_DEVICES]; /* in the order of their making */
+	unsigned int nr_devices;
+	struct ioapic *ioapic; /* some of them, by name */
 	struct power *power;
-	struct pvpanic *pvpanic;
-	struct debug_exit *debug_exit;
-	struct fw_cfg *fw_cfg;
 	struct pci_host *pci;
 	struct virtio_pci_bus virtio_pci;
 	struct virtio_mmio_bus virtio_mmio[VIRTIO_MMIO_MAX];
 	unsigned int nr_virtio_mmio;
-	struct virtio_blk *disk[CONFIG_MAX_DISKS];
-	struct virtio_rng *rng;
 	struct vcpu_env vcpu_env;
 	struct vcpu *vcpu[HV_MAX_VCPUS];
 
-	bool settling; /* the loop's thread alone: the vCPUs are gone, the loop runs for the disks */
+	bool settling; /* the loop's thread alone: the vCPUs are parked, the loop runs for the disks */
 
 	pthread_mutex_t lock; /* protects the result */
 	struct machine_result result;
@@ -72,6 +77,60 @@ struct machine {
 
 /* How long a disk of a machine that is over may take; longer is a host that does not answer. */
 #define SETTLE_SECONDS 5
+
+/* ------------------------------------------------------------------------- */
+/* Its devices                                                                */
+
+/* dev is what a creation returned: NULL after a failure, with the reason in *e. */
+static int add_device(struct machine *m, const struct device_ops *ops, void *dev)
+{
+	if (!dev)
+		return -EIO;
+	m->device[m->nr_devices++] = (struct device){ops, dev};
+	return 0;
+}
+
+/* All of them are stopped. */
+static void reset_devices(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->nr_devices; i++)
+		if (m->device[i].ops->reset)
+			m->device[i].ops->reset(m->device[i].dev);
+}
+
+static void start_devices(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->nr_devices; i++)
+		if (m->device[i].ops->start)
+			m->device[i].ops->start(m->device[i].dev);
+}
+
+/* Those first that came last, as they use what was there before. */
+static bool stop_devices(struct machine *m)
+{
+	bool stopped = true;
+
+	for (unsigned int i = m->nr_devices; i-- > 0;)
+		if (m->device[i].ops->stop)
+			stopped &= m->device[i].ops->stop(m->device[i].dev);
+	return stopped;
+}
+
+static void end_waits(struct machine *m)
+{
+	for (unsigned int i = 0; i < m->nr_devices; i++)
+		if (m->device[i].ops->end_waits)
+			m->device[i].ops->end_waits(m->device[i].dev);
+}
+
+static void destroy_devices(struct machine *m)
+{
+	while (m->nr_devices) {
+		const struct device *d = &m->device[--m->nr_devices];
+
+		d->ops->destroy(d->dev);
+	}
+}
 
 /* ------------------------------------------------------------------------- */
 /* How it ends                                                                */
@@ -194,7 +253,7 @@ static struct msi_sink msi_sink(struct machine *m)
 }
 
 /* ------------------------------------------------------------------------- */
-/* Building, in the order of the calls in machine_create()                    */
+/* Building: the steps of build(), in its order                               */
 
 static int create_vm(struct machine *m, struct error *e)
 {
@@ -235,56 +294,85 @@ static int create_memory(struct machine *m, struct error *e)
 	return ret;
 }
 
-/* Serial port, clock, power, and the ways a guest can tell how it fares. */
-static int create_platform(struct machine *m, struct error *e)
+static int create_buses(struct machine *m, struct error *e)
 {
-	struct power_events events = {.reset = on_reset, .off = on_power_off, .arg = m};
-	struct msi_sink msi = msi_sink(m);
-
 	m->pio = bus_create();
 	m->mmio = bus_create();
-	if (!m->pio || !m->mmio)
-		return error_set(e, ENOMEM, "out of memory");
+	return m->pio && m->mmio ? 0 : error_set(e, ENOMEM, "out of memory");
+}
+
+static int create_ioapic(struct machine *m, struct error *e)
+{
+	struct msi_sink msi = msi_sink(m);
 
 	m->ioapic = ioapic_create(m->mmio, &msi, e);
-	if (!m->ioapic)
-		return -EIO;
-	m->serial =
-		serial_create(m->pio, PORT_COM1, ioapic_line(m->ioapic, GSI_COM1), m->console, e);
-	if (!m->serial)
-		return -EIO;
-	m->rtc = rtc_create(m->pio, m->loop, ioapic_line(m->ioapic, GSI_RTC), e);
-	if (!m->rtc)
-		return -EIO;
+	return add_device(m, &ioapic_device, m->ioapic);
+}
+
+static int create_serial(struct machine *m, struct error *e)
+{
+	struct irq_line line = ioapic_line(m->ioapic, GSI_COM1);
+
+	return add_device(m, &serial_device, serial_create(m->pio, PORT_COM1, line, m->console, e));
+}
+
+static int create_rtc(struct machine *m, struct error *e)
+{
+	struct irq_line line = ioapic_line(m->ioapic, GSI_RTC);
+
+	return add_device(m, &rtc_device, rtc_create(m->pio, m->loop, line, e));
+}
+
+static int create_power(struct machine *m, struct error *e)
+{
+	struct power_events events = {.reset = on_reset, .off = on_power_off, .arg = m};
+
 	m->power = power_create(m->pio, ioapic_line(m->ioapic, GSI_GED), &events, e);
-	if (!m->power)
-		return -EIO;
-	m->pvpanic = pvpanic_create(m->pio, on_panic, m, e);
-	if (!m->pvpanic)
-		return -EIO;
-	if (m->config->debug_exit) {
-		m->debug_exit =
-			debug_exit_create(m->pio, m->config->debug_exit_port, on_debug_exit, m, e);
-		if (!m->debug_exit)
-			return -EIO;
-	}
-	return 0;
+	return add_device(m, &power_device, m->power);
+}
+
+static int create_pvpanic(struct machine *m, struct error *e)
+{
+	return add_device(m, &pvpanic_device, pvpanic_create(m->pio, on_panic, m, e));
+}
+
+static int create_debug_exit(struct machine *m, struct error *e)
+{
+	uint16_t port = m->config->debug_exit_port;
+
+	if (!m->config->debug_exit)
+		return 0;
+	return add_device(m, &debug_exit_device,
+			  debug_exit_create(m->pio, port, on_debug_exit, m, e));
 }
 
 static int create_fw_cfg(struct machine *m, struct error *e)
 {
 	const struct config *c = m->config;
-	int ret;
+	struct fw_cfg *fw = fw_cfg_create(m->pio, &m->mem, e);
+	int ret = add_device(m, &fw_cfg_device, fw);
 
-	m->fw_cfg = fw_cfg_create(m->pio, &m->mem, e);
-	if (!m->fw_cfg)
-		return -EIO;
-	ret = fw_cfg_add_machine(m->fw_cfg, c->cpus, c->memory, c->cmdline, e);
+	if (!ret)
+		ret = fw_cfg_add_machine(fw, c->cpus, c->memory, c->cmdline, e);
 	for (unsigned int i = 0; !ret && i < c->nr_fw_cfg; i++)
-		ret = error_about(
-			e, fw_cfg_add_host_file(m->fw_cfg, c->fw_cfg[i].name, c->fw_cfg[i].path, e),
-			"fw-cfg[%u]", i);
+		ret = error_about(e,
+				  fw_cfg_add_host_file(fw, c->fw_cfg[i].name, c->fw_cfg[i].path, e),
+				  "fw-cfg[%u]", i);
 	return ret;
+}
+
+static int create_pci(struct machine *m, struct error *e)
+{
+	m->pci = pci_host_create(m->pio, m->mmio, e);
+	if (!m->pci)
+		return -EIO;
+	pci_host_set_cf9(m->pci, &power_reset_control, m->power);
+	m->virtio_pci = (struct virtio_pci_bus){
+		.host = m->pci,
+		.msi = msi_sink(m),
+		.doorbell = {doorbell_bind, doorbell_unbind, m},
+	};
+	return add_device(m, &pci_host_device, m->pci);
 }
 
 static struct virtio_env on_pci(struct machine *m, unsigned int slot)
@@ -319,20 +407,10 @@ static struct virtio_env virtio_env(struct machine *m, unsigned int transport, u
 	return env;
 }
 
-static int create_virtio(struct machine *m, struct error *e)
+static int create_disks(struct machine *m, struct error *e)
 {
 	const struct config *c = m->config;
-	struct virtio_env env;
 
-	m->pci = pci_host_create(m->pio, m->mmio, e);
-	if (!m->pci)
-		return -EIO;
-	pci_host_set_cf9(m->pci, &power_reset_control, m->power);
-	m->virtio_pci = (struct virtio_pci_bus){
-		.host = m->pci,
-		.msi = msi_sink(m),
-		.doorbell = {doorbell_bind, doorbell_unbind, m},
-	};
 	for (unsigned int i = 0; i < c->nr_disks; i++) {
 		struct blk_config disk = {
 			.path = c->disk[i].path,
@@ -340,15 +418,19 @@ static int create_virtio(struct machine *m, struct error *e)
 			.serial = c->disk[i].serial,
 			.format_stated = c->disk[i].format_stated,
 		};
+		struct virtio_env env = virtio_env(m, c->disk[i].transport, c->disk[i].addr);
 
-		env = virtio_env(m, c->disk[i].transport, c->disk[i].addr);
-		m->disk[i] = virtio_blk_create(&env, &disk, e);
-		if (!m->disk[i])
+		if (add_device(m, &virtio_blk_device, virtio_blk_create(&env, &disk, e)))
 			return error_about(e, -EIO, "disks[%u]", i);
 	}
-	env = virtio_env(m, c->rng_transport, 0);
-	m->rng = virtio_rng_create(&env, e);
-	return m->rng ? 0 : -EIO;
+	return 0;
+}
+
+static int create_rng(struct machine *m, struct error *e)
+{
+	struct virtio_env env = virtio_env(m, m->config->rng_transport, 0);
+
+	return add_device(m, &virtio_rng_device, virtio_rng_create(&env, e));
 }
 
 static int load(struct machine *m, struct boot_entry *entry, struct error *e)
@@ -369,6 +451,7 @@ static int load(struct machine *m, struct boot_entry *entry, struct error *e)
 		.cmdline = c->cmdline,
 		.modules = modules,
 		.nr_modules = c->nr_modules,
+		.files = &m->files,
 	};
 	int ret;
 
@@ -382,15 +465,6 @@ static int load(struct machine *m, struct boot_entry *entry, struct error *e)
 	return ret;
 }
 
-/*
- * The memory types that firmware would have set up: all write-back (Intel SDM
- * Vol. 3, "IA32_MTRR_DEF_TYPE"). Linux leaves its page attribute table unused
- * when it finds the ranges disabled.
- */
-#define MSR_MTRR_DEF_TYPE 0x2ff
-#define MTRR_ENABLE	  0x800
-#define MTRR_WRITE_BACK	  0x006
-
 static int create_vcpu(struct machine *m, unsigned int id, const struct hv_cpuid_entry *cpuid,
 		       unsigned int count, struct error *e)
 {
@@ -400,8 +474,6 @@ static int create_vcpu(struct machine *m, unsigned int id, const struct hv_cpuid
 	if (fd < 0)
 		return fd;
 	ret = hv_set_cpuid(fd, cpuid, count, e);
-	if (!ret)
-		ret = hv_set_msr(fd, MSR_MTRR_DEF_TYPE, MTRR_ENABLE | MTRR_WRITE_BACK, e);
 	if (ret) {
 		close(fd);
 		return ret;
@@ -410,7 +482,7 @@ static int create_vcpu(struct machine *m, unsigned int id, const struct hv_cpuid
 	return m->vcpu[id] ? 0 : -EIO;
 }
 
-static int create_vcpus(struct machine *m, const struct boot_entry *entry, struct error *e)
+static int create_vcpus(struct machine *m, struct error *e)
 {
 	struct hv_cpuid_entry cpuid[HV_MAX_CPUID];
 	int count = hv_get_cpuid(m->hv_fd, cpuid, e);
@@ -430,28 +502,31 @@ static int create_vcpus(struct machine *m, const struct boot_entry *entry, struc
 		topology_apply(cpuid, count, m->config->cpus, id);
 		ret = create_vcpu(m, id, cpuid, count, e);
 	}
-	if (!ret)
-		vcpu_set_entry(m->vcpu[0], &entry->gprs, &entry->sregs);
+	return ret;
+}
+
+/* As when the power comes: devices and memory are, and the vCPUs are to be. */
+static int power_up(struct machine *m, struct error *e)
+{
+	struct boot_entry entry;
+	int ret = load(m, &entry, e);
+
+	for (unsigned int id = 0; !ret && id < m->config->cpus; id++)
+		ret = vcpu_reset(m->vcpu[id], &entry, e);
 	return ret;
 }
 
 static int build(struct machine *m, struct error *e)
 {
-	struct boot_entry entry;
-	int ret = create_vm(m, e);
+	static int (*const step[])(struct machine * m, struct error * e) = {
+		create_vm,  create_memory, create_buses,   create_ioapic,     create_serial,
+		create_rtc, create_power,  create_pvpanic, create_debug_exit, create_fw_cfg,
+		create_pci, create_disks,  create_rng,	   create_vcpus,      power_up,
+	};
+	int ret = 0;
 
-	if (!ret)
-		ret = create_memory(m, e);
-	if (!ret)
-		ret = create_platform(m, e);
-	if (!ret)
-		ret = create_fw_cfg(m, e);
-	if (!ret)
-		ret = create_virtio(m, e);
-	if (!ret)
-		ret = load(m, &entry, e);
-	if (!ret)
-		ret = create_vcpus(m, &entry, e);
+	for (unsigned int i = 0; !ret && i < sizeof(step) / sizeof(step[0]); i++)
+		ret = step[i](m, e);
 	return ret;
 }
 
@@ -479,7 +554,7 @@ struct machine *machine_create(const struct config *config, struct loop *loop,
 }
 
 /* ------------------------------------------------------------------------- */
-/* Running and taking down                                                    */
+/* Its life                                                                   */
 
 int machine_start(struct machine *m, struct error *e)
 {
@@ -491,34 +566,25 @@ int machine_start(struct machine *m, struct error *e)
 	return ret;
 }
 
-static void stop_vcpus(struct machine *m)
+static void park_vcpus(struct machine *m)
 {
-	for (unsigned int i = 0; i < CONFIG_MAX_DISKS && m->disk[i]; i++)
-		virtio_end_waits(virtio_blk_dev(m->disk[i]));
+	end_waits(m);
 	for (unsigned int id = 0; id < HV_MAX_VCPUS && m->vcpu[id]; id++)
-		vcpu_stop(m->vcpu[id]);
+		vcpu_park(m->vcpu[id]);
 	for (unsigned int id = 0; id < HV_MAX_VCPUS && m->vcpu[id]; id++)
-		vcpu_join(m->vcpu[id]);
+		vcpu_wait_parked(m->vcpu[id]);
 }
 
 void machine_stop(struct machine *m, struct machine_exits *exits)
 {
-	stop_vcpus(m);
+	park_vcpus(m);
+	*exits = (struct machine_exits){0};
 	for (unsigned int id = 0; id < m->config->cpus; id++) {
 		exits->pio += vcpu_exits(m->vcpu[id], HV_EXIT_PIO);
 		exits->mmio += vcpu_exits(m->vcpu[id], HV_EXIT_MMIO);
 		exits->emulate += vcpu_exits(m->vcpu[id], HV_EXIT_EMULATE);
 		exits->eoi += vcpu_exits(m->vcpu[id], HV_EXIT_EOI);
 	}
-}
-
-static bool disks_stopped(struct machine *m)
-{
-	bool stopped = true;
-
-	for (unsigned int i = 0; i < CONFIG_MAX_DISKS && m->disk[i]; i++)
-		stopped &= virtio_stop(virtio_blk_dev(m->disk[i]));
-	return stopped;
 }
 
 static bool in_hurry(struct machine *m)
@@ -556,7 +622,7 @@ static void wait_for_disks(struct machine *m)
 		return;
 	loop_timer_arm(timer, loop_now() + SETTLE_SECONDS * 1000000000ULL);
 	m->settling = true;
-	while (!in_hurry(m) && !disks_stopped(m)) {
+	while (!in_hurry(m) && !stop_devices(m)) {
 		if (loop_run(m->loop))
 			break;
 	}
@@ -565,11 +631,37 @@ static void wait_for_disks(struct machine *m)
 
 void machine_settle(struct machine *m, struct machine_result *result)
 {
-	if (!disks_stopped(m))
+	if (!stop_devices(m))
 		wait_for_disks(m);
 	pthread_mutex_lock(&m->lock);
 	*result = m->result;
 	pthread_mutex_unlock(&m->lock);
+}
+
+int machine_reset(struct machine *m, struct error *e)
+{
+	struct hv_clock clock;
+	int ret;
+
+	if (!stop_devices(m))
+		return error_set(e, EBUSY, "a disk's host has not answered");
+	ret = hv_get_clock(m->vm_fd, &clock);
+	reset_devices(m);
+	mem_clear(&m->mem);
+	clock.ns = clock.tsc = 0;
+	if (!ret)
+		ret = hv_set_clock(m->vm_fd, &clock);
+	if (ret)
+		return error_set(e, -ret, "cannot set the machine's clock: %s", strerror(-ret));
+	ret = power_up(m, e);
+	if (ret)
+		return ret;
+	m->settling = false;
+	pthread_mutex_lock(&m->lock);
+	m->result = (struct machine_result){.end = MACHINE_RUNNING};
+	pthread_mutex_unlock(&m->lock);
+	start_devices(m);
+	return 0;
 }
 
 /*
@@ -578,24 +670,16 @@ void machine_settle(struct machine *m, struct machine_result *result)
  */
 void machine_destroy(struct machine *m)
 {
-	bool memory_unused = true;
+	bool memory_unused;
 
 	if (!m)
 		return;
-	stop_vcpus(m);
+	park_vcpus(m);
 	for (unsigned int id = 0; id < HV_MAX_VCPUS; id++)
 		vcpu_destroy(m->vcpu[id]);
-	virtio_rng_destroy(m->rng);
-	for (unsigned int i = CONFIG_MAX_DISKS; i-- > 0;)
-		memory_unused &= virtio_blk_destroy(m->disk[i]);
-	pci_host_destroy(m->pci);
-	fw_cfg_destroy(m->fw_cfg);
-	debug_exit_destroy(m->debug_exit);
-	pvpanic_destroy(m->pvpanic);
-	power_destroy(m->power);
-	rtc_destroy(m->rtc);
-	serial_destroy(m->serial);
-	ioapic_destroy(m->ioapic);
+	memory_unused = stop_devices(m);
+	destroy_devices(m);
+	host_files_close(&m->files);
 	bus_destroy(m->mmio);
 	bus_destroy(m->pio);
 	if (m->vm_fd >= 0)

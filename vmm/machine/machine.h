@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One machine from its power-on to its end. cmd/run.c builds it from the
- * configuration, runs the event loop, and builds it anew when the guest reboots.
+ * One machine from its power-on to its end: created, running, settled, ended. cmd/run.c builds it from the
+ * configuration, runs the event loop, and resets it when the guest reboots. All calls but machine_end() and
+ * machine_power_button() are made on the loop's thread, or while no loop runs.
  */
 #ifndef VMM_MACHINE_MACHINE_H
 #define VMM_MACHINE_MACHINE_H
@@ -48,8 +49,13 @@ struct machine;
  */
 struct machine *machine_create(const struct config *config, struct loop *loop,
 			       struct console *console, struct error *e);
-/* Let the vCPUs run. */
+/* Let the vCPUs run: at first, and after machine_reset(). */
 int machine_start(struct machine *m, struct error *e);
+/*
+ * As after power-up, with the same descriptors, the same VM and the same open files; after machine_settle(). The
+ * vCPUs run again from machine_start() on.
+ */
+int machine_reset(struct machine *m, struct error *e);
 /*
  * The machine is over, for this reason: the first call counts, and stops the
  * loop. Any thread; vCPUs leave the guest when machine_stop() is called. A user's reason (from MACHINE_QUIT on)
@@ -62,7 +68,7 @@ void machine_end(struct machine *m, enum machine_end end, uint32_t value, const 
  */
 bool machine_power_button(struct machine *m);
 
-/* Stop the vCPU threads and wait for them; what the machine counted. */
+/* Park the vCPUs; what the machine has counted so far. */
 void machine_stop(struct machine *m, struct machine_exits *exits);
 /*
  * Let the host finish what it has begun for the disks; runs the loop for it. A host that does not answer is

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The vCPU threads: { HV_RUN; handle the exit } until the machine ends. Started
- * and stopped by machine.c.
+ * The vCPU threads: { HV_RUN; handle the exit } while the machine runs; parked, while
+ * it does not. Started, parked and ended by machine.c.
  */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +25,13 @@
 
 #define NR_EXIT_REASONS (HV_EXIT_TASK + 1)
 
+/* What its thread is to do. */
+enum vcpu_task {
+	TASK_RUN,
+	TASK_PARK,
+	TASK_END
+};
+
 struct vcpu {
 	unsigned int id;		 /* constant */
 	int fd;				 /* constant */
@@ -35,8 +41,12 @@ struct vcpu {
 	const struct vcpu_env *env;	 /* constant */
 	pthread_t thread;		 /* valid while started */
 	bool started;			 /* used by the thread that owns the machine */
-	atomic_bool stop;		 /* set by any thread */
-	uint64_t exits[NR_EXIT_REASONS]; /* written by the thread, read once it is joined */
+	uint64_t exits[NR_EXIT_REASONS]; /* written by the thread, read while it is parked */
+
+	pthread_mutex_t lock; /* protects what follows; innermost */
+	pthread_cond_t changed;
+	enum vcpu_task task;
+	bool parked;
 };
 
 /* What the kick's handler must reach: the run page of the thread it interrupts. */
@@ -75,6 +85,9 @@ struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, const struct hv_caps *cap
 	v->fd = vcpu_fd;
 	v->run_size = caps->run_size;
 	v->env = env;
+	v->task = TASK_PARK;
+	pthread_mutex_init(&v->lock, NULL);
+	pthread_cond_init(&v->changed, NULL);
 	v->xstate.size = caps->xsave_size;
 	v->xstate.image = aligned_alloc(XSTATE_ALIGN, (caps->xsave_size + XSTATE_ALIGN - 1) &
 							      ~(XSTATE_ALIGN - 1));
@@ -89,11 +102,28 @@ struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, const struct hv_caps *cap
 	return v;
 }
 
-void vcpu_set_entry(struct vcpu *v, const struct hv_gprs *gprs, const struct hv_sregs *sregs)
+/*
+ * The memory types that firmware would have set up: all write-back (Intel SDM
+ * Vol. 3, "IA32_MTRR_DEF_TYPE"). Linux leaves its page attribute table unused
+ * when it finds the ranges disabled.
+ */
+#define MSR_MTRR_DEF_TYPE 0x2ff
+#define MTRR_ENABLE	  0x800
+#define MTRR_WRITE_BACK	  0x006
+
+int vcpu_reset(struct vcpu *v, const struct boot_entry *entry, struct error *e)
 {
-	v->run->gprs = *gprs;
-	v->run->sregs = *sregs;
+	int ret = hv_reset_vcpu(v->fd, e);
+
+	if (!ret)
+		ret = hv_set_msr(v->fd, MSR_MTRR_DEF_TYPE, MTRR_ENABLE | MTRR_WRITE_BACK, e);
+	v->run->dirty = 0;
+	if (ret || v->id)
+		return ret;
+	v->run->gprs = entry->gprs;
+	v->run->sregs = entry->sregs;
 	v->run->dirty = HV_REGS_GPR | HV_REGS_SREGS;
+	return 0;
 }
 
 /* ------------------------------------------------------------------------- */
@@ -284,11 +314,35 @@ static bool run_failed(struct vcpu *v, int err)
 	return end(v, VCPU_FAILED, text);
 }
 
-/* Take the flag down before looking at the reason: a kick in between is then seen. */
+/*
+ * Out of the guest, with its last instruction completed: wait while it is to be parked. False: the thread is to
+ * end. The flag is taken down before the task is looked at, so a kick in between is seen.
+ */
 static bool interrupted(struct vcpu *v)
 {
+	bool go_on;
+
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
-	return !atomic_load(&v->stop);
+	pthread_mutex_lock(&v->lock);
+	v->parked = v->task == TASK_PARK;
+	if (v->parked)
+		pthread_cond_broadcast(&v->changed);
+	while (v->task == TASK_PARK)
+		pthread_cond_wait(&v->changed, &v->lock);
+	v->parked = false;
+	go_on = v->task != TASK_END;
+	pthread_mutex_unlock(&v->lock);
+	return go_on;
+}
+
+/* This vCPU cannot go on: no longer, at least. */
+static bool park_itself(struct vcpu *v)
+{
+	pthread_mutex_lock(&v->lock);
+	if (v->task == TASK_RUN)
+		v->task = TASK_PARK;
+	pthread_mutex_unlock(&v->lock);
+	return interrupted(v);
 }
 
 static void *thread_main(void *arg)
@@ -306,16 +360,26 @@ static void *thread_main(void *arg)
 		if (ret == -EINTR)
 			go_on = interrupted(v);
 		else if (ret < 0)
-			go_on = run_failed(v, -ret);
+			go_on = run_failed(v, -ret) || park_itself(v);
 		else
-			go_on = handle_exit(v);
+			go_on = handle_exit(v) || park_itself(v);
 	}
 	return NULL;
 }
 
 /* ------------------------------------------------------------------------- */
 
-int vcpu_start(struct vcpu *v, struct error *e)
+static void set_task(struct vcpu *v, enum vcpu_task task)
+{
+	pthread_mutex_lock(&v->lock);
+	v->task = task;
+	if (task != TASK_PARK)
+		v->parked = false;
+	pthread_cond_broadcast(&v->changed);
+	pthread_mutex_unlock(&v->lock);
+}
+
+static int start_thread(struct vcpu *v, struct error *e)
 {
 	/* Without SA_RESTART: HV_RUN must come back. */
 	struct sigaction action = {.sa_handler = on_kick};
@@ -334,27 +398,39 @@ int vcpu_start(struct vcpu *v, struct error *e)
 	return 0;
 }
 
-void vcpu_stop(struct vcpu *v)
+int vcpu_start(struct vcpu *v, struct error *e)
+{
+	set_task(v, TASK_RUN);
+	return v->started ? 0 : start_thread(v, e);
+}
+
+void vcpu_park(struct vcpu *v)
 {
 	if (!v->started)
 		return;
-	atomic_store(&v->stop, true);
+	set_task(v, TASK_PARK);
 	__atomic_store_n(&v->run->immediate_exit, 1, __ATOMIC_SEQ_CST);
 	pthread_kill(v->thread, kick_signal());
 }
 
-void vcpu_join(struct vcpu *v)
+void vcpu_wait_parked(struct vcpu *v)
 {
-	if (!v->started)
-		return;
-	pthread_join(v->thread, NULL);
-	v->started = false;
+	pthread_mutex_lock(&v->lock);
+	while (v->started && !v->parked)
+		pthread_cond_wait(&v->changed, &v->lock);
+	pthread_mutex_unlock(&v->lock);
 }
 
 void vcpu_destroy(struct vcpu *v)
 {
 	if (!v)
 		return;
+	if (v->started) {
+		set_task(v, TASK_END);
+		pthread_join(v->thread, NULL);
+	}
+	pthread_cond_destroy(&v->changed);
+	pthread_mutex_destroy(&v->lock);
 	hv_unmap_run(v->run, v->run_size);
 	free(v->xstate.image);
 	close(v->fd);

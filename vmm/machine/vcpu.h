@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "boot/boot.h"
 #include "error.h"
 #include "include/uapi/hv.h"
 #include "platform/bus.h"
@@ -36,17 +37,22 @@ struct vcpu;
 /* Takes vcpu_fd over, also on failure. */
 struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, const struct hv_caps *caps,
 			 const struct vcpu_env *env, struct error *e);
-/* Before vcpu_start(): where it begins. Application processors wait for SIPI without it. */
-void vcpu_set_entry(struct vcpu *v, const struct hv_gprs *gprs, const struct hv_sregs *sregs);
+/*
+ * Its thread is parked, or was not started: as after power-up, or for the boot processor as entry says. The
+ * others wait for a SIPI.
+ */
+int vcpu_reset(struct vcpu *v, const struct boot_entry *entry, struct error *e);
+/* Let it run: start its thread, or unpark it. */
 int vcpu_start(struct vcpu *v, struct error *e);
 
-/* Ask it to leave the guest for good; does not wait. Any thread. */
-void vcpu_stop(struct vcpu *v);
-/* Wait until a stopped vCPU's thread has ended. */
-void vcpu_join(struct vcpu *v);
+/* Ask it to leave the guest and to wait; does not wait itself. Any thread. */
+void vcpu_park(struct vcpu *v);
+/* Wait until it does, its last instruction completed. One that has ended the machine waits already. */
+void vcpu_wait_parked(struct vcpu *v);
+/* Ends its thread, which must be parked. */
 void vcpu_destroy(struct vcpu *v);
 
-/* Exits so far of one reason; to be read once its thread has ended. */
+/* Exits so far of one reason; to be read while it is parked. */
 uint64_t vcpu_exits(const struct vcpu *v, enum hv_exit_reason reason);
 
 #endif

@@ -65,6 +65,20 @@ void msix_drop_pending(struct msix *m)
 		m->vector[i].pending = false;
 }
 
+void msix_reset(struct msix *m)
+{
+	m->enabled = m->masked = false;
+	for (unsigned int i = 0; i < m->nr; i++) {
+		struct msix_vector *v = &m->vector[i];
+
+		v->addr = 0;
+		v->data = 0;
+		v->masked = true;
+		v->pending = false;
+		update(m, v);
+	}
+}
+
 void msix_notify(struct msix *m, unsigned int vector)
 {
 	struct msix_vector *v;

@@ -56,6 +56,8 @@ void msix_config_written(struct msix *m, const struct pci_dev *dev);
 
 /* Forget the interrupts that wait for their vector to be unmasked. */
 void msix_drop_pending(struct msix *m);
+/* The bus is reset: the table too. */
+void msix_reset(struct msix *m);
 
 /* Interrupt the guest; a vector that does not exist is ignored, as is all while disabled. */
 void msix_notify(struct msix *m, unsigned int vector);

@@ -392,8 +392,10 @@ void pci_host_set_cf9(struct pci_host *h, const struct bus_ops *ops, void *dev)
 	h->cf9_dev = dev;
 }
 
-void pci_host_destroy(struct pci_host *h)
+void pci_host_destroy(void *dev)
 {
+	struct pci_host *h = dev;
+
 	if (!h)
 		return;
 	bus_remove(h->mmio, LAYOUT_ECAM, h);
@@ -449,10 +451,33 @@ int pci_add(struct pci_host *h, struct pci_dev *dev, struct error *e)
 			return error_set(e, ENOSPC, "no addresses left for PCI devices");
 	}
 	pthread_mutex_lock(&h->lock);
+	memcpy(dev->initial, dev->config, sizeof(dev->initial));
 	h->dev[slot] = dev;
 	pthread_mutex_unlock(&h->lock);
 	return 0;
 }
+
+/* As firmware would leave it: nothing decoded, addresses given. */
+static void reset(void *arg)
+{
+	struct pci_host *h = arg;
+
+	pthread_mutex_lock(&h->lock);
+	h->address = 0;
+	for (unsigned int slot = 1; slot < PCI_MAX_DEVICES; slot++)
+		if (h->dev[slot])
+			memcpy(h->dev[slot]->config, h->dev[slot]->initial, PCI_CONFIG_SIZE);
+	update_mappings(h);
+	for (unsigned int slot = 1; slot < PCI_MAX_DEVICES; slot++)
+		if (h->dev[slot] && h->dev[slot]->ops->reset)
+			h->dev[slot]->ops->reset(h->dev[slot]);
+	pthread_mutex_unlock(&h->lock);
+}
+
+const struct device_ops pci_host_device = {
+	.reset = reset,
+	.destroy = pci_host_destroy,
+};
 
 void pci_remove(struct pci_host *h, struct pci_dev *dev)
 {

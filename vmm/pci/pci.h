@@ -19,6 +19,7 @@
 
 #include "error.h"
 #include "platform/bus.h"
+#include "platform/device.h"
 
 #define PCI_CONFIG_SIZE 256
 #define PCI_NR_BARS	6
@@ -53,6 +54,8 @@ struct pci_ops {
 	/* Before a read and after a write of len bytes at reg. With (h). Optional. */
 	void (*config_read)(struct pci_dev *dev, unsigned int reg, unsigned int len);
 	void (*config_written)(struct pci_dev *dev, unsigned int reg, unsigned int len);
+	/* The bus is reset; configuration space is already as it was. With (h). Optional. */
+	void (*reset)(struct pci_dev *dev);
 };
 
 struct pci_id {
@@ -66,6 +69,7 @@ struct pci_dev {
 	const struct pci_ops *ops;	   /* (s) */
 	uint8_t config[PCI_CONFIG_SIZE];   /* (h) */
 	uint8_t writable[PCI_CONFIG_SIZE]; /* (s) bits of config that the guest may change */
+	uint8_t initial[PCI_CONFIG_SIZE];  /* (s) config as the bus found it */
 	struct pci_bar bar[PCI_NR_BARS];
 	unsigned int slot;     /* (s) where it wants to be; 0: anywhere */
 	unsigned int next_cap; /* (s) where the next capability goes */
@@ -77,7 +81,8 @@ struct pci_dev {
  * CONFIG_ADDRESS and CONFIG_DATA on pio and by ECAM on mmio.
  */
 struct pci_host *pci_host_create(struct bus *pio, struct bus *mmio, struct error *e);
-void pci_host_destroy(struct pci_host *h);
+void pci_host_destroy(void *pci_host);
+extern const struct device_ops pci_host_device;
 /* Before vCPUs run: who answers to single bytes at port CF9, which lies within CONFIG_ADDRESS. */
 void pci_host_set_cf9(struct pci_host *h, const struct bus_ops *ops, void *dev);
 

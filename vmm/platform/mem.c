@@ -79,6 +79,14 @@ int mem_add_ram(struct mem *m, uint64_t gpa, uint64_t len, struct error *e)
 	return 0;
 }
 
+/* Locked memory cannot be given back: it is written. */
+void mem_clear(const struct mem *m)
+{
+	for (unsigned int i = 0; i < m->nr_regions; i++)
+		if (madvise(m->region[i].hva, m->region[i].len, MADV_DONTNEED))
+			memset(m->region[i].hva, 0, m->region[i].len);
+}
+
 void mem_destroy(struct mem *m)
 {
 	for (unsigned int i = 0; i < m->nr_regions; i++)

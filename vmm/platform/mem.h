@@ -28,6 +28,8 @@ struct mem {
 
 /* Map anonymous memory for [gpa, gpa + len) and add it. */
 int mem_add_ram(struct mem *m, uint64_t gpa, uint64_t len, struct error *e);
+/* All of it is zero again, and costs the host nothing until it is touched. */
+void mem_clear(const struct mem *m);
 void mem_destroy(struct mem *m);
 
 /* The host address of [gpa, gpa + len), or NULL unless wholly inside one region. */

@@ -413,3 +413,44 @@ struct virtio_dev *virtio_blk_dev(struct virtio_blk *b)
 {
 	return &b->dev;
 }
+
+static void device_end_waits(void *dev)
+{
+	struct virtio_blk *b = dev;
+
+	virtio_end_waits(&b->dev);
+}
+
+static bool device_stop(void *dev)
+{
+	struct virtio_blk *b = dev;
+
+	return virtio_stop(&b->dev);
+}
+
+static void device_reset(void *dev)
+{
+	struct virtio_blk *b = dev;
+
+	virtio_reset(&b->dev);
+}
+
+static void device_start(void *dev)
+{
+	struct virtio_blk *b = dev;
+
+	virtio_start(&b->dev);
+}
+
+static void device_destroy(void *dev)
+{
+	virtio_blk_destroy(dev);
+}
+
+const struct device_ops virtio_blk_device = {
+	.end_waits = device_end_waits,
+	.stop = device_stop,
+	.reset = device_reset,
+	.start = device_start,
+	.destroy = device_destroy,
+};

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 
 #include "error.h"
+#include "platform/device.h"
 #include "virtio/virtio.h"
 
 struct virtio_blk;
@@ -20,12 +21,13 @@ struct blk_config {
 /* NULL with a sentence that names the file. env->loop must watch from then on. */
 struct virtio_blk *virtio_blk_create(const struct virtio_env *env, const struct blk_config *config,
 				     struct error *e);
-/* As a device, for virtio_stop() and virtio_end_waits(). */
+/* As a virtio device. */
 struct virtio_dev *virtio_blk_dev(struct virtio_blk *b);
 /*
  * No vCPU and no event loop may run any more. False: the host has requests that it did not finish, and guest
  * memory must remain; see block_close(). virtio_stop() before it, while the loop runs, waits for them.
  */
 bool virtio_blk_destroy(struct virtio_blk *b);
+extern const struct device_ops virtio_blk_device;
 
 #endif

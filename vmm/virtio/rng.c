@@ -95,3 +95,36 @@ void virtio_rng_destroy(struct virtio_rng *r)
 	virtio_dev_fini(&r->dev);
 	free(r);
 }
+
+static bool device_stop(void *dev)
+{
+	struct virtio_rng *r = dev;
+
+	return virtio_stop(&r->dev);
+}
+
+static void device_reset(void *dev)
+{
+	struct virtio_rng *r = dev;
+
+	virtio_reset(&r->dev);
+}
+
+static void device_start(void *dev)
+{
+	struct virtio_rng *r = dev;
+
+	virtio_start(&r->dev);
+}
+
+static void device_destroy(void *dev)
+{
+	virtio_rng_destroy(dev);
+}
+
+const struct device_ops virtio_rng_device = {
+	.stop = device_stop,
+	.reset = device_reset,
+	.start = device_start,
+	.destroy = device_destroy,
+};

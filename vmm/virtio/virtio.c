@@ -67,7 +67,7 @@ static bool running(const struct virtio_dev *d)
 	const uint8_t mask =
 		VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED;
 
-	return (d->status & mask) == VIRTIO_CONFIG_S_DRIVER_OK && d->access;
+	return (d->status & mask) == VIRTIO_CONFIG_S_DRIVER_OK && d->access && !d->stopped;
 }
 
 /* Called by the event loop. */
@@ -154,9 +154,19 @@ bool virtio_stop(struct virtio_dev *d)
 	bool stopped;
 
 	pthread_mutex_lock(&d->lock);
+	d->stopped = true;
 	stopped = begin_stop(d);
 	pthread_mutex_unlock(&d->lock);
 	return stopped;
+}
+
+void virtio_start(struct virtio_dev *d)
+{
+	pthread_mutex_lock(&d->lock);
+	d->stopped = false;
+	d->ending = false;
+	start(d);
+	pthread_mutex_unlock(&d->lock);
 }
 
 void virtio_end_waits(struct virtio_dev *d)
@@ -197,6 +207,13 @@ static void reset(struct virtio_dev *d)
 	d->queue_select = 0;
 	d->status = 0;
 	d->transport->reset(d);
+}
+
+void virtio_reset(struct virtio_dev *d)
+{
+	virtio_begin_change(d);
+	reset(d);
+	virtio_end_change(d);
 }
 
 /* 2.2.2, 6.2: no feature that was not offered, and this is no legacy device. */

@@ -110,6 +110,7 @@ struct virtio_dev {
 	uint32_t generation;	  /* (d) of the device configuration */
 	uint8_t status;		  /* (d) VIRTIO_CONFIG_S_* */
 	bool access;		  /* (d) the guest lets us access memory */
+	bool stopped;		  /* (d) the machine does not run */
 	bool stopping;		  /* (d) stop() said that it takes longer */
 	bool ending;		  /* (d) nobody waits for that any more */
 	bool changing;		  /* (d) a vCPU changes the device, and lets (d) go in between */
@@ -131,11 +132,10 @@ void virtio_dev_fini(struct virtio_dev *d);
  * it, does not wait any longer. Any thread.
  */
 void virtio_end_waits(struct virtio_dev *d);
-/*
- * Stop for good. False: it takes longer, and env.stopped() will be called while the loop runs. No vCPU may run
- * any more.
- */
+/* As in struct device_ops. Where it takes longer to stop, env.stopped() will be called while the loop runs. */
 bool virtio_stop(struct virtio_dev *d);
+void virtio_reset(struct virtio_dev *d);
+void virtio_start(struct virtio_dev *d);
 
 /* For devices, with (d) */
 

@@ -394,12 +394,23 @@ static void config_written(struct pci_dev *pci, unsigned int reg, unsigned int l
 		bar_write(pci, bar, offset, size, pci_config_get(pci, data, size));
 }
 
+static void bus_reset(struct pci_dev *pci)
+{
+	struct virtio_pci *p = of_pci(pci);
+
+	virtio_begin_change(p->dev);
+	virtio_set_access(p->dev, false);
+	msix_reset(&p->msix);
+	virtio_end_change(p->dev);
+}
+
 static const struct pci_ops virtio_pci_ops = {
 	.bar_read = bar_read,
 	.bar_write = bar_write,
 	.bar_mapped = bar_mapped,
 	.config_read = config_read,
 	.config_written = config_written,
+	.reset = bus_reset,
 };
 
 /* ------------------------------------------------------------------------- */

@@ -201,6 +201,17 @@ START_TEST(debug_exit_port)
 }
 END_TEST
 
+START_TEST(reset_is_like_new)
+{
+	power_button(power);
+	power_reset_control.write(power, 0, 1, 0x0a);
+	power_device.reset(power);
+	ck_assert(!line);
+	ck_assert_uint_eq(in(PORT_ACPI_GED, 1), 0);
+	ck_assert_uint_eq(power_reset_control.read(power, 0, 1), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("power");
@@ -214,6 +225,7 @@ int main(void)
 	tcase_add_test(t, button);
 	tcase_add_test(t, ports_taken);
 	tcase_add_test(t, debug_exit_port);
+	tcase_add_test(t, reset_is_like_new);
 	suite_add_tcase(s, t);
 
 	return suite_run(s);

@@ -442,6 +442,46 @@ START_TEST(cmos_memory)
 }
 END_TEST
 
+START_TEST(reset_keeps_what_a_battery_does)
+{
+	put(0x40, 0x5a);
+	put(B, get(B) | DM | SET);
+	put_time(20, 31, 12, 24, 18, 30, 0);
+	put(A, 0x26);
+	put(B, (get(B) & ~SET) | PIE | AIE | UIE);
+	while (!line)
+		usleep(1000);
+	rtc_device.reset(rtc);
+	ck_assert(!line);
+	ck_assert_uint_eq(get(B), DM | H24);
+	ck_assert_uint_eq(get(C), 0);
+	ck_assert_uint_eq(get(0x40), 0x5a);
+	ck_assert_uint_eq(get(9), 31);
+	ck_assert_uint_eq(get(7), 24);
+}
+END_TEST
+
+/* 1024 a second; and one is made up for afterwards. */
+START_TEST(no_interrupts_while_stopped)
+{
+	unsigned int before;
+
+	put(B, get(B) | PIE);
+	while (!line)
+		usleep(1000);
+	ck_assert(rtc_device.stop(rtc));
+	get(C);
+	before = edges;
+	usleep(50000);
+	ck_assert_uint_eq(edges, before);
+	rtc_device.start(rtc);
+	ck_assert(line);
+	get(C);
+	while (!line)
+		usleep(1000);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("rtc");
@@ -462,6 +502,8 @@ int main(void)
 	tcase_add_test(t, alarm_at_midnight);
 	tcase_add_test(t, alarm_wildcards);
 	tcase_add_test(t, cmos_memory);
+	tcase_add_test(t, reset_keeps_what_a_battery_does);
+	tcase_add_test(t, no_interrupts_while_stopped);
 	suite_add_tcase(s, t);
 
 	return suite_run(s);

@@ -306,6 +306,27 @@ START_TEST(address_taken)
 }
 END_TEST
 
+/* The line of a device is the device's, and sends again when the guest has set the pin up anew. */
+START_TEST(reset_is_like_new)
+{
+	uint32_t fresh[0x40];
+
+	for (unsigned int reg = 0; reg < 0x40; reg++)
+		fresh[reg] = get(reg);
+	for (unsigned int reg = 0; reg < 0x40; reg++)
+		put(reg, 0xffffffff);
+	program(7, 0, 0x31 | LEVEL);
+	set(7, true);
+	sent = 0;
+	ioapic_device.reset(io);
+	for (unsigned int reg = 0; reg < 0x40; reg++)
+		ck_assert_uint_eq(get(reg), fresh[reg]);
+	ck_assert_uint_eq(sent, 0);
+	program(7, 0, 0x32 | LEVEL);
+	ck_assert_uint_eq(sent, 1);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("ioapic");
@@ -325,6 +346,7 @@ int main(void)
 	tcase_add_test(t, message_that_nobody_accepts);
 	tcase_add_test(t, no_such_pin);
 	tcase_add_test(t, address_taken);
+	tcase_add_test(t, reset_is_like_new);
 	suite_add_tcase(s, t);
 
 	return suite_run(s);

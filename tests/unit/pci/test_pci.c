@@ -886,6 +886,31 @@ START_TEST(msix_too_many)
 }
 END_TEST
 
+/* As the firmware that there is not would leave it, whatever the guest has done. */
+START_TEST(reset_is_like_new)
+{
+	uint8_t fresh[PCI_CONFIG_SIZE];
+	struct device d;
+
+	add_device(&d);
+	for (unsigned int reg = 0; reg < PCI_CONFIG_SIZE; reg++)
+		fresh[reg] = (uint8_t)rd(1, reg, 1);
+	wr(1, PCI_BASE_ADDRESS_0, 4, 0x9000);
+	wr(1, PCI_COMMAND, 2, 7);
+	ck_assert_uint_gt(d.mapped_calls, 0);
+	srandom(2);
+	for (unsigned int i = 0; i < 1000; i++)
+		wr(1, random() % PCI_CONFIG_SIZE, 1, (uint32_t)random());
+	bus_write(pio, 0xcf8, 4, 0x80000804);
+	pci_host_device.reset(host);
+	ck_assert_uint_eq(in(pio, 0xcf8, 4), 0);
+	ck_assert_uint_eq(d.mapped_calls, d.unmapped_calls);
+	for (unsigned int reg = 0; reg < PCI_CONFIG_SIZE; reg++)
+		ck_assert_uint_eq(rd(1, reg, 1), fresh[reg]);
+	pci_remove(host, &d.pci);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("pci");
@@ -908,6 +933,7 @@ static Suite *suite(void)
 	tcase_add_test(t, impossible_places);
 	tcase_add_test(t, in_each_others_way);
 	tcase_add_test(t, random_config_writes);
+	tcase_add_test(t, reset_is_like_new);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("msix");

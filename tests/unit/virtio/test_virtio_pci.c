@@ -598,6 +598,66 @@ START_TEST(random_accesses)
 }
 END_TEST
 
+/* The driver of the next guest finds what that of the first one found. */
+START_TEST(bus_reset_is_like_new)
+{
+	uint8_t fresh[PCI_CONFIG_SIZE];
+	uint64_t common[7];
+
+	cfg_wr(PCI_COMMAND, 2, 0);
+	for (unsigned int reg = 0; reg < PCI_CONFIG_SIZE; reg++)
+		fresh[reg] = (uint8_t)cfg_rd(reg, 1);
+	cfg_wr(PCI_COMMAND, 2, PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+	for (unsigned int i = 0; i < 7; i++)
+		common[i] = common_rd(i * 8, 8);
+	driver_start(ALL_FEATURES, QUEUE_SIZE);
+	round_trip();
+	for (unsigned int i = 0; i < 3; i++) {
+		ck_assert(virtio_stop(&dev));
+		pci_host_device.reset(guest.host);
+		virtio_reset(&dev);
+		virtio_start(&dev);
+		ck_assert(!dev.access &&
+			  !(cfg_rd(drv.msix_cap + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_ENABLE));
+		ck_assert_int_eq(guest.doorbell_fd, -1);
+		for (unsigned int k = 0; k < FAKE_VECTORS; k++)
+			ck_assert_int_eq(guest.msi_fd[k], -1);
+		for (unsigned int reg = 0; reg < PCI_CONFIG_SIZE; reg++)
+			ck_assert_uint_eq(cfg_rd(reg, 1), fresh[reg]);
+		driver_probe();
+		for (unsigned int k = 0; k < 7; k++)
+			ck_assert_uint_eq(common_rd(k * 8, 8), common[k]);
+		for (unsigned int k = 0; k < 2; k++) {
+			ck_assert_uint_eq(mmio_rd(drv.msix + k * 16, 8), 0);
+			ck_assert_uint_eq(mmio_rd(drv.msix + k * 16 + 8, 8), 1ull << 32);
+		}
+		memset(guest_ptr(RING_DESC), 0, RING_USED + 0x1000 - RING_DESC);
+		drv.used_seen = 0;
+		driver_start(ALL_FEATURES, QUEUE_SIZE);
+		round_trip();
+	}
+}
+END_TEST
+
+/* While it is stopped nothing is taken from the ring; afterwards all is. */
+START_TEST(stopped)
+{
+	unsigned int before;
+
+	driver_start(ALL_FEATURES, QUEUE_SIZE);
+	round_trip();
+	ck_assert(virtio_stop(&dev));
+	before = locked_read(&kicks);
+	ring_offer(2);
+	ring_kick();
+	settle();
+	ck_assert_uint_eq(locked_read(&kicks), before);
+	virtio_start(&dev);
+	ck_assert_uint_eq(wait_used().id, 2);
+	ck_assert_uint_gt(locked_read(&kicks), before);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------- */
 /* The entropy device                                                         */
 
@@ -853,6 +913,8 @@ static Suite *suite(void)
 	tcase_add_test(t, window);
 	tcase_add_test(t, window_hostile);
 	tcase_add_test(t, random_accesses);
+	tcase_add_test(t, bus_reset_is_like_new);
+	tcase_add_test(t, stopped);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("rng");
