@@ -454,7 +454,8 @@ START_TEST(reset_keeps_what_a_battery_does)
 	rtc_device.reset(rtc);
 	ck_assert(!line);
 	ck_assert_uint_eq(get(B), DM | H24);
-	ck_assert_uint_eq(get(C), 0);
+	/* Flags come with time, whether they interrupt or not. */
+	ck_assert_uint_eq(get(C) & 0x80, 0);
 	ck_assert_uint_eq(get(0x40), 0x5a);
 	ck_assert_uint_eq(get(9), 31);
 	ck_assert_uint_eq(get(7), 24);
