@@ -201,6 +201,7 @@ START_TEST(wrong_ones_are_refused_with_their_line)
 	refused("{\"disk\": []}", "unknown-option", "disk", 1, "did you mean disks?");
 	refused("{\n\"help\": true}", "unknown-option", "help", 2, "is unknown");
 	refused("{\"config\": \"x\"}", "unknown-option", "config", 1, "");
+	refused("{\"a\\nb\": 1}", "unknown-option", "a\nb", 1, "a?b");
 	refused("{\"print-config\": true}", "unknown-option", "print-config", 1, "");
 	refused("{\"disks\": [\n{\"path\": \"a\"},\n{\"path\": \"b\",\n\"colour\": 1}]}",
 		"unknown-option", "disks[1].colour", 4, "");
