@@ -324,11 +324,12 @@ static bool interrupted(struct vcpu *v)
 
 	__atomic_store_n(&v->run->immediate_exit, 0, __ATOMIC_SEQ_CST);
 	pthread_mutex_lock(&v->lock);
-	v->parked = v->task == TASK_PARK;
-	if (v->parked)
+	/* Said in each turn: it may have been told to run, and to park again, before it woke. */
+	while (v->task == TASK_PARK) {
+		v->parked = true;
 		pthread_cond_broadcast(&v->changed);
-	while (v->task == TASK_PARK)
 		pthread_cond_wait(&v->changed, &v->lock);
+	}
 	v->parked = false;
 	go_on = v->task != TASK_END;
 	pthread_mutex_unlock(&v->lock);
