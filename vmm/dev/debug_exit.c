@@ -81,4 +81,26 @@ void debug_exit_destroy(void *dev)
 	free(d);
 }
 
-const struct device_ops debug_exit_device = {.destroy = debug_exit_destroy};
+static const struct state_property properties[] = {
+	{STATE_UINT(struct debug_exit, port, "port", UINT16_MAX), .same = true},
+};
+
+static const struct state_format format = STATE_FORMAT("debug-exit", 1, properties);
+
+static void save(void *dev, struct dtb *out)
+{
+	state_put(out, &format, dev);
+}
+
+static int load(void *dev, struct state_in *in, struct error *e)
+{
+	struct debug_exit new;
+
+	return state_get_leaf(in, &format, dev, &new, e);
+}
+
+const struct device_ops debug_exit_device = {
+	.save = save,
+	.load = load,
+	.destroy = debug_exit_destroy,
+};

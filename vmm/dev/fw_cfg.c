@@ -29,6 +29,8 @@
 #define DMA_SELECT     0x08
 #define DMA_WRITE      0x10
 
+#define KEY_NONE       0xffff /* of no item */
+
 #define HOST_FILE_MAX  MiB(256) /* held in the monitor's own memory */
 
 /* In guest memory, big-endian. */
@@ -76,19 +78,27 @@ struct fw_cfg {
 	unsigned int nr_files;		     /* (c) */
 	struct directory dir;		     /* (c) what FW_CFG_FILE_DIR reads as */
 
+	uint16_t key;	     /* (l) that is selected; one that nothing has, too */
 	struct item current; /* (l) the selected item; no data: reads as zeros */
 	uint32_t offset;     /* (l) in it, at most its length */
 	uint32_t dma_high;   /* (l) upper half of the next DMA address */
 };
 
+static struct item item_of(const struct fw_cfg *fw, uint16_t key)
+{
+	if (key < FW_CFG_FILE_FIRST)
+		return fw->item[key];
+	/* Behind the last file there is nothing. */
+	if (key < FW_CFG_FILE_FIRST + FW_CFG_MAX_FILES)
+		return fw->file[key - FW_CFG_FILE_FIRST].item;
+	return (struct item){0};
+}
+
 static void select_item(struct fw_cfg *fw, uint16_t key)
 {
-	fw->current = (struct item){0};
+	fw->key = key;
+	fw->current = item_of(fw, key);
 	fw->offset = 0;
-	if (key < FW_CFG_FILE_FIRST)
-		fw->current = fw->item[key];
-	else if (key - FW_CFG_FILE_FIRST < (int)fw->nr_files)
-		fw->current = fw->file[key - FW_CFG_FILE_FIRST].item;
 }
 
 /* Copy from the selected item; beyond its end there are zeros. */
@@ -343,6 +353,7 @@ struct fw_cfg *fw_cfg_create(struct bus *pio, const struct mem *m, struct error 
 		return NULL;
 	}
 	fw->mem = m;
+	fw->key = KEY_NONE;
 	pthread_mutex_init(&fw->lock, NULL);
 	renumber(fw);
 	if (fw_cfg_add_item(fw, FW_CFG_SIGNATURE, "QEMU", 4, e) ||
@@ -385,13 +396,59 @@ static void reset(void *dev)
 	struct fw_cfg *fw = dev;
 
 	pthread_mutex_lock(&fw->lock);
-	fw->current = (struct item){0};
-	fw->offset = 0;
+	select_item(fw, KEY_NONE);
 	fw->dma_high = 0;
 	pthread_mutex_unlock(&fw->lock);
 }
 
+/* The items are the configuration's: their number stands for them. */
+static const struct state_property properties[] = {
+	{STATE_UINT(struct fw_cfg, nr_files, "files", FW_CFG_MAX_FILES), .same = true},
+	{STATE_UINT(struct fw_cfg, key, "key", UINT16_MAX)},
+	{STATE_UINT(struct fw_cfg, offset, "offset", UINT32_MAX)},
+	{STATE_UINT(struct fw_cfg, dma_high, "dma-high", UINT32_MAX)},
+};
+
+static const struct state_format format = STATE_FORMAT("fw-cfg", 1, properties);
+
+static void save(void *dev, struct dtb *out)
+{
+	struct fw_cfg *fw = dev;
+
+	pthread_mutex_lock(&fw->lock);
+	state_put(out, &format, fw);
+	pthread_mutex_unlock(&fw->lock);
+}
+
+/* What is in a struct fw_cfg is too much for a stack. */
+static int read_state(struct fw_cfg *fw, struct fw_cfg *new, struct state_in *in, struct error *e)
+{
+	int ret = state_get_leaf(in, &format, fw, new, e);
+
+	if (!ret && new->offset > item_of(fw, new->key).len)
+		ret = state_refuse(in, "offset", "is behind the end of the item", e);
+	if (ret)
+		return ret;
+
+	pthread_mutex_lock(&fw->lock);
+	state_copy(&format, fw, new);
+	fw->current = item_of(fw, fw->key);
+	pthread_mutex_unlock(&fw->lock);
+	return 0;
+}
+
+static int load(void *dev, struct state_in *in, struct error *e)
+{
+	struct fw_cfg *new = calloc(1, sizeof(*new));
+	int ret = new ? read_state(dev, new, in, e) : error_set(e, ENOMEM, "out of memory");
+
+	free(new);
+	return ret;
+}
+
 const struct device_ops fw_cfg_device = {
 	.reset = reset,
+	.save = save,
+	.load = load,
 	.destroy = fw_cfg_destroy,
 };

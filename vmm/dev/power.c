@@ -205,8 +205,43 @@ static void reset(void *dev)
 	pthread_mutex_unlock(&p->lock);
 }
 
+static const struct state_property properties[] = {
+	{STATE_UINT(struct power, pending, "pending", GED_POWER_BUTTON)},
+	{STATE_UINT(struct power, reset_control, "reset-control", RST_BITS)},
+};
+
+static const struct state_format format = STATE_FORMAT("power", 1, properties);
+
+static void save(void *dev, struct dtb *out)
+{
+	struct power *p = dev;
+
+	pthread_mutex_lock(&p->lock);
+	state_put(out, &format, p);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static int load(void *dev, struct state_in *in, struct error *e)
+{
+	struct power *p = dev, new = {0};
+	int ret = state_get_leaf(in, &format, p, &new, e);
+
+	if (ret)
+		return ret;
+	if (new.reset_control & ~RST_BITS)
+		return state_refuse(in, "reset-control", "is out of range", e);
+
+	pthread_mutex_lock(&p->lock);
+	state_copy(&format, p, &new);
+	irq_set(&p->ged, p->pending);
+	pthread_mutex_unlock(&p->lock);
+	return 0;
+}
+
 const struct device_ops power_device = {
 	.reset = reset,
+	.save = save,
+	.load = load,
 	.destroy = power_destroy,
 };
 

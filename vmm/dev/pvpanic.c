@@ -62,4 +62,21 @@ void pvpanic_destroy(void *dev)
 	free(p);
 }
 
-const struct device_ops pvpanic_device = {.destroy = pvpanic_destroy};
+/* There is nothing to know of it but that it is there. */
+static const struct state_format format = {.name = "pvpanic", .version = 1};
+
+static void save(void *dev, struct dtb *out)
+{
+	state_put(out, &format, dev);
+}
+
+static int load(void *dev, struct state_in *in, struct error *e)
+{
+	return state_get_leaf(in, &format, dev, dev, e);
+}
+
+const struct device_ops pvpanic_device = {
+	.save = save,
+	.load = load,
+	.destroy = pvpanic_destroy,
+};

@@ -495,6 +495,55 @@ static void start(void *dev)
 	pthread_mutex_unlock(&r->lock);
 }
 
+/* ------------------------------------------------------------------------- */
+/* Its state                                                                  */
+
+/*
+ * The clock as its difference from the host's, so that it shows the present wherever and whenever it is loaded; what
+ * would have interrupted meanwhile does so then. "seen" is a moment of the guest's time.
+ */
+static const struct state_property properties[] = {
+	{STATE_UINT(struct rtc, index, "index", CMOS_SIZE - 1)},
+	{STATE_ARRAY(struct rtc, cmos, "cmos", UINT8_MAX)},
+	{STATE_UINT(struct rtc, flags, "flags", IRQ_ALL)},
+	{STATE_UINT(struct rtc, offset, "offset", UINT64_MAX)},
+	{STATE_UINT(struct rtc, seen, "seen", (uint64_t)MAX_SECONDS *NSEC)},
+};
+
+static const struct state_format format = STATE_FORMAT("rtc", 1, properties);
+
+static void save(void *dev, struct dtb *out)
+{
+	struct rtc *r = dev;
+
+	pthread_mutex_lock(&r->lock);
+	state_put(out, &format, r);
+	pthread_mutex_unlock(&r->lock);
+}
+
+static int load(void *dev, struct state_in *in, struct error *e)
+{
+	struct rtc *r = dev, new = {0};
+	int ret = state_get_leaf(in, &format, r, &new, e);
+	int64_t now;
+
+	if (ret)
+		return ret;
+	if (new.flags & ~IRQ_ALL)
+		return state_refuse(in, "flags", "is out of range", e);
+	if (__builtin_add_overflow(host_ns(), new.offset, &now) || now < 0 ||
+	    now / NSEC > MAX_SECONDS)
+		return state_refuse(in, "offset", "is a time that cannot be shown", e);
+	if (new.cmos[REG_A] & A_UIP)
+		return state_refuse(in, "cmos", "has bits that no register has", e);
+
+	pthread_mutex_lock(&r->lock);
+	state_copy(&format, r, &new);
+	update_irq(r);
+	pthread_mutex_unlock(&r->lock);
+	return 0;
+}
+
 struct rtc *rtc_create(struct bus *pio, struct loop *loop, struct irq_line irq, struct error *e)
 {
 	struct rtc *r = calloc(1, sizeof(*r));
@@ -545,5 +594,7 @@ const struct device_ops rtc_device = {
 	.stop = stop,
 	.reset = reset,
 	.start = start,
+	.save = save,
+	.load = load,
 	.destroy = rtc_destroy,
 };

@@ -469,6 +469,76 @@ static void start(void *dev)
 	pthread_mutex_unlock(&s->lock);
 }
 
+/* ------------------------------------------------------------------------- */
+/* Its state                                                                  */
+
+static const struct state_property properties[] = {
+	{STATE_UINT(struct serial, port, "port", UINT16_MAX), .same = true},
+	{STATE_ARRAY(struct serial, fifo, "fifo", UINT8_MAX)},
+	{STATE_ARRAY(struct serial, looped, "looped", 1)},
+	{STATE_UINT(struct serial, head, "head", FIFO_DEPTH - 1)},
+	{STATE_UINT(struct serial, count, "count", FIFO_DEPTH)},
+	{STATE_ARRAY(struct serial, again, "again", UINT8_MAX)},
+	{STATE_UINT(struct serial, nr_again, "again-count", FIFO_DEPTH)},
+	{STATE_UINT(struct serial, idle_polls, "idle-polls", IDLE_POLLS)},
+	{STATE_BOOL(struct serial, lsr_read_last, "lsr-read-last")},
+	{STATE_BOOL(struct serial, fifo_on, "fifo-on")},
+	{STATE_UINT(struct serial, trigger, "trigger", FIFO_DEPTH)},
+	{STATE_BOOL(struct serial, tx_pending, "tx-pending")},
+	{STATE_BOOL(struct serial, overrun, "overrun")},
+	{STATE_UINT(struct serial, ier, "ier", IER_MASK)},
+	{STATE_UINT(struct serial, lcr, "lcr", UINT8_MAX)},
+	{STATE_UINT(struct serial, mcr, "mcr", MCR_MASK)},
+	{STATE_UINT(struct serial, scr, "scr", UINT8_MAX)},
+	{STATE_UINT(struct serial, lines, "lines", UINT8_MAX)},
+	{STATE_UINT(struct serial, deltas, "deltas", MSR_DELTA)},
+	{STATE_UINT(struct serial, divisor, "divisor", UINT16_MAX)},
+};
+
+static const struct state_format format = STATE_FORMAT("serial", 1, properties);
+
+static void save(void *dev, struct dtb *out)
+{
+	struct serial *s = dev;
+
+	pthread_mutex_lock(&s->lock);
+	state_put(out, &format, s);
+	pthread_mutex_unlock(&s->lock);
+}
+
+/* As clear_rx() needs it. */
+static bool fits(const struct serial *s)
+{
+	unsigned int received = 0;
+
+	for (unsigned int i = 0; i < s->count; i++)
+		received += !s->looped[(s->head + i) % FIFO_DEPTH];
+	return s->count <= depth(s) && received + s->nr_again <= FIFO_DEPTH;
+}
+
+static int load(void *dev, struct state_in *in, struct error *e)
+{
+	struct serial *s = dev, new = {0};
+	int ret = state_get_leaf(in, &format, s, &new, e);
+
+	if (ret)
+		return ret;
+	if (!fits(&new))
+		return state_refuse(in, "count", "is more than there is room for", e);
+	if (!new.trigger)
+		return state_refuse(in, "trigger", "is out of range", e);
+	if (new.lines & MSR_DELTA)
+		return state_refuse(in, "lines", "is out of range", e);
+
+	pthread_mutex_lock(&s->lock);
+	state_copy(&format, s, &new);
+	/* Whatever the console held back, of which the state knows nothing, it is asked for. */
+	s->starved = true;
+	update_irq(s);
+	pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
 struct serial *serial_create(struct bus *pio, uint16_t port, struct irq_line irq,
 			     struct console *console, struct error *e)
 {
@@ -513,5 +583,7 @@ const struct device_ops serial_device = {
 	.stop = stop,
 	.reset = reset,
 	.start = start,
+	.save = save,
+	.load = load,
 	.destroy = serial_destroy,
 };

@@ -241,6 +241,54 @@ static void reset(void *dev)
 	pthread_mutex_unlock(&io->lock);
 }
 
+static const struct state_property properties[] = {
+	{STATE_UINT(struct ioapic, select, "select", UINT8_MAX)},
+	{STATE_UINT(struct ioapic, id, "id", ID_MASK)},
+	{STATE_UINT(struct ioapic, asserted, "asserted", (1U << IOAPIC_PINS) - 1)},
+	{STATE_ARRAY(struct ioapic, redir, "redirection", UINT64_MAX)},
+};
+
+static const struct state_format format = STATE_FORMAT("ioapic", 1, properties);
+
+static void save(void *dev, struct dtb *out)
+{
+	struct ioapic *io = dev;
+
+	pthread_mutex_lock(&io->lock);
+	state_put(out, &format, io);
+	pthread_mutex_unlock(&io->lock);
+}
+
+/* What a guest could have made of it, by write_redir(). */
+static bool possible(uint64_t rte)
+{
+	return !(rte & ~(RTE_WRITABLE | RTE_REMOTE_IRR)) &&
+	       (is_level(rte) || !(rte & RTE_REMOTE_IRR));
+}
+
+/*
+ * Nothing is sent: what was sent before, the local APICs have in their own states. The devices, which are loaded
+ * later, find their lines as they left them.
+ */
+static int load(void *dev, struct state_in *in, struct error *e)
+{
+	struct ioapic *io = dev, new = {0};
+	int ret = state_get_leaf(in, &format, io, &new, e);
+
+	if (ret)
+		return ret;
+	if (new.id & ~ID_MASK)
+		return state_refuse(in, "id", "is out of range", e);
+	for (unsigned int pin = 0; pin < IOAPIC_PINS; pin++)
+		if (!possible(new.redir[pin]))
+			return state_refuse(in, "redirection", "has bits that no entry has", e);
+
+	pthread_mutex_lock(&io->lock);
+	state_copy(&format, io, &new);
+	pthread_mutex_unlock(&io->lock);
+	return 0;
+}
+
 struct ioapic *ioapic_create(struct bus *mmio, const struct msi_sink *sink, struct error *e)
 {
 	struct ioapic *io = calloc(1, sizeof(*io));
@@ -290,5 +338,7 @@ void ioapic_eoi(struct ioapic *io, uint8_t vector)
 
 const struct device_ops ioapic_device = {
 	.reset = reset,
+	.save = save,
+	.load = load,
 	.destroy = ioapic_destroy,
 };

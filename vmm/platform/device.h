@@ -9,6 +9,9 @@
 
 #include <stdbool.h>
 
+#include "error.h"
+#include "platform/state.h"
+
 struct device_ops {
 	/* A vCPU that waits inside for the host stays there no longer: it is to park. */
 	void (*end_waits)(void *dev);
@@ -21,6 +24,17 @@ struct device_ops {
 	void (*reset)(void *dev);
 	/* After a stop. */
 	void (*start)(void *dev);
+	/*
+	 * Its state, as properties and children of the node that was begun last; see platform/state.h. It is
+	 * stopped, and goes on from there. All that can fail is remembered by out.
+	 */
+	void (*save)(void *dev, struct dtb *out);
+	/*
+	 * Into a device that was just made or reset, of the same configuration, and is stopped: start() follows, and
+	 * lets go what waited when it was saved. Devices are loaded in the order of the list. The node may be
+	 * anything: a device that refuses it is as it was before. Returns 0 or a negative errno.
+	 */
+	int (*load)(void *dev, struct state_in *in, struct error *e);
 	/* No vCPU and no event loop runs any more. */
 	void (*destroy)(void *dev);
 };
