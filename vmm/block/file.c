@@ -169,6 +169,11 @@ static void report(struct block *b, int err)
 	log_error("disk '%s': %s; the guest is told of an I/O error", b->path, strerror(-err));
 }
 
+const struct block_io *block_held(const struct block *b, const struct block_io *io)
+{
+	return io ? io->next : b->held.first;
+}
+
 struct block_io *block_drop(struct block *b)
 {
 	return list_get(&b->held);

@@ -94,6 +94,8 @@ void block_stop(struct block *b);
 bool block_busy(const struct block *b);
 /* Queue again what was held; block_submit() must follow. */
 void block_resume(struct block *b);
+/* The request that is held behind io, or for NULL the first one. NULL: there is none. */
+const struct block_io *block_held(const struct block *b, const struct block_io *io);
 /* Give up a request that is held: returns it, or NULL when there is none left. */
 struct block_io *block_drop(struct block *b);
 

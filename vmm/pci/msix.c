@@ -194,6 +194,73 @@ void msix_config_written(struct msix *m, const struct pci_dev *dev)
 }
 
 /* ------------------------------------------------------------------------- */
+/* Its state                                                                  */
+
+/* The columns of the table. */
+struct msix_state {
+	uint32_t nr;
+	uint64_t addr[MSIX_MAX_VECTORS];
+	uint32_t data[MSIX_MAX_VECTORS];
+	bool masked[MSIX_MAX_VECTORS];
+	bool pending[MSIX_MAX_VECTORS];
+};
+
+static const struct state_property properties[] = {
+	{STATE_UINT(struct msix_state, nr, "vectors", MSIX_MAX_VECTORS), .same = true},
+	{STATE_ARRAY(struct msix_state, addr, "address", UINT64_MAX)},
+	{STATE_ARRAY(struct msix_state, data, "data", UINT32_MAX)},
+	{STATE_ARRAY(struct msix_state, masked, "masked", 1)},
+	{STATE_ARRAY(struct msix_state, pending, "pending", 1)},
+};
+
+static const struct state_format format = STATE_FORMAT("msix", 1, properties);
+
+static struct msix_state columns(const struct msix *m)
+{
+	struct msix_state s = {.nr = m->nr};
+
+	for (unsigned int i = 0; i < m->nr; i++) {
+		s.addr[i] = m->vector[i].addr;
+		s.data[i] = m->vector[i].data;
+		s.masked[i] = m->vector[i].masked;
+		s.pending[i] = m->vector[i].pending;
+	}
+	return s;
+}
+
+void msix_save(const struct msix *m, struct dtb *out)
+{
+	struct msix_state s = columns(m);
+
+	state_put(out, &format, &s);
+}
+
+int msix_load(struct msix *m, struct state_in *in, struct error *e)
+{
+	struct msix_state had = columns(m), s;
+	int ret = state_get_leaf(in, &format, &had, &s, e);
+
+	if (ret)
+		return ret;
+	for (unsigned int i = 0; i < MSIX_MAX_VECTORS; i++) {
+		if (s.addr[i] & 3)
+			return state_refuse(in, "address", "is no multiple of 4", e);
+		if (i >= m->nr && (s.addr[i] || s.data[i] || s.masked[i] || s.pending[i]))
+			return state_refuse(in, "address", "is of a vector that is not there", e);
+	}
+	for (unsigned int i = 0; i < m->nr; i++) {
+		struct msix_vector *v = &m->vector[i];
+
+		v->addr = s.addr[i];
+		v->data = s.data[i];
+		v->masked = s.masked[i];
+		v->pending = s.pending[i];
+		update(m, v);
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------------- */
 /* Set-up                                                                     */
 
 int msix_init(struct msix *m, struct pci_dev *dev, const struct msi_sink *sink, unsigned int nr,

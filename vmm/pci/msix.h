@@ -18,6 +18,7 @@
 #include "error.h"
 #include "pci/pci.h"
 #include "platform/irq.h"
+#include "platform/state.h"
 
 #define MSIX_MAX_VECTORS 8
 #define MSIX_REGION	 0x1000 /* bytes of BAR space: table first, pending bits at half */
@@ -58,6 +59,10 @@ void msix_config_written(struct msix *m, const struct pci_dev *dev);
 void msix_drop_pending(struct msix *m);
 /* The bus is reset: the table too. */
 void msix_reset(struct msix *m);
+
+/* The table and the pending bits; whether it is on is in configuration space, which is loaded before. */
+void msix_save(const struct msix *m, struct dtb *out);
+int msix_load(struct msix *m, struct state_in *in, struct error *e);
 
 /* Interrupt the guest; a vector that does not exist is ignored, as is all while disabled. */
 void msix_notify(struct msix *m, unsigned int vector);

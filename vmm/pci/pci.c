@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -373,6 +374,7 @@ struct pci_host *pci_host_create(struct bus *pio, struct bus *mmio, struct error
 	h->next_mem = LAYOUT_PCI_MMIO;
 	h->next_port = PORT_PCI_IO;
 	pci_dev_init(&h->bridge, &bridge_id, &bridge_ops);
+	memcpy(h->bridge.initial, h->bridge.config, sizeof(h->bridge.initial));
 	h->dev[0] = &h->bridge;
 
 	ret = bus_add(pio, PORT_PCI_CONFIG, CONFIG_PORTS, &ports_ops, h);
@@ -464,18 +466,127 @@ static void reset(void *arg)
 
 	pthread_mutex_lock(&h->lock);
 	h->address = 0;
-	for (unsigned int slot = 1; slot < PCI_MAX_DEVICES; slot++)
+	for (unsigned int slot = 0; slot < PCI_MAX_DEVICES; slot++)
 		if (h->dev[slot])
 			memcpy(h->dev[slot]->config, h->dev[slot]->initial, PCI_CONFIG_SIZE);
 	update_mappings(h);
-	for (unsigned int slot = 1; slot < PCI_MAX_DEVICES; slot++)
+	for (unsigned int slot = 0; slot < PCI_MAX_DEVICES; slot++)
 		if (h->dev[slot] && h->dev[slot]->ops->reset)
 			h->dev[slot]->ops->reset(h->dev[slot]);
 	pthread_mutex_unlock(&h->lock);
 }
 
+static const struct state_property host_properties[] = {
+	{STATE_UINT(struct pci_host, address, "config-address", CONFIG_ADDR_MASK)},
+};
+
+static const struct state_property function_properties[] = {
+	{STATE_ARRAY(struct pci_dev, config, "config", UINT8_MAX)},
+};
+
+static const struct state_format host_format = STATE_FORMAT("pci-host", 1, host_properties);
+static const struct state_format function_format =
+	STATE_FORMAT("pci-function", 1, function_properties);
+
+/* By its device number and function. */
+struct function_name {
+	char text[16];
+};
+
+static struct function_name function_name(unsigned int slot)
+{
+	struct function_name n;
+
+	snprintf(n.text, sizeof(n.text), "function-%x.0", slot);
+	return n;
+}
+
+static void save(void *arg, struct dtb *out)
+{
+	struct pci_host *h = arg;
+
+	pthread_mutex_lock(&h->lock);
+	state_put(out, &host_format, h);
+	for (unsigned int slot = 0; slot < PCI_MAX_DEVICES; slot++) {
+		if (!h->dev[slot])
+			continue;
+		dtb_begin(out, function_name(slot).text);
+		state_put(out, &function_format, h->dev[slot]);
+		dtb_end(out);
+	}
+	pthread_mutex_unlock(&h->lock);
+}
+
+/* What a guest cannot change is the configuration's. */
+static int load_function(const struct pci_dev *dev, uint8_t *config, struct state_in *in,
+			 struct error *e)
+{
+	struct pci_dev new;
+	int ret = state_get_leaf(in, &function_format, dev, &new, e);
+
+	for (unsigned int i = 0; !ret && i < PCI_CONFIG_SIZE; i++)
+		if ((new.config[i] ^ dev->config[i]) & ~dev->writable[i])
+			ret = state_refuse(in, "config",
+					   "is of another device: the two must be configured alike",
+					   e);
+	if (!ret)
+		memcpy(config, new.config, PCI_CONFIG_SIZE);
+	return ret;
+}
+
+/* A function hears of its registers as if the guest had written them. */
+static void take_over(struct pci_host *h, uint32_t address,
+		      uint8_t config[PCI_MAX_DEVICES][PCI_CONFIG_SIZE])
+{
+	h->address = address;
+	for (unsigned int slot = 0; slot < PCI_MAX_DEVICES; slot++)
+		if (h->dev[slot])
+			memcpy(h->dev[slot]->config, config[slot], PCI_CONFIG_SIZE);
+	update_mappings(h);
+	for (unsigned int slot = 0; slot < PCI_MAX_DEVICES; slot++)
+		if (h->dev[slot] && h->dev[slot]->ops->config_written)
+			h->dev[slot]->ops->config_written(h->dev[slot], PCI_COMMAND, 2);
+}
+
+static int load_locked(struct pci_host *h, struct state_in *in, struct error *e)
+{
+	uint8_t config[PCI_MAX_DEVICES][PCI_CONFIG_SIZE];
+	struct pci_host new;
+	int ret = state_get(in, &host_format, h, &new, e);
+
+	if (!ret && new.address & ~CONFIG_ADDR_MASK)
+		ret = state_refuse(in, "config-address", "is out of range", e);
+	for (unsigned int slot = 0; !ret && slot < PCI_MAX_DEVICES; slot++) {
+		struct state_in function;
+
+		if (!h->dev[slot])
+			continue;
+		ret = state_child(in, function_name(slot).text, &function, e);
+		if (!ret)
+			ret = load_function(h->dev[slot], config[slot], &function, e);
+	}
+	if (!ret)
+		ret = state_all_met(in, e);
+	if (!ret)
+		take_over(h, new.address, config);
+	return ret;
+}
+
+static int load(void *arg, struct state_in *in, struct error *e)
+{
+	struct pci_host *h = arg;
+	int ret;
+
+	pthread_mutex_lock(&h->lock);
+	ret = load_locked(h, in, e);
+	pthread_mutex_unlock(&h->lock);
+	return ret;
+}
+
 const struct device_ops pci_host_device = {
 	.reset = reset,
+	.save = save,
+	.load = load,
 	.destroy = pci_host_destroy,
 };
 

@@ -213,13 +213,13 @@ static int get_property(const struct state_in *in, const struct state_property *
 	for (unsigned int i = 0; i < p->count; i++) {
 		uint64_t number = saved_get(value + i * p->size, p->size);
 
-		if (number > p->max)
-			return state_refuse(in, p->name, "is out of range", e);
 		if (p->same && number != field_get(field + i * p->size, p->size))
 			return state_refuse(in, p->name,
 					    "is not what this machine has: the two must be "
 					    "configured alike",
 					    e);
+		if (number > p->max)
+			return state_refuse(in, p->name, "is out of range", e);
 		field_set(field + i * p->size, p->size, number);
 	}
 	return 0;

@@ -51,6 +51,10 @@ struct virtio_blk {
 	struct virtio_blk_config config;  /* (s) */
 	char serial[VIRTIO_BLK_ID_BYTES]; /* (s) */
 
+	/* Heads of chains that were in flight when the device was saved, for start(). */
+	uint16_t again[BLK_QUEUE];
+	uint16_t nr_again;
+
 	/* Those that were never used have never been touched and take no memory. */
 	struct request *free;
 	unsigned int nr_touched;
@@ -277,11 +281,27 @@ static bool blk_stop(struct virtio_dev *d)
 	return !block_busy(b->block);
 }
 
+/* From their beginning: what of them was done before they were saved is done again, and comes to the same. */
+static void begin_again(struct virtio_blk *b)
+{
+	for (unsigned int i = 0; i < b->nr_again; i++) {
+		struct request *r = request_get(b);
+
+		if (queue_again(&b->dev.queue[0].vq, b->again[i], &r->chain) > 0)
+			begin(b, r);
+		else
+			request_put(b, r);
+	}
+	b->nr_again = 0;
+	virtio_batch_done(&b->dev, 0);
+}
+
 static void blk_start(struct virtio_dev *d)
 {
 	struct virtio_blk *b = to_blk(d);
 
 	block_resume(b->block);
+	begin_again(b);
 	submit(b);
 }
 
@@ -290,8 +310,67 @@ static void blk_forget(struct virtio_dev *d)
 	struct virtio_blk *b = to_blk(d);
 	struct block_io *io;
 
+	b->nr_again = 0;
 	while ((io = block_drop(b->block)))
 		request_put(b, to_request(io));
+}
+
+struct blk_state {
+	uint64_t sectors;
+	uint8_t serial[VIRTIO_BLK_ID_BYTES];
+	uint16_t count;
+	uint16_t head[BLK_QUEUE]; /* in the order of their coming */
+};
+
+static const struct state_property properties[] = {
+	{STATE_UINT(struct blk_state, sectors, "sectors", UINT64_MAX), .same = true},
+	{STATE_ARRAY(struct blk_state, serial, "serial", UINT8_MAX), .same = true},
+	{STATE_UINT(struct blk_state, count, "count", BLK_QUEUE)},
+	{STATE_ARRAY(struct blk_state, head, "head", BLK_QUEUE - 1)},
+};
+
+static const struct state_format format = STATE_FORMAT("virtio-blk", 1, properties);
+
+/* Requests that a stopped disk holds, and those that wait since it was loaded. */
+static struct blk_state blk_state(struct virtio_blk *b)
+{
+	uint16_t in_flight = queue_in_flight(&b->dev.queue[0].vq);
+	struct blk_state s = {.sectors = b->sectors};
+	const struct block_io *io = NULL;
+
+	memcpy(s.serial, b->serial, sizeof(s.serial));
+	while (s.count < in_flight && (io = block_held(b->block, io)))
+		s.head[s.count++] = to_request((struct block_io *)io)->chain.head;
+	for (unsigned int i = 0; s.count < in_flight && i < b->nr_again; i++)
+		s.head[s.count++] = b->again[i];
+	return s;
+}
+
+static void blk_save(struct virtio_dev *d, struct dtb *out)
+{
+	struct blk_state s = blk_state(to_blk(d));
+
+	state_put(out, &format, &s);
+}
+
+/* Each chain that was taken is here, or its driver would wait for it for ever. */
+static int blk_load(struct virtio_dev *d, const struct virtqueue *queues, struct state_in *in,
+		    struct error *e)
+{
+	struct virtio_blk *b = to_blk(d);
+	struct blk_state had = blk_state(b), s;
+	int ret = state_get_leaf(in, &format, &had, &s, e);
+
+	if (ret)
+		return ret;
+	if (s.count != queue_in_flight(&queues[0]))
+		return state_refuse(in, "count", "is not that of the chains in flight", e);
+	for (unsigned int i = 0; i < BLK_QUEUE; i++)
+		if (i < s.count ? s.head[i] >= queues[0].size : s.head[i])
+			return state_refuse(in, "head", "is none of the queue", e);
+	memcpy(b->again, s.head, sizeof(b->again));
+	b->nr_again = s.count;
+	return 0;
 }
 
 static void blk_config_read(struct virtio_dev *d, size_t off, void *to, size_t n)
@@ -321,6 +400,8 @@ static const struct virtio_ops blk_ops = {
 	.start = blk_start,
 	.stop = blk_stop,
 	.forget = blk_forget,
+	.save = blk_save,
+	.load = blk_load,
 	.config_read = blk_config_read,
 };
 
@@ -442,6 +523,20 @@ static void device_start(void *dev)
 	virtio_start(&b->dev);
 }
 
+static void device_save(void *dev, struct dtb *out)
+{
+	struct virtio_blk *b = dev;
+
+	virtio_save(&b->dev, out);
+}
+
+static int device_load(void *dev, struct state_in *in, struct error *e)
+{
+	struct virtio_blk *b = dev;
+
+	return virtio_load(&b->dev, in, e);
+}
+
 static void device_destroy(void *dev)
 {
 	virtio_blk_destroy(dev);
@@ -452,5 +547,7 @@ const struct device_ops virtio_blk_device = {
 	.stop = device_stop,
 	.reset = device_reset,
 	.start = device_start,
+	.save = device_save,
+	.load = device_load,
 	.destroy = device_destroy,
 };

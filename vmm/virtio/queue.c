@@ -72,9 +72,10 @@ static void *part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned in
 	return mem_span(mem, gpa, len);
 }
 
-int queue_enable(struct virtqueue *q, const struct mem *mem, uint64_t features)
+/* Find the rings that the latched registers describe. */
+static int map_rings(struct virtqueue *q, const struct mem *mem, uint64_t features)
 {
-	struct queue_regs regs = q->regs;
+	struct queue_regs regs = q->latched;
 	size_t avail_len = sizeof(struct vring_avail) + (regs.size + 1) * sizeof(__u16);
 	size_t used_len = sizeof(struct vring_used) + regs.size * sizeof(struct vring_used_elem) +
 			  sizeof(__u16);
@@ -91,6 +92,17 @@ int queue_enable(struct virtqueue *q, const struct mem *mem, uint64_t features)
 	q->size = regs.size;
 	q->indirect = features & 1ULL << VIRTIO_RING_F_INDIRECT_DESC;
 	q->event_idx = features & 1ULL << VIRTIO_RING_F_EVENT_IDX;
+	return 0;
+}
+
+int queue_enable(struct virtqueue *q, const struct mem *mem, uint64_t features)
+{
+	int ret;
+
+	q->latched = q->regs;
+	ret = map_rings(q, mem, features);
+	if (ret)
+		return ret;
 	q->avail_idx = q->next = q->used_idx = q->signalled = 0;
 	q->broken = NULL;
 	q->enabled = true;
@@ -201,6 +213,21 @@ static int waiting(struct virtqueue *q)
 	return n;
 }
 
+static int take(struct virtqueue *q, uint16_t head, struct queue_chain *c)
+{
+	int ret;
+
+	c->head = head;
+	c->nr_out = c->nr_in = 0;
+	c->out_len = c->in_len = 0;
+	ret = read_chain(q, c);
+	if (ret)
+		return ret;
+	c->out = c->iov;
+	c->in = c->iov + c->nr_out;
+	return 1;
+}
+
 int queue_pop(struct virtqueue *q, struct queue_chain *c)
 {
 	int ret;
@@ -211,16 +238,22 @@ int queue_pop(struct virtqueue *q, struct queue_chain *c)
 	if (ret <= 0)
 		return ret;
 
-	c->head = load16(&q->avail->ring[q->next & (q->size - 1)]);
-	c->nr_out = c->nr_in = 0;
-	c->out_len = c->in_len = 0;
-	ret = read_chain(q, c);
-	if (ret)
-		return ret;
-	c->out = c->iov;
-	c->in = c->iov + c->nr_out;
-	q->next++;
-	return 1;
+	ret = take(q, load16(&q->avail->ring[q->next & (q->size - 1)]), c);
+	if (ret > 0)
+		q->next++;
+	return ret;
+}
+
+int queue_again(struct virtqueue *q, uint16_t head, struct queue_chain *c)
+{
+	if (!live(q))
+		return q->broken ? -EPROTO : 0;
+	return take(q, head, c);
+}
+
+uint16_t queue_in_flight(const struct virtqueue *q)
+{
+	return live(q) ? q->next - q->used_idx : 0;
 }
 
 void queue_push(struct virtqueue *q, uint16_t head, uint32_t written)
@@ -324,4 +357,79 @@ size_t chain_put(struct queue_chain *c, const void *buf, size_t len)
 		done += part_len;
 	}
 	return done;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Its state                                                                  */
+
+struct queue_state {
+	uint16_t max_size;
+	struct queue_regs regs, latched;
+	bool enabled;
+	uint16_t next, used_idx, signalled;
+};
+
+#define REGS(member, prefix)                                                                  \
+	{STATE_UINT(struct queue_state, member.desc, prefix "desc", UINT64_MAX)},             \
+		{STATE_UINT(struct queue_state, member.driver, prefix "driver", UINT64_MAX)}, \
+		{STATE_UINT(struct queue_state, member.device, prefix "device", UINT64_MAX)}, \
+	{                                                                                     \
+		STATE_UINT(struct queue_state, member.size, prefix "size", UINT16_MAX)        \
+	}
+
+static const struct state_property properties[] = {
+	{STATE_UINT(struct queue_state, max_size, "max-size", QUEUE_MAX), .same = true},
+	REGS(regs, ""),
+	REGS(latched, "latched-"),
+	{STATE_BOOL(struct queue_state, enabled, "enabled")},
+	{STATE_UINT(struct queue_state, next, "next", UINT16_MAX)},
+	{STATE_UINT(struct queue_state, used_idx, "used", UINT16_MAX)},
+	{STATE_UINT(struct queue_state, signalled, "signalled", UINT16_MAX)},
+};
+
+static const struct state_format format = STATE_FORMAT("virtio-split-queue", 1, properties);
+
+void queue_save(const struct virtqueue *q, struct dtb *out)
+{
+	struct queue_state s = {
+		.max_size = q->max_size,
+		.regs = q->regs,
+		.enabled = q->enabled,
+	};
+
+	if (q->enabled) {
+		s.latched = q->latched;
+		/* Nobody gives back what is in flight of a broken one, which its device's status is of. */
+		s.next = q->broken ? q->used_idx : q->next;
+		s.used_idx = q->used_idx;
+		s.signalled = q->signalled;
+	}
+	state_put(out, &format, &s);
+}
+
+int queue_load(const struct virtqueue *now, struct virtqueue *copy, const struct mem *mem,
+	       uint64_t features, struct state_in *in, struct error *e)
+{
+	struct queue_state had = {.max_size = now->max_size}, s;
+	int ret = state_get_leaf(in, &format, &had, &s, e);
+
+	if (ret)
+		return ret;
+	*copy = (struct virtqueue){
+		.max_size = now->max_size,
+		.regs = s.regs,
+		.latched = s.latched,
+	};
+	if (!s.enabled)
+		return 0;
+	if (map_rings(copy, mem, features))
+		return state_refuse(in, "latched-desc", "is of rings that are not possible", e);
+	copy->enabled = true;
+	/* The driver's index is read again. */
+	copy->avail_idx = copy->next = s.next;
+	copy->used_idx = s.used_idx;
+	copy->signalled = s.signalled;
+	if (queue_in_flight(copy) > copy->size)
+		return state_refuse(in, "next", "is too far from what was given back", e);
+	return 0;
 }

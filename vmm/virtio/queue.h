@@ -20,6 +20,7 @@
 #include <sys/uio.h>
 
 #include "platform/mem.h"
+#include "platform/state.h"
 
 /* The longest ring, and the longest chain of descriptors, that a device accepts. */
 #define QUEUE_MAX 128
@@ -39,6 +40,7 @@ struct virtqueue {
 	uint16_t max_size;
 
 	/* Latched by queue_enable() */
+	struct queue_regs latched;
 	const struct mem *mem;
 	struct vring_desc *desc;
 	struct vring_avail *avail;
@@ -86,6 +88,25 @@ int queue_fail(struct virtqueue *q, const char *why);
 void queue_push(struct virtqueue *q, uint16_t head, uint32_t written);
 /* Since the last call, was something pushed that the driver wants an interrupt for? */
 bool queue_wants_interrupt(struct virtqueue *q);
+
+/*
+ * What is saved of a queue is what the driver wrote into its registers, what of that was latched, and how far we are
+ * in the rings: the rings themselves are guest memory. Of a split ring those are three indices (next, used,
+ * signalled); which chains are in flight, their device saves: the head of each is enough to take it again, for
+ * its descriptors stay in the table until it is given back. (A ring that is written over as chains are given
+ * back would need its wrap counters, and a copy of the chains' descriptors.)
+ */
+void queue_save(const struct virtqueue *q, struct dtb *out);
+/*
+ * Into copy, of a queue now that was just reset, for queue_loaded(). features: those negotiated. Refuses rings
+ * that queue_enable() would have refused.
+ */
+int queue_load(const struct virtqueue *now, struct virtqueue *copy, const struct mem *mem,
+	       uint64_t features, struct state_in *in, struct error *e);
+/* Chains that were taken and not given back. */
+uint16_t queue_in_flight(const struct virtqueue *q);
+/* Take a chain again that was in flight: as queue_pop(). */
+int queue_again(struct virtqueue *q, uint16_t head, struct queue_chain *c);
 
 /* Tell the driver that it need not notify us: we look at the ring by ourselves. */
 void queue_kicks_off(struct virtqueue *q);

@@ -117,6 +117,20 @@ static void device_start(void *dev)
 	virtio_start(&r->dev);
 }
 
+static void device_save(void *dev, struct dtb *out)
+{
+	struct virtio_rng *r = dev;
+
+	virtio_save(&r->dev, out);
+}
+
+static int device_load(void *dev, struct state_in *in, struct error *e)
+{
+	struct virtio_rng *r = dev;
+
+	return virtio_load(&r->dev, in, e);
+}
+
 static void device_destroy(void *dev)
 {
 	virtio_rng_destroy(dev);
@@ -126,5 +140,7 @@ const struct device_ops virtio_rng_device = {
 	.stop = device_stop,
 	.reset = device_reset,
 	.start = device_start,
+	.save = device_save,
+	.load = device_load,
 	.destroy = device_destroy,
 };

@@ -5,6 +5,7 @@
  * back. Transports call it on vCPU threads, the event loop for doorbells.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -217,9 +218,9 @@ void virtio_reset(struct virtio_dev *d)
 }
 
 /* 2.2.2, 6.2: no feature that was not offered, and this is no legacy device. */
-static bool features_acceptable(const struct virtio_dev *d)
+static bool acceptable(const struct virtio_dev *d, uint64_t features)
 {
-	return !(d->driver_features & ~d->features) && virtio_has(d, VIRTIO_F_VERSION_1);
+	return !(features & ~d->features) && features & 1ULL << VIRTIO_F_VERSION_1;
 }
 
 /*
@@ -237,7 +238,7 @@ void virtio_set_status(struct virtio_dev *d, uint8_t value)
 		reset(d);
 		return;
 	}
-	if (!features_acceptable(d))
+	if (!acceptable(d, d->driver_features))
 		added &= ~VIRTIO_CONFIG_S_FEATURES_OK;
 	if (!((d->status | added) & VIRTIO_CONFIG_S_FEATURES_OK))
 		added &= ~VIRTIO_CONFIG_S_DRIVER_OK;
@@ -298,6 +299,170 @@ void virtio_config_put(struct virtio_dev *d, uint64_t offset, unsigned int size,
 {
 	if (d->type->ops->config_write && in_config(d, offset, size))
 		d->type->ops->config_write(d, offset, &value, size);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Its state                                                                  */
+
+#define STATUS_KNOWN                                                                          \
+	(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | \
+	 VIRTIO_CONFIG_S_DRIVER_OK | VIRTIO_CONFIG_S_NEEDS_RESET | VIRTIO_CONFIG_S_FAILED)
+
+struct core_state {
+	uint16_t id;
+	uint64_t features;
+	uint64_t driver_features;
+	uint32_t feature_select, driver_select, queue_select, generation;
+	uint8_t status;
+};
+
+static const struct state_property properties[] = {
+	{STATE_UINT(struct core_state, id, "device-id", UINT16_MAX), .same = true},
+	{STATE_UINT(struct core_state, features, "features", UINT64_MAX), .same = true},
+	{STATE_UINT(struct core_state, driver_features, "driver-features", UINT64_MAX)},
+	{STATE_UINT(struct core_state, feature_select, "feature-select", UINT32_MAX)},
+	{STATE_UINT(struct core_state, driver_select, "driver-select", UINT32_MAX)},
+	{STATE_UINT(struct core_state, queue_select, "queue-select", UINT32_MAX)},
+	{STATE_UINT(struct core_state, generation, "generation", UINT32_MAX)},
+	{STATE_UINT(struct core_state, status, "status", STATUS_KNOWN)},
+};
+
+static const struct state_format format = STATE_FORMAT("virtio", 1, properties);
+
+static struct core_state core_state(const struct virtio_dev *d)
+{
+	return (struct core_state){
+		.id = d->type->id,
+		.features = d->features,
+		.driver_features = d->driver_features,
+		.feature_select = d->feature_select,
+		.driver_select = d->driver_select,
+		.queue_select = d->queue_select,
+		.generation = d->generation,
+		.status = d->status,
+	};
+}
+
+struct child {
+	char name[24];
+};
+
+static struct child queue_name(unsigned int i)
+{
+	struct child c;
+
+	snprintf(c.name, sizeof(c.name), "queue-%u", i);
+	return c;
+}
+
+void virtio_save(struct virtio_dev *d, struct dtb *out)
+{
+	struct core_state s;
+
+	pthread_mutex_lock(&d->lock);
+	s = core_state(d);
+	state_put(out, &format, &s);
+	for (unsigned int i = 0; i < d->type->nr_queues; i++) {
+		dtb_begin(out, queue_name(i).name);
+		queue_save(&d->queue[i].vq, out);
+		dtb_end(out);
+	}
+	dtb_begin(out, "transport");
+	d->transport->save(d, out);
+	dtb_end(out);
+	if (d->type->ops->save) {
+		dtb_begin(out, "in-flight");
+		d->type->ops->save(d, out);
+		dtb_end(out);
+	}
+	pthread_mutex_unlock(&d->lock);
+}
+
+/* What a driver could have reached by virtio_set_status(). */
+static bool status_possible(const struct virtio_dev *d, const struct core_state *s)
+{
+	bool agreed = s->status & VIRTIO_CONFIG_S_FEATURES_OK;
+
+	if (s->status & ~STATUS_KNOWN || (s->status & VIRTIO_CONFIG_S_DRIVER_OK && !agreed))
+		return false;
+	return !agreed || acceptable(d, s->driver_features);
+}
+
+static int load_queues(struct virtio_dev *d, const struct core_state *s, struct virtqueue *queues,
+		       struct state_in *in, struct error *e)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; !ret && i < d->type->nr_queues; i++) {
+		struct state_in child;
+
+		ret = state_child(in, queue_name(i).name, &child, e);
+		if (!ret)
+			ret = queue_load(&d->queue[i].vq, &queues[i], d->env.mem,
+					 s->driver_features, &child, e);
+		if (!ret && queues[i].enabled && !(s->status & VIRTIO_CONFIG_S_FEATURES_OK))
+			ret = state_refuse(&child, "enabled",
+					   "is not, before features are agreed on", e);
+		if (!ret && !d->type->ops->load && queue_in_flight(&queues[i]))
+			ret = state_refuse(&child, "next", "is ahead of what was given back", e);
+	}
+	return ret;
+}
+
+/* Those that may refuse, after the last look at anything else. */
+static int load_parts(struct virtio_dev *d, const struct virtqueue *queues, struct state_in *in,
+		      struct error *e)
+{
+	struct state_in device, transport;
+	int ret = state_child(in, "transport", &transport, e);
+
+	if (!ret && d->type->ops->load)
+		ret = state_child(in, "in-flight", &device, e);
+	if (!ret)
+		ret = state_all_met(in, e);
+	if (!ret && d->type->ops->load)
+		ret = d->type->ops->load(d, queues, &device, e);
+	if (ret)
+		return ret;
+	ret = d->transport->load(d, &transport, e);
+	if (ret && d->type->ops->forget)
+		d->type->ops->forget(d);
+	return ret;
+}
+
+static int load(struct virtio_dev *d, struct state_in *in, struct error *e)
+{
+	struct core_state had = core_state(d), s;
+	struct virtqueue queues[VIRTIO_MAX_QUEUES];
+	int ret = state_get(in, &format, &had, &s, e);
+
+	if (!ret && !status_possible(d, &s))
+		ret = state_refuse(in, "status", "is none that a driver can reach", e);
+	if (!ret)
+		ret = load_queues(d, &s, queues, in, e);
+	if (!ret)
+		ret = load_parts(d, queues, in, e);
+	if (ret)
+		return ret;
+	for (unsigned int i = 0; i < d->type->nr_queues; i++)
+		d->queue[i].vq = queues[i];
+	d->driver_features = s.driver_features;
+	d->feature_select = s.feature_select;
+	d->driver_select = s.driver_select;
+	d->queue_select = s.queue_select;
+	d->generation = s.generation;
+	d->status = s.status;
+	return 0;
+}
+
+int virtio_load(struct virtio_dev *d, struct state_in *in, struct error *e)
+{
+	int ret;
+
+	virtio_begin_change(d);
+	ret = load(d, in, e);
+	virtio_end_change(d);
+	return ret;
 }
 
 /* ------------------------------------------------------------------------- */

@@ -23,6 +23,7 @@
 #include "error.h"
 #include "host/loop.h"
 #include "platform/mem.h"
+#include "platform/state.h"
 #include "virtio/queue.h"
 
 #define VIRTIO_MAX_QUEUES 4
@@ -62,6 +63,15 @@ struct virtio_ops {
 	/* After stop(): drop what was kept of queues that are not enabled any more. */
 	void (*forget)(struct virtio_dev *d);
 
+	/*
+	 * What the device has in flight, or NULL: nothing ever. Of a device that is stopped, and one that was just
+	 * reset; the queues are those that were saved, and not the device's yet. What load() has taken over,
+	 * forget() drops, and start() goes on with.
+	 */
+	void (*save)(struct virtio_dev *d, struct dtb *out);
+	int (*load)(struct virtio_dev *d, const struct virtqueue *queues, struct state_in *in,
+		    struct error *e);
+
 	/* Device configuration; off + n is within config_len. NULL: there is none to read, or to write. */
 	void (*config_read)(struct virtio_dev *d, size_t off, void *to, size_t n);
 	void (*config_write)(struct virtio_dev *d, size_t off, const void *from, size_t n);
@@ -75,6 +85,9 @@ struct virtio_transport {
 	int (*call_fd)(struct virtio_dev *d, unsigned int queue);
 	/* The device is being reset: so is what the transport has of it. */
 	void (*reset)(struct virtio_dev *d);
+	/* What the transport has of it, but for what its bus saves. */
+	void (*save)(struct virtio_dev *d, struct dtb *out);
+	int (*load)(struct virtio_dev *d, struct state_in *in, struct error *e);
 	void (*detach)(struct virtio_dev *d);
 };
 
@@ -136,6 +149,8 @@ void virtio_end_waits(struct virtio_dev *d);
 bool virtio_stop(struct virtio_dev *d);
 void virtio_reset(struct virtio_dev *d);
 void virtio_start(struct virtio_dev *d);
+void virtio_save(struct virtio_dev *d, struct dtb *out);
+int virtio_load(struct virtio_dev *d, struct state_in *in, struct error *e);
 
 /* For devices, with (d) */
 

@@ -224,10 +224,35 @@ static void detach(struct virtio_dev *d)
 	d->transport = NULL;
 }
 
+static const struct state_property properties[] = {
+	{STATE_UINT(struct virtio_mmio, pending, "interrupt-status",
+		    VIRTIO_MMIO_INT_VRING | VIRTIO_MMIO_INT_CONFIG)},
+};
+
+static const struct state_format format = STATE_FORMAT("virtio-mmio", 1, properties);
+
+static void save(struct virtio_dev *d, struct dtb *out)
+{
+	state_put(out, &format, of_dev(d));
+}
+
+/* The edge of what is pending, the interrupt controllers have had. */
+static int load(struct virtio_dev *d, struct state_in *in, struct error *e)
+{
+	struct virtio_mmio *m = of_dev(d), new;
+	int ret = state_get_leaf(in, &format, m, &new, e);
+
+	if (!ret)
+		state_copy(&format, m, &new);
+	return ret;
+}
+
 static const struct virtio_transport mmio_transport = {
 	.interrupt = interrupt,
 	.call_fd = call_fd,
 	.reset = reset,
+	.save = save,
+	.load = load,
 	.detach = detach,
 };
 

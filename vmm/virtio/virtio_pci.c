@@ -471,10 +471,58 @@ static void detach(struct virtio_dev *d)
 	d->transport = NULL;
 }
 
+static const struct state_property properties[] = {
+	{STATE_ARRAY(struct virtio_pci, vector, "queue-vector", UINT16_MAX)},
+	{STATE_UINT(struct virtio_pci, config_vector, "config-vector", UINT16_MAX)},
+	{STATE_UINT(struct virtio_pci, isr, "isr", ISR_QUEUE | VIRTIO_PCI_ISR_CONFIG)},
+};
+
+static const struct state_format format = STATE_FORMAT("virtio-pci", 1, properties);
+
+static void save(struct virtio_dev *d, struct dtb *out)
+{
+	struct virtio_pci *p = of_dev(d);
+
+	state_put(out, &format, p);
+	dtb_begin(out, "msix");
+	msix_save(&p->msix, out);
+	dtb_end(out);
+}
+
+static bool vectors_possible(const struct virtio_pci *p, const struct virtio_pci *new)
+{
+	for (unsigned int i = 0; i < VIRTIO_MAX_QUEUES; i++)
+		if (new->vector[i] != checked_vector(p, new->vector[i]))
+			return false;
+	return new->config_vector == checked_vector(p, new->config_vector);
+}
+
+/* Configuration space, and with it whether MSI-X is on, the bus has loaded before. */
+static int load(struct virtio_dev *d, struct state_in *in, struct error *e)
+{
+	struct virtio_pci *p = of_dev(d), new;
+	struct state_in msix;
+	int ret = state_get(in, &format, p, &new, e);
+
+	if (!ret && !vectors_possible(p, &new))
+		ret = state_refuse(in, "queue-vector", "is of a vector that is not there", e);
+	if (!ret)
+		ret = state_child(in, "msix", &msix, e);
+	if (!ret)
+		ret = state_all_met(in, e);
+	if (!ret)
+		ret = msix_load(&p->msix, &msix, e);
+	if (!ret)
+		state_copy(&format, p, &new);
+	return ret;
+}
+
 static const struct virtio_transport pci_transport = {
 	.interrupt = interrupt,
 	.call_fd = call_fd,
 	.reset = reset,
+	.save = save,
+	.load = load,
 	.detach = detach,
 };
 

@@ -901,8 +901,10 @@ START_TEST(reset_is_like_new)
 	srandom(2);
 	for (unsigned int i = 0; i < 1000; i++)
 		wr(1, random() % PCI_CONFIG_SIZE, 1, (uint32_t)random());
+	wr(0, PCI_INTERRUPT_LINE, 1, 0x5a);
 	bus_write(pio, 0xcf8, 4, 0x80000804);
 	pci_host_device.reset(host);
+	ck_assert_uint_eq(rd(0, PCI_INTERRUPT_LINE, 1), 0);
 	ck_assert_uint_eq(in(pio, 0xcf8, 4), 0);
 	ck_assert_uint_eq(d.mapped_calls, d.unmapped_calls);
 	for (unsigned int reg = 0; reg < PCI_CONFIG_SIZE; reg++)
