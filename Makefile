@@ -30,7 +30,7 @@ $(BUILD)/config.mk: scripts/setup Makefile
 	@scripts/setup --if-missing
 	@mkdir -p $(BUILD)
 	@{ echo "# Written by the Makefile."; \
-	   echo "LIBS := $$(pkg-config --libs liburing jansson) -lZydis -lfdt"; \
+	   echo "LIBS := $$(pkg-config --libs liburing jansson) -lZydis -lfdt -lhttp_parser"; \
 	   echo "LIBS_CFLAGS := $$(pkg-config --cflags liburing jansson)"; \
 	   echo "CHECK_LIBS := $$(pkg-config --libs check)"; \
 	   echo "CHECK_CFLAGS := $$(pkg-config --cflags check)"; } >$@.tmp

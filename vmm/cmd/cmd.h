@@ -11,9 +11,20 @@ enum status {
 	STATUS_CRASHED = 3, /* the guest crashed */
 };
 
+/* Those of what acts on machines that run. */
+enum verb_status {
+	VERB_DONE = STATUS_OK,
+	VERB_FAILED = STATUS_ERROR,
+	VERB_NO_MACHINE = 4,
+	VERB_NO_ANSWER = 5, /* in time; or it has not ended */
+};
+
 /* argv[0] is the subcommand itself. */
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_list(int argc, char **argv);
+/* status, pause, stop and all others that name machines. */
+int cmd_verb(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 int cmd_options(int argc, char **argv);
 

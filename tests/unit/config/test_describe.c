@@ -102,13 +102,15 @@ static void completes(const char *line, const char *wanted)
 	char command[1024], got[2048] = "";
 	FILE *in;
 
-	snprintf(command, sizeof(command),
-		 "cd %s && bash -c 'source ./script; COMP_LINE=$1 COMP_POINT=${#1}\n"
-		 "read -ra COMP_WORDS <<<\"${1//=/ = }\"\n"
-		 "[[ $1 != *[\\ ] ]] || COMP_WORDS+=(\"\")\n"
-		 "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _vmm\n"
-		 "printf \"%%s|\" ${COMPREPLY[@]+\"${COMPREPLY[@]}\"}' - '%s'",
-		 dir, line);
+	snprintf(
+		command, sizeof(command),
+		"cd %s && bash -c 'source ./script; vmm() { [[ $* != \"list --quiet\" ]] || printf \"%%%%s\\\\n\" web db-1; }\n"
+		"COMP_LINE=$1 COMP_POINT=${#1}\n"
+		"read -ra COMP_WORDS <<<\"${1//=/ = }\"\n"
+		"[[ $1 != *[\\ ] ]] || COMP_WORDS+=(\"\")\n"
+		"COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _vmm\n"
+		"printf \"%%s|\" ${COMPREPLY[@]+\"${COMPREPLY[@]}\"}' - '%s'",
+		dir, line);
 	in = popen(command, "r");
 	ck_assert_ptr_nonnull(in);
 	got[fread(got, 1, sizeof(got) - 1, in)] = '\0';
@@ -118,8 +120,10 @@ static void completes(const char *line, const char *wanted)
 
 START_TEST(bash_completes_options)
 {
-	completes("vmm r", "run|");
-	completes("vmm ", "run|check|completion|--help|--version|");
+	completes("vmm ru", "run|");
+	completes("vmm ",
+		  "run|list|status|stats|events|stop|kill|wait|pause|resume|reset|power-button|nmi|"
+		  "check|completion|--help|--version|");
 	completes("vmm completion ", "bash|");
 	completes("vmm check --j", "--json|");
 	completes("vmm run --me", "--memory|");
@@ -127,6 +131,16 @@ START_TEST(bash_completes_options)
 	completes("vmm run --no-reboot --ti", "--time-limit|");
 	completes("vmm run --kernel=x --cp", "--cpus|");
 	completes("vmm run --x", "|");
+}
+END_TEST
+
+START_TEST(bash_completes_machines)
+{
+	completes("vmm stop ", "web|db-1|");
+	completes("vmm status web d", "db-1|");
+	completes("vmm stop --t", "--timeout|");
+	completes("vmm pause --t", "|");
+	completes("vmm list --q", "--quiet|");
 }
 END_TEST
 
@@ -169,6 +183,7 @@ int main(void)
 	tcase_add_checked_fixture(bash, setup, teardown);
 	tcase_set_timeout(bash, 60);
 	tcase_add_test(bash, bash_completes_options);
+	tcase_add_test(bash, bash_completes_machines);
 	tcase_add_test(bash, bash_completes_files);
 	tcase_add_test(bash, bash_completes_items);
 	suite_add_tcase(suite, bash);

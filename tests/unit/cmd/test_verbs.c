@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* Tests of vmm/cmd/verb.c and list.c, with processes that stand for monitors. */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "../control/fake_monitor.h"
+#include "cmd/cmd.h"
+#include "suite.h"
+
+#define OK   "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
+#define NONE "HTTP/1.1 204 No Content\r\n\r\n"
+
+static char said[65536];
+
+/* What the words do, as of a command line; what they print is in said. */
+static int vmm(const char *words)
+{
+	char text[512], *argv[16], *rest = text;
+	char path[128];
+	int argc = 0, status, out, old;
+
+	snprintf(text, sizeof(text), "%s", words);
+	while ((argv[argc] = strsep(&rest, " ")))
+		argc++;
+	snprintf(path, sizeof(path), "%s/out", fake_base);
+	out = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+	fflush(stdout);
+	old = dup(STDOUT_FILENO);
+	dup2(out, STDOUT_FILENO);
+	status = strcmp(argv[0], "list") ? cmd_verb(argc, argv) : cmd_list(argc, argv);
+	fflush(stdout);
+	dup2(old, STDOUT_FILENO);
+	close(old);
+	said[pread(out, said, sizeof(said) - 1, 0)] = '\0';
+	close(out);
+	return status;
+}
+
+START_TEST(test_usage)
+{
+	static const char *const bad[] = {
+		"list m",	  "list --timeout 1",	 "status",
+		"pause",	  "pause --no-such m",	 "pause --timeout 1 m",
+		"stop --timeout", "stop --timeout x m",	 "stop --timeout -1 m",
+		"stop m -q",	  "stop --timeout 1s m", "stop --timeout 999999999999999999999 m",
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		ck_assert_msg(vmm(bad[i]) == STATUS_USAGE, "%s", bad[i]);
+	ck_assert_int_eq(vmm("stop --help"), STATUS_OK);
+	ck_assert_ptr_nonnull(strstr(said, "--timeout"));
+	ck_assert_int_eq(vmm("list -h"), STATUS_OK);
+	/* A name like a flag is none of a machine. */
+	ck_assert_int_eq(vmm("pause -- --json"), VERB_FAILED);
+	ck_assert_int_eq(vmm("pause ../m"), VERB_FAILED);
+}
+END_TEST
+
+START_TEST(test_actions)
+{
+	const struct fake f = {.answer = NONE};
+	pid_t a = fake_start("a", &f), b = fake_start("b", &f);
+
+	ck_assert_int_eq(vmm("pause a"), VERB_DONE);
+	ck_assert_str_eq(said, "");
+	ck_assert(fake_was_asked("POST /pause "));
+	ck_assert_int_eq(vmm("power-button a b"), VERB_DONE);
+	ck_assert(fake_was_asked("POST /power-button "));
+	ck_assert_int_eq(vmm("nmi --json a none b"), VERB_NO_MACHINE);
+	ck_assert_ptr_nonnull(
+		strstr(said, "{\"name\":\"a\",\"ok\":true}\n{\"name\":\"none\",\"error\":{"));
+	ck_assert_ptr_nonnull(strstr(said, "\"not-found\""));
+	ck_assert_ptr_nonnull(strstr(said, "{\"name\":\"b\",\"ok\":true}\n"));
+	fake_kill(a);
+	fake_kill(b);
+	ck_assert_int_eq(vmm("resume a"), VERB_NO_MACHINE);
+}
+END_TEST
+
+START_TEST(test_refusal)
+{
+	const struct fake f = {
+		.answer = "HTTP/1.1 409 Conflict\r\n\r\n{\"error\":{\"message\":\"no\"}}"};
+	pid_t pid = fake_start("a", &f);
+
+	ck_assert_int_eq(vmm("pause --json a"), VERB_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, "machine 'a': no"));
+	fake_kill(pid);
+}
+END_TEST
+
+START_TEST(test_status)
+{
+	const struct fake f = {.answer = OK
+			       "{\"state\":\"run\\u001bning\",\"x\":{\"y\":{\"z\":[1,2]}}}"};
+	pid_t a = fake_start("a", &f), b = fake_start("b", &f);
+
+	ck_assert_int_eq(vmm("status a"), VERB_DONE);
+	ck_assert_str_eq(said, "state: run?ning\nx.y.z: [1,2]\n");
+	ck_assert(fake_was_asked("GET /status "));
+	ck_assert_int_eq(vmm("stats a b"), VERB_DONE);
+	ck_assert_str_eq(
+		said, "a:\nstate: run?ning\nx.y.z: [1,2]\n\nb:\nstate: run?ning\nx.y.z: [1,2]\n");
+	ck_assert_int_eq(vmm("status --json a"), VERB_DONE);
+	ck_assert_str_eq(
+		said,
+		"{\"state\":\"run\\u001Bning\",\"x\":{\"y\":{\"z\":[1,2]}},\"name\":\"a\"}\n");
+	fake_kill(a);
+	fake_kill(b);
+}
+END_TEST
+
+START_TEST(test_events)
+{
+	const struct fake f = {.answer = OK
+			       "{\"event\":\"paused\",\"n\":1}\nbad\n{\"event\":\"resumed\"}\n"};
+	pid_t a = fake_start("a", &f), b = fake_start("b", &f);
+
+	ck_assert_int_eq(vmm("events a"), VERB_DONE);
+	ck_assert_str_eq(said, "a: event=paused n=1\na: event=resumed\n");
+	ck_assert_int_eq(vmm("events --json b a"), VERB_DONE);
+	ck_assert_ptr_nonnull(strstr(said, "{\"event\":\"resumed\",\"name\":\"a\"}\n"));
+	ck_assert_ptr_nonnull(strstr(said, "{\"event\":\"resumed\",\"name\":\"b\"}\n"));
+	fake_kill(a);
+	fake_kill(b);
+}
+END_TEST
+
+START_TEST(test_stop)
+{
+	const struct fake ends = {.answer = OK "{\"timeout\": 30}", .ends = true};
+	const struct fake drops = {.answer = "", .ends = true};
+	pid_t a = fake_start("a", &ends), b = fake_start("b", &ends);
+
+	ck_assert_int_eq(vmm("stop --timeout=7 a b"), VERB_DONE);
+	ck_assert(fake_was_asked("POST /stop "));
+	ck_assert(fake_was_asked("{\"timeout\": 7}"));
+	ck_assert_int_eq(vmm("list -q"), STATUS_OK);
+	ck_assert_str_eq(said, "");
+	ck_assert_int_eq(waitpid(a, NULL, 0), a);
+	ck_assert_int_eq(waitpid(b, NULL, 0), b);
+	/* That it ended is what was wanted, whatever it answered. */
+	a = fake_start("a", &drops);
+	ck_assert_int_eq(vmm("stop a"), VERB_DONE);
+	ck_assert_int_eq(waitpid(a, NULL, 0), a);
+}
+END_TEST
+
+/* It is asked, and when it does not hear, killed; what it leaves is removed. */
+START_TEST(test_kill)
+{
+	const struct fake hears = {.answer = NONE, .ends = true}, hangs = {0};
+	pid_t a = fake_start("a", &hears), b = fake_start("b", &hangs);
+	int status;
+
+	ck_assert_int_eq(vmm("kill a b"), VERB_DONE);
+	ck_assert_int_eq(waitpid(a, &status, 0), a);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(waitpid(b, &status, 0), b);
+	ck_assert_int_eq(status, SIGKILL);
+	ck_assert_int_eq(chdir(fake_base), 0);
+	ck_assert_int_ne(access("a", F_OK), 0);
+	ck_assert_int_ne(access("b", F_OK), 0);
+}
+END_TEST
+
+START_TEST(test_wait)
+{
+	const struct fake f = {.answer = NONE, .ends = true};
+	pid_t a = fake_start("a", &f);
+
+	ck_assert_int_eq(vmm("wait --timeout 0 a"), VERB_NO_ANSWER);
+	ck_assert_int_eq(vmm("pause a"), VERB_DONE);
+	waitpid(a, NULL, 0);
+	a = fake_start("a", &f);
+	if (!fork()) {
+		usleep(50000);
+		kill(a, SIGKILL);
+		_exit(0);
+	}
+	ck_assert_int_eq(vmm("wait a"), VERB_DONE);
+	ck_assert_int_eq(vmm("wait a"), VERB_NO_MACHINE);
+}
+END_TEST
+
+static uint64_t processor_us(void)
+{
+	struct rusage u;
+
+	getrusage(RUSAGE_SELF, &u);
+	return (uint64_t)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) * 1000000 +
+	       (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+#define MANY 100
+
+static void own_many(int ready)
+{
+	const struct runtime_facts facts = {.cpus = 2, .memory = 1 << 30};
+	struct runtime *r;
+	struct error e;
+	char name[16];
+
+	for (int i = 0; i < MANY; i++) {
+		snprintf(name, sizeof(name), "m%d", i);
+		if (runtime_create(name, &facts, &r, &e))
+			_exit(1);
+	}
+	(void)!write(ready, "", 1);
+	for (;;)
+		pause();
+}
+
+/* Less than 50 ms of processor time for a hundred, with sanitisers at that. */
+START_TEST(test_list)
+{
+	uint64_t best = UINT64_MAX;
+	int ready[2];
+	char byte;
+	json_t *list;
+	pid_t pid;
+
+	ck_assert_int_eq(vmm("list"), STATUS_OK);
+	ck_assert_int_eq(vmm("list --json"), STATUS_OK);
+	ck_assert_str_eq(said, "[]\n");
+	ck_assert_int_eq(pipe(ready), 0);
+	pid = fork();
+	if (!pid)
+		own_many(ready[1]);
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	for (int i = 0; i < 5; i++) {
+		uint64_t before = processor_us(), used;
+
+		ck_assert_int_eq(vmm("list"), STATUS_OK);
+		used = processor_us() - before;
+		best = used < best ? used : best;
+	}
+	ck_assert_uint_lt(best, 50000);
+	ck_assert_ptr_nonnull(strstr(said, "\nm10 "));
+	ck_assert_ptr_nonnull(strstr(said, " starting      2    1024M  0m0"));
+	ck_assert_int_eq(vmm("list -q"), STATUS_OK);
+	ck_assert(!strncmp(said, "m0\nm1\nm10\nm11\n", 14));
+	ck_assert_int_eq(vmm("list --json"), STATUS_OK);
+	list = json_loads(said, 0, NULL);
+	ck_assert_uint_eq(json_array_size(list), MANY);
+	json_decref(list);
+	fake_kill(pid);
+	ck_assert_int_eq(vmm("list -q"), STATUS_OK);
+	ck_assert_str_eq(said, "");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("verbs");
+	TCase *tc = tcase_create("verbs");
+
+	tcase_add_checked_fixture(tc, fake_set_up, fake_tear_down);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, test_usage);
+	tcase_add_test(tc, test_actions);
+	tcase_add_test(tc, test_refusal);
+	tcase_add_test(tc, test_status);
+	tcase_add_test(tc, test_events);
+	tcase_add_test(tc, test_stop);
+	tcase_add_test(tc, test_kill);
+	tcase_add_test(tc, test_wait);
+	tcase_add_test(tc, test_list);
+	suite_add_tcase(suite, tc);
+	return suite_run(suite);
+}
