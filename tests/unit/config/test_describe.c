@@ -104,7 +104,7 @@ static void completes(const char *line, const char *wanted)
 
 	snprintf(
 		command, sizeof(command),
-		"cd %s && bash -c 'source ./script; vmm() { [[ $* != \"list --quiet\" ]] || printf \"%%%%s\\\\n\" web db-1; }\n"
+		"cd %s && bash -c 'source ./script; vmm() { [[ $* != \"list --quiet\" ]] || echo web db-1; }\n"
 		"COMP_LINE=$1 COMP_POINT=${#1}\n"
 		"read -ra COMP_WORDS <<<\"${1//=/ = }\"\n"
 		"[[ $1 != *[\\ ] ]] || COMP_WORDS+=(\"\")\n"
