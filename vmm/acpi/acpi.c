@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "acpi/acpi.h"
-#include "acpi/aml.h"
 #include "include/uapi/hv.h"
 #include "platform/layout.h"
 
@@ -196,19 +195,6 @@ static void seal(struct acpi_header *h)
 	h->checksum = checksum(h, h->length);
 }
 
-/* A device with an ID of its own scheme ("ACPI0013") or an EISA ID ("PNP0501"). */
-static size_t device(struct aml *a, const char *name, const char *hid)
-{
-	size_t dev = aml_device(a, name);
-
-	aml_name(a, "_HID");
-	if (!strncmp(hid, "PNP", 3))
-		aml_eisa_id(a, hid);
-	else
-		aml_string(a, hid);
-	return dev;
-}
-
 static void dsdt_cpus(struct aml *a, unsigned int cpus)
 {
 	for (unsigned int i = 0; i < cpus; i++) {
@@ -216,124 +202,9 @@ static void dsdt_cpus(struct aml *a, unsigned int cpus)
 		size_t dev;
 
 		snprintf(name, sizeof(name), "C%03X", i);
-		dev = device(a, name, "ACPI0007");
+		dev = aml_known_device(a, name, "ACPI0007");
 		aml_name(a, "_UID"); /* as in the MADT */
 		aml_integer(a, i);
-		aml_end(a, dev);
-	}
-}
-
-static void integer_name(struct aml *a, const char *name, uint64_t value)
-{
-	aml_name(a, name);
-	aml_integer(a, value);
-}
-
-/* 6.2.13: pin n of every device is wired to GSI_PCI_INTA + n, without a link device. */
-static void dsdt_prt(struct aml *a)
-{
-	size_t table, route;
-
-	aml_name(a, "_PRT");
-	table = aml_package(a, PCI_MAX_DEVICES * 4);
-	for (unsigned int dev = 0; dev < PCI_MAX_DEVICES; dev++) {
-		for (unsigned int pin = 0; pin < 4; pin++) {
-			route = aml_package(a, 4);
-			aml_integer(a, dev << 16 | 0xffff); /* every function */
-			aml_integer(a, pin);
-			aml_integer(a, 0);
-			aml_integer(a, GSI_PCI_INTA + pin);
-			aml_end(a, route);
-		}
-	}
-	aml_end(a, table);
-}
-
-static void dsdt_pci(struct aml *a)
-{
-	size_t dev = device(a, "PCI0", "PNP0A08");
-	struct aml_crs crs;
-
-	aml_name(a, "_CID");
-	aml_eisa_id(a, "PNP0A03");
-	integer_name(a, "_UID", 0);
-	integer_name(a, "_SEG", 0);
-	integer_name(a, "_BBN", 0);
-	crs = aml_crs(a);
-	aml_crs_bus_window(a, 0, 0);
-	aml_crs_io(a, PORT_PCI_CONFIG, 8);
-	aml_crs_io_window(a, PORT_PCI_IO, PORT_PCI_IO + PORT_PCI_IO_LEN - 1);
-	aml_crs_memory_window(a, LAYOUT_PCI_MMIO,
-			      (uint32_t)(LAYOUT_PCI_MMIO + LAYOUT_PCI_MMIO_LEN - 1));
-	aml_crs_end(a, crs);
-	dsdt_prt(a);
-	aml_end(a, dev);
-
-	/* An OS trusts the MCFG only if a motherboard device reserves the range. */
-	dev = device(a, "MRES", "PNP0C02");
-	crs = aml_crs(a);
-	aml_crs_memory(a, LAYOUT_ECAM, LAYOUT_ECAM_LEN);
-	aml_crs_end(a, crs);
-	aml_end(a, dev);
-}
-
-/* A device with ports and, when gsi is not 0, an edge-triggered interrupt. */
-static void dsdt_io_device(struct aml *a, const char *name, const char *hid, uint16_t port,
-			   uint8_t len, unsigned int gsi)
-{
-	size_t dev = device(a, name, hid);
-	struct aml_crs crs = aml_crs(a);
-
-	aml_crs_io(a, port, len);
-	if (gsi)
-		aml_crs_interrupt(a, gsi, true);
-	aml_crs_end(a, crs);
-	aml_end(a, dev);
-}
-
-/*
- * 5.6.9 Generic Event Device: its interrupt means that something happened, the
- * event register says what (and is cleared by being read).
- */
-static void dsdt_power(struct aml *a)
-{
-	size_t dev, method, branch;
-	struct aml_crs crs;
-
-	dev = device(a, "PWRB", "PNP0C0C");
-	aml_end(a, dev);
-
-	dev = device(a, "GED_", "ACPI0013");
-	crs = aml_crs(a);
-	aml_crs_interrupt(a, GSI_GED, false);
-	aml_crs_end(a, crs);
-	aml_io_region(a, "EVTR", PORT_ACPI_GED, 1);
-	aml_byte_field(a, "EVTR", "EVST");
-	method = aml_method(a, "_EVT", 1, true);
-	aml_store_to_local0(a, "EVST");
-	branch = aml_if_local0_and(a, 1);
-	aml_notify(a, "PWRB", 0x80);
-	aml_end(a, branch);
-	aml_end(a, method);
-	aml_end(a, dev);
-}
-
-/* "LNRO0005": virtio-mmio, by an ID that Linaro gave; Linux's driver, and others, look for it. */
-static void dsdt_virtio_mmio(struct aml *a, unsigned int count)
-{
-	for (unsigned int i = 0; i < count; i++) {
-		struct aml_crs crs;
-		char name[16];
-		size_t dev;
-
-		snprintf(name, sizeof(name), "VM%02X", i);
-		dev = device(a, name, "LNRO0005");
-		integer_name(a, "_UID", i);
-		crs = aml_crs(a);
-		aml_crs_memory(a, (uint32_t)(LAYOUT_VIRTIO_MMIO + i * LAYOUT_VIRTIO_MMIO_LEN),
-			       LAYOUT_VIRTIO_MMIO_LEN);
-		aml_crs_interrupt(a, GSI_VIRTIO_MMIO + i, true);
-		aml_crs_end(a, crs);
 		aml_end(a, dev);
 	}
 }
@@ -353,17 +224,8 @@ static void dsdt_body(struct aml *a, const struct acpi_config *cfg)
 
 	scope = aml_scope(a, "\\_SB");
 	dsdt_cpus(a, cfg->cpus);
-	dsdt_pci(a);
-	if (cfg->com1)
-		dsdt_io_device(a, "COM1", "PNP0501", PORT_COM1, 8, GSI_COM1);
-	if (cfg->rtc)
-		dsdt_io_device(a, "RTC_", "PNP0B00", PORT_CMOS, 2, GSI_RTC);
-	if (cfg->fw_cfg)
-		dsdt_io_device(a, "FWCF", "QEMU0002", PORT_FW_CFG, PORT_FW_CFG_LEN, 0);
-	if (cfg->pvpanic)
-		dsdt_io_device(a, "PEVT", "QEMU0001", PORT_PVPANIC, 1, 0);
-	dsdt_virtio_mmio(a, cfg->virtio_mmio);
-	dsdt_power(a);
+	if (cfg->describe)
+		cfg->describe(cfg->arg, a);
 	aml_end(a, scope);
 }
 
@@ -400,7 +262,7 @@ static struct acpi_header *build_fadt(struct area *area, const struct acpi_confi
 	fadt->header = header("FACP", FADT_REVISION, sizeof(*fadt));
 	fadt->dsdt = (uint32_t)dsdt;
 	fadt->x_dsdt = dsdt;
-	fadt->iapc_boot_arch = BOOT_NO_VGA | (cfg->com1 ? BOOT_LEGACY_DEVICES : 0) |
+	fadt->iapc_boot_arch = BOOT_NO_VGA | (cfg->legacy ? BOOT_LEGACY_DEVICES : 0) |
 			       (cfg->rtc ? 0 : BOOT_NO_CMOS_RTC);
 	fadt->flags = FADT_WBINVD | FADT_PROC_C1 | FADT_PWR_BUTTON | FADT_SLP_BUTTON |
 		      FADT_FIX_RTC | FADT_RESET_REG_SUP | FADT_HW_REDUCED;

@@ -10,16 +10,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "acpi/aml.h"
 #include "error.h"
 #include "platform/mem.h"
 
 struct acpi_config {
-	unsigned int cpus;	  /* APIC ids 0..cpus - 1 */
-	bool com1;		  /* 16550A at PORT_COM1, GSI_COM1 */
-	bool rtc;		  /* CMOS clock at PORT_CMOS, GSI_RTC */
-	bool fw_cfg;		  /* at PORT_FW_CFG */
-	bool pvpanic;		  /* at PORT_PVPANIC */
-	unsigned int virtio_mmio; /* virtio devices at LAYOUT_VIRTIO_MMIO, GSI_VIRTIO_MMIO and up */
+	unsigned int cpus; /* APIC ids 0..cpus - 1 */
+	bool legacy;	   /* there is something that PCs had before PCI, as a serial port */
+	bool rtc;	   /* a CMOS clock */
+	/* The devices, which write themselves into the scope \_SB. NULL: there are none. */
+	void (*describe)(void *arg, struct aml *a);
+	void *arg;
 };
 
 /*

@@ -177,6 +177,12 @@ void aml_name(struct aml *a, const char *name)
 	put_path(a, name);
 }
 
+void aml_integer_name(struct aml *a, const char *name, uint64_t value)
+{
+	aml_name(a, name);
+	aml_integer(a, value);
+}
+
 size_t aml_scope(struct aml *a, const char *path)
 {
 	size_t body;
@@ -196,6 +202,18 @@ size_t aml_device(struct aml *a, const char *name)
 	body = a->len;
 	put_path(a, name);
 	return body;
+}
+
+size_t aml_known_device(struct aml *a, const char *name, const char *hid)
+{
+	size_t dev = aml_device(a, name);
+
+	aml_name(a, "_HID");
+	if (!strncmp(hid, "PNP", 3))
+		aml_eisa_id(a, hid);
+	else
+		aml_string(a, hid);
+	return dev;
 }
 
 size_t aml_method(struct aml *a, const char *name, uint8_t args, bool serialized)

@@ -36,9 +36,14 @@ size_t aml_package(struct aml *a, uint8_t count);
 /* Name (name, ...): the data comes next. */
 void aml_name(struct aml *a, const char *name);
 
+/* Name (name, value). */
+void aml_integer_name(struct aml *a, const char *name, uint64_t value);
+
 /* Terms with a body; the result is for aml_end(). Paths are like "\\_SB" or "_SB.PWRB". */
 size_t aml_scope(struct aml *a, const char *path);
 size_t aml_device(struct aml *a, const char *name);
+/* One that an OS knows by an ID, of its own scheme ("ACPI0013") or an EISA ID ("PNP0501"). */
+size_t aml_known_device(struct aml *a, const char *name, const char *hid);
 size_t aml_method(struct aml *a, const char *name, uint8_t args, bool serialized);
 void aml_end(struct aml *a, size_t body);
 

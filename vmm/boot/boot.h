@@ -31,10 +31,11 @@ struct boot_config {
 	struct host_files *files; /* where what is opened is kept; NULL: it is not */
 };
 
-/* The whole initial state of the boot processor. */
+/* The whole initial state of the boot processor, and where Linux finds its initrd. */
 struct boot_entry {
 	struct hv_gprs gprs;
 	struct hv_sregs sregs;
+	uint64_t initrd, initrd_len; /* length 0: none */
 };
 
 /*

@@ -140,5 +140,7 @@ int linux_load(struct loader *l, struct boot_entry *out, struct error *e)
 	fill_zero_page(l, &bz, &initrd);
 	regs_long64(l->low, out, bz.gpa + ENTRY_64);
 	out->gprs.r[HV_RSI] = LAYOUT_ZERO_PAGE;
+	out->initrd = initrd.gpa;
+	out->initrd_len = initrd.size;
 	return 0;
 }

@@ -119,5 +119,7 @@ int pvh_load(struct loader *l, struct boot_entry *out, struct error *e)
 	fill_info(l, &initrd);
 	regs_protected32(l->low, out, (uint32_t)entry);
 	out->gprs.r[HV_RBX] = LAYOUT_PVH_INFO;
+	out->initrd = initrd.gpa;
+	out->initrd_len = initrd.size;
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "chardev/console.h"
 #include "chardev/terminal.h"
 #include "cmd/cmd.h"
+#include "cmd/dump.h"
 #include "cmd/result.h"
 #include "config/config.h"
 #include "host/loop.h"
@@ -318,6 +319,11 @@ int cmd_run(int argc, char **argv)
 		if (config.json)
 			result_print_usage(stdout, &e);
 		status = STATUS_USAGE;
+	} else if (config.dump_dtb) {
+		ret = dump_dtb(&config, &e);
+		if (ret)
+			log_error("%s", e.text);
+		status = ret ? STATUS_ERROR : STATUS_OK;
 	} else if (config.print) {
 		ret = config_print(&config, stdout, &e);
 		if (ret)

@@ -113,6 +113,7 @@ struct config {
 	/* Not of the machine, but of the command line. */
 	bool help;
 	bool print;
+	char *dump_dtb;	    /* NULL: the machine runs */
 	char *file;	    /* NULL: none */
 	uint64_t from_file; /* which options are said there, a bit for each row */
 };

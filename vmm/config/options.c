@@ -589,6 +589,21 @@ const struct option_def option_table[] = {
 			"Print the machine as such a file on standard output, and do not start it.\n",
 	},
 	{
+		.name = "dump-dtb",
+		.arg = "FILE",
+		.section = SECTION_HOW,
+		.type = OPT_PATH,
+		.flags = OPT_ONLY_FLAG,
+		KEPT(struct config, dump_dtb),
+		.help = "write the machine as a device tree to a file, and do not start it",
+		.manual = "Write the machine as a flattened device tree, which\n"
+			  ".Xr dtc 1\n"
+			  "can read, to a file, and do not start it.\n"
+			  "Kernel, initrd and disks are opened as for a start, and\n"
+			  ".Pa /dev/hv\n"
+			  "is not.\n",
+	},
+	{
 		.name = "help",
 		.section = SECTION_HOW,
 		.type = OPT_BOOL,

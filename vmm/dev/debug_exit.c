@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "acpi/describe.h"
 #include "dev/debug_exit.h"
 
 struct debug_exit {
@@ -99,8 +100,23 @@ static int load(void *dev, struct state_in *in, struct error *e)
 	return state_get_leaf(in, &format, dev, &new, e);
 }
 
+/* Not in ACPI: the guests that use it have no interpreter for that. */
+static void describe(void *dev, const struct description *d)
+{
+	const struct debug_exit *x = dev;
+	const struct port_device ports = {
+		.node = "debug-exit",
+		.compatible = "hv,debug-exit",
+		.port = x->port,
+		.len = DEBUG_EXIT_PORTS,
+	};
+
+	describe_ports(d, &ports);
+}
+
 const struct device_ops debug_exit_device = {
 	.save = save,
 	.load = load,
+	.describe = describe,
 	.destroy = debug_exit_destroy,
 };

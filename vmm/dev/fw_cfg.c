@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acpi/describe.h"
 #include "boot/file.h"
 #include "dev/fw_cfg.h"
 #include "platform/layout.h"
@@ -446,9 +447,25 @@ static int load(void *dev, struct state_in *in, struct error *e)
 	return ret;
 }
 
+static void describe(void *dev, const struct description *d)
+{
+	static const struct port_device ports = {
+		.aml = "FWCF",
+		.hid = "QEMU0002",
+		.node = "fw-cfg",
+		.compatible = "qemu,fw-cfg",
+		.port = PORT_FW_CFG,
+		.len = PORT_FW_CFG_LEN,
+	};
+
+	(void)dev;
+	describe_ports(d, &ports);
+}
+
 const struct device_ops fw_cfg_device = {
 	.reset = reset,
 	.save = save,
 	.load = load,
+	.describe = describe,
 	.destroy = fw_cfg_destroy,
 };

@@ -12,6 +12,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "acpi/describe.h"
 #include "dev/power.h"
 #include "platform/layout.h"
 
@@ -238,10 +239,55 @@ static int load(void *dev, struct state_in *in, struct error *e)
 	return 0;
 }
 
+/*
+ * ACPI 6.5, 5.6.9, generic event device: its interrupt means that something happened, the event register says
+ * what (and is cleared by being read). The registers of sleep and reset are in the FADT.
+ */
+static void in_acpi(const struct power *p, struct aml *a)
+{
+	size_t dev, method, branch;
+	struct aml_crs crs;
+
+	dev = aml_known_device(a, "PWRB", "PNP0C0C");
+	aml_end(a, dev);
+
+	dev = aml_known_device(a, "GED_", "ACPI0013");
+	crs = aml_crs(a);
+	aml_crs_interrupt(a, p->ged.pin, false);
+	aml_crs_end(a, crs);
+	aml_io_region(a, "EVTR", PORT_ACPI_GED, 1);
+	aml_byte_field(a, "EVTR", "EVST");
+	method = aml_method(a, "_EVT", 1, true);
+	aml_store_to_local0(a, "EVST");
+	branch = aml_if_local0_and(a, GED_POWER_BUTTON);
+	aml_notify(a, "PWRB", 0x80);
+	aml_end(a, branch);
+	aml_end(a, method);
+	aml_end(a, dev);
+}
+
+/* No public binding has such registers: sleep, reset, events. */
+static void in_tree(const struct power *p, struct dtb *isa)
+{
+	describe_port_node(isa, "power", "hv,power", PORT_ACPI_SLEEP,
+			   PORT_ACPI_GED + GED_PORTS - PORT_ACPI_SLEEP);
+	DTB_CELLS(isa, "interrupts", p->ged.pin, DTB_LEVEL_HIGH);
+	dtb_end(isa);
+}
+
+static void describe(void *dev, const struct description *d)
+{
+	if (d->aml)
+		in_acpi(dev, d->aml);
+	if (d->isa)
+		in_tree(dev, d->isa);
+}
+
 const struct device_ops power_device = {
 	.reset = reset,
 	.save = save,
 	.load = load,
+	.describe = describe,
 	.destroy = power_destroy,
 };
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acpi/describe.h"
 #include "dev/pvpanic.h"
 #include "platform/layout.h"
 
@@ -75,8 +76,24 @@ static int load(void *dev, struct state_in *in, struct error *e)
 	return state_get_leaf(in, &format, dev, dev, e);
 }
 
+static void describe(void *dev, const struct description *d)
+{
+	static const struct port_device ports = {
+		.aml = "PEVT",
+		.hid = "QEMU0001",
+		.node = "pvpanic",
+		.compatible = "qemu,pvpanic",
+		.port = PORT_PVPANIC,
+		.len = 1,
+	};
+
+	(void)dev;
+	describe_ports(d, &ports);
+}
+
 const struct device_ops pvpanic_device = {
 	.save = save,
 	.load = load,
+	.describe = describe,
 	.destroy = pvpanic_destroy,
 };

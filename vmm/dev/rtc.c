@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "acpi/describe.h"
 #include "dev/rtc.h"
 #include "platform/layout.h"
 
@@ -590,11 +591,28 @@ void rtc_destroy(void *dev)
 	free(r);
 }
 
+static void describe(void *dev, const struct description *d)
+{
+	const struct rtc *r = dev;
+	const struct port_device ports = {
+		.aml = "RTC_",
+		.hid = "PNP0B00",
+		.node = "rtc",
+		.compatible = "motorola,mc146818",
+		.port = PORT_CMOS,
+		.len = 2,
+		.gsi = r->irq.pin,
+	};
+
+	describe_ports(d, &ports);
+}
+
 const struct device_ops rtc_device = {
 	.stop = stop,
 	.reset = reset,
 	.start = start,
 	.save = save,
 	.load = load,
+	.describe = describe,
 	.destroy = rtc_destroy,
 };

@@ -19,10 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acpi/describe.h"
 #include "dev/serial.h"
 
 #define PORTS	   8
 #define FIFO_DEPTH 16
+#define CLOCK	   1843200 /* Hz; what a divisor of 1 is at, over 16 */
 #define IDLE_POLLS 16 /* looks at LSR in vain that make a guest without interrupts a listener */
 
 enum reg {
@@ -579,11 +581,29 @@ void serial_destroy(void *dev)
 	free(s);
 }
 
+static void describe(void *dev, const struct description *d)
+{
+	const struct serial *s = dev;
+	const struct port_device ports = {
+		.aml = "COM1",
+		.hid = "PNP0501",
+		.node = "serial",
+		.compatible = "ns16550a",
+		.port = s->port,
+		.len = PORTS,
+		.gsi = s->irq.pin,
+		.clock = CLOCK,
+	};
+
+	describe_ports(d, &ports);
+}
+
 const struct device_ops serial_device = {
 	.stop = stop,
 	.reset = reset,
 	.start = start,
 	.save = save,
 	.load = load,
+	.describe = describe,
 	.destroy = serial_destroy,
 };

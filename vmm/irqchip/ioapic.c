@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "acpi/describe.h"
 #include "irqchip/ioapic.h"
 #include "log.h"
 #include "platform/layout.h"
@@ -336,9 +337,26 @@ void ioapic_eoi(struct ioapic *io, uint8_t vector)
 	pthread_mutex_unlock(&io->lock);
 }
 
+/* In ACPI it is in the MADT. */
+static void describe(void *dev, const struct description *d)
+{
+	(void)dev;
+	if (!d->soc)
+		return;
+	dtb_begin_at(d->soc, "interrupt-controller", LAYOUT_IOAPIC);
+	dtb_string(d->soc, "compatible", "intel,ce4100-ioapic");
+	describe_memory(d->soc, LAYOUT_IOAPIC, IO_LEN);
+	dtb_empty(d->soc, "interrupt-controller");
+	dtb_cell(d->soc, "#interrupt-cells", 2);
+	dtb_cell(d->soc, "#address-cells", 0);
+	dtb_cell(d->soc, "phandle", IOAPIC_PHANDLE);
+	dtb_end(d->soc);
+}
+
 const struct device_ops ioapic_device = {
 	.reset = reset,
 	.save = save,
 	.load = load,
+	.describe = describe,
 	.destroy = ioapic_destroy,
 };

@@ -13,6 +13,9 @@
 #include "platform/device.h"
 #include "platform/irq.h"
 
+/* By which other nodes of a device tree name it. */
+#define IOAPIC_PHANDLE 1
+
 struct ioapic;
 
 /* Claims the page at LAYOUT_IOAPIC of the MMIO bus. NULL, with *e filled, on failure. */

@@ -22,6 +22,7 @@
 #include "host/hv.h"
 #include "irqchip/ioapic.h"
 #include "log.h"
+#include "machine/devicetree.h"
 #include "machine/machine.h"
 #include "machine/topology.h"
 #include "machine/vcpu.h"
@@ -43,6 +44,7 @@ _Static_assert(CONFIG_MAX_MMIO == VIRTIO_MMIO_MAX, "places of virtio-mmio");
 struct device {
 	const struct device_ops *ops;
 	void *dev;
+	char id[sizeof("disk-") + CONFIG_ID_MAX]; /* which it is, whatever else there is */
 };
 
 struct machine {
@@ -82,11 +84,15 @@ struct machine {
 /* Its devices                                                                */
 
 /* dev is what a creation returned: NULL after a failure, with the reason in *e. */
-static int add_device(struct machine *m, const struct device_ops *ops, void *dev)
+static int add_device(struct machine *m, const struct device_ops *ops, void *dev, const char *id)
 {
+	struct device *d = &m->device[m->nr_devices];
+
 	if (!dev)
 		return -EIO;
-	m->device[m->nr_devices++] = (struct device){ops, dev};
+	*d = (struct device){.ops = ops, .dev = dev};
+	snprintf(d->id, sizeof(d->id), "%s", id);
+	m->nr_devices++;
 	return 0;
 }
 
@@ -130,6 +136,54 @@ static void destroy_devices(struct machine *m)
 
 		d->ops->destroy(d->dev);
 	}
+}
+
+static void describe_devices(void *arg, const struct description *d)
+{
+	const struct machine *m = arg;
+
+	for (unsigned int i = 0; i < m->nr_devices; i++)
+		if (m->device[i].ops->describe)
+			m->device[i].ops->describe(m->device[i].dev, d);
+}
+
+static void describe_to_acpi(void *arg, struct aml *a)
+{
+	const struct description d = {.aml = a};
+
+	describe_devices(arg, &d);
+}
+
+/* There is nothing to it but that they are all there. */
+static const struct state_format devices_format = {.name = "devices", .version = 1};
+
+void machine_save_devices(const struct machine *m, struct dtb *out)
+{
+	dtb_begin(out, "devices");
+	state_put(out, &devices_format, m);
+	for (unsigned int i = 0; i < m->nr_devices; i++) {
+		dtb_begin(out, m->device[i].id);
+		m->device[i].ops->save(m->device[i].dev, out);
+		dtb_end(out);
+	}
+	dtb_end(out);
+}
+
+int machine_load_devices(struct machine *m, struct state_in *in, struct error *e)
+{
+	struct state_in devices, one;
+	int ret = state_child(in, "devices", &devices, e);
+
+	if (!ret && !stop_devices(m))
+		ret = error_set(e, EBUSY, "a disk's host has not answered");
+	if (!ret)
+		ret = state_get(&devices, &devices_format, m, m, e);
+	for (unsigned int i = 0; !ret && i < m->nr_devices; i++) {
+		ret = state_child(&devices, m->device[i].id, &one, e);
+		if (!ret)
+			ret = m->device[i].ops->load(m->device[i].dev, &one, e);
+	}
+	return ret ? ret : state_all_met(&devices, e);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -253,7 +307,7 @@ static struct msi_sink msi_sink(struct machine *m)
 }
 
 /* ------------------------------------------------------------------------- */
-/* Building: the steps of build(), in its order                               */
+/* Building: the steps, in their order                                        */
 
 static int create_vm(struct machine *m, struct error *e)
 {
@@ -278,7 +332,7 @@ static int create_vm(struct machine *m, struct error *e)
 	return m->vm_fd < 0 ? m->vm_fd : 0;
 }
 
-static int create_memory(struct machine *m, struct error *e)
+static int map_memory(struct machine *m, struct error *e)
 {
 	uint64_t memory = m->config->memory;
 	uint64_t low = memory < LAYOUT_HOLE ? memory : LAYOUT_HOLE;
@@ -286,6 +340,13 @@ static int create_memory(struct machine *m, struct error *e)
 
 	if (!ret && memory > low)
 		ret = mem_add_ram(&m->mem, LAYOUT_HIGH_RAM, memory - low, e);
+	return ret;
+}
+
+static int give_memory(struct machine *m, struct error *e)
+{
+	int ret = 0;
+
 	for (unsigned int i = 0; !ret && i < m->mem.nr_regions; i++) {
 		const struct mem_region *r = &m->mem.region[i];
 
@@ -306,21 +367,22 @@ static int create_ioapic(struct machine *m, struct error *e)
 	struct msi_sink msi = msi_sink(m);
 
 	m->ioapic = ioapic_create(m->mmio, &msi, e);
-	return add_device(m, &ioapic_device, m->ioapic);
+	return add_device(m, &ioapic_device, m->ioapic, "ioapic");
 }
 
 static int create_serial(struct machine *m, struct error *e)
 {
 	struct irq_line line = ioapic_line(m->ioapic, GSI_COM1);
 
-	return add_device(m, &serial_device, serial_create(m->pio, PORT_COM1, line, m->console, e));
+	return add_device(m, &serial_device, serial_create(m->pio, PORT_COM1, line, m->console, e),
+			  "serial0");
 }
 
 static int create_rtc(struct machine *m, struct error *e)
 {
 	struct irq_line line = ioapic_line(m->ioapic, GSI_RTC);
 
-	return add_device(m, &rtc_device, rtc_create(m->pio, m->loop, line, e));
+	return add_device(m, &rtc_device, rtc_create(m->pio, m->loop, line, e), "rtc");
 }
 
 static int create_power(struct machine *m, struct error *e)
@@ -328,12 +390,12 @@ static int create_power(struct machine *m, struct error *e)
 	struct power_events events = {.reset = on_reset, .off = on_power_off, .arg = m};
 
 	m->power = power_create(m->pio, ioapic_line(m->ioapic, GSI_GED), &events, e);
-	return add_device(m, &power_device, m->power);
+	return add_device(m, &power_device, m->power, "power");
 }
 
 static int create_pvpanic(struct machine *m, struct error *e)
 {
-	return add_device(m, &pvpanic_device, pvpanic_create(m->pio, on_panic, m, e));
+	return add_device(m, &pvpanic_device, pvpanic_create(m->pio, on_panic, m, e), "pvpanic");
 }
 
 static int create_debug_exit(struct machine *m, struct error *e)
@@ -343,14 +405,14 @@ static int create_debug_exit(struct machine *m, struct error *e)
 	if (!m->config->debug_exit)
 		return 0;
 	return add_device(m, &debug_exit_device,
-			  debug_exit_create(m->pio, port, on_debug_exit, m, e));
+			  debug_exit_create(m->pio, port, on_debug_exit, m, e), "debug-exit");
 }
 
 static int create_fw_cfg(struct machine *m, struct error *e)
 {
 	const struct config *c = m->config;
 	struct fw_cfg *fw = fw_cfg_create(m->pio, &m->mem, e);
-	int ret = add_device(m, &fw_cfg_device, fw);
+	int ret = add_device(m, &fw_cfg_device, fw, "fw-cfg");
 
 	if (!ret)
 		ret = fw_cfg_add_machine(fw, c->cpus, c->memory, c->cmdline, e);
@@ -372,7 +434,7 @@ static int create_pci(struct machine *m, struct error *e)
 		.msi = msi_sink(m),
 		.doorbell = {doorbell_bind, doorbell_unbind, m},
 	};
-	return add_device(m, &pci_host_device, m->pci);
+	return add_device(m, &pci_host_device, m->pci, "pci");
 }
 
 static struct virtio_env on_pci(struct machine *m, unsigned int slot)
@@ -419,8 +481,10 @@ static int create_disks(struct machine *m, struct error *e)
 			.format_stated = c->disk[i].format_stated,
 		};
 		struct virtio_env env = virtio_env(m, c->disk[i].transport, c->disk[i].addr);
+		char id[sizeof(m->device[0].id)];
 
-		if (add_device(m, &virtio_blk_device, virtio_blk_create(&env, &disk, e)))
+		snprintf(id, sizeof(id), "disk-%s", c->disk[i].item.id);
+		if (add_device(m, &virtio_blk_device, virtio_blk_create(&env, &disk, e), id))
 			return error_about(e, -EIO, "disks[%u]", i);
 	}
 	return 0;
@@ -430,7 +494,7 @@ static int create_rng(struct machine *m, struct error *e)
 {
 	struct virtio_env env = virtio_env(m, m->config->rng_transport, 0);
 
-	return add_device(m, &virtio_rng_device, virtio_rng_create(&env, e));
+	return add_device(m, &virtio_rng_device, virtio_rng_create(&env, e), "rng0");
 }
 
 static int load(struct machine *m, struct boot_entry *entry, struct error *e)
@@ -438,11 +502,10 @@ static int load(struct machine *m, struct boot_entry *entry, struct error *e)
 	const struct config *c = m->config;
 	struct acpi_config acpi = {
 		.cpus = c->cpus,
-		.com1 = true,
+		.legacy = true,
 		.rtc = true,
-		.fw_cfg = true,
-		.pvpanic = true,
-		.virtio_mmio = m->nr_virtio_mmio,
+		.describe = describe_to_acpi,
+		.arg = m,
 	};
 	const char *modules[CONFIG_MAX_MODULES];
 	struct boot_config boot = {
@@ -516,22 +579,24 @@ static int power_up(struct machine *m, struct error *e)
 	return ret;
 }
 
+typedef int (*build_step)(struct machine *m, struct error *e);
+
+static const build_step on_the_board[] = {
+	map_memory,	create_buses,	   create_ioapic, create_serial, create_rtc,   create_power,
+	create_pvpanic, create_debug_exit, create_fw_cfg, create_pci,	 create_disks, create_rng,
+};
+
 static int build(struct machine *m, struct error *e)
 {
-	static int (*const step[])(struct machine * m, struct error * e) = {
-		create_vm,  create_memory, create_buses,   create_ioapic,     create_serial,
-		create_rtc, create_power,  create_pvpanic, create_debug_exit, create_fw_cfg,
-		create_pci, create_disks,  create_rng,	   create_vcpus,      power_up,
-	};
 	int ret = 0;
 
-	for (unsigned int i = 0; !ret && i < sizeof(step) / sizeof(step[0]); i++)
-		ret = step[i](m, e);
+	for (unsigned int i = 0; !ret && i < sizeof(on_the_board) / sizeof(on_the_board[0]); i++)
+		ret = on_the_board[i](m, e);
 	return ret;
 }
 
-struct machine *machine_create(const struct config *config, struct loop *loop,
-			       struct console *console, struct error *e)
+static struct machine *new_machine(const struct config *config, struct loop *loop,
+				   struct console *console, struct error *e)
 {
 	struct machine *m = calloc(1, sizeof(*m));
 
@@ -545,12 +610,57 @@ struct machine *machine_create(const struct config *config, struct loop *loop,
 	m->hv_fd = -1;
 	m->vm_fd = -1;
 	pthread_mutex_init(&m->lock, NULL);
+	return m;
+}
 
-	if (build(m, e)) {
+struct machine *machine_create(const struct config *config, struct loop *loop,
+			       struct console *console, struct error *e)
+{
+	struct machine *m = new_machine(config, loop, console, e);
+
+	if (m && (create_vm(m, e) || build(m, e) || give_memory(m, e) || create_vcpus(m, e) ||
+		  power_up(m, e))) {
 		machine_destroy(m);
 		return NULL;
 	}
 	return m;
+}
+
+/* Interrupts and doorbells go nowhere: there is no VM to bind them to. */
+struct machine *machine_create_unpowered(const struct config *config, struct loop *loop,
+					 struct console *console, struct error *e)
+{
+	struct machine *m = new_machine(config, loop, console, e);
+
+	if (m && build(m, e)) {
+		machine_destroy(m);
+		return NULL;
+	}
+	return m;
+}
+
+int machine_describe(struct machine *m, void **tree, size_t *len, struct error *e)
+{
+	struct devicetree c = {
+		.model = m->config->name ? m->config->name : "hv",
+		.cpus = m->config->cpus,
+		.mem = &m->mem,
+		.cmdline = m->config->cmdline,
+		.describe = describe_devices,
+		.arg = m,
+	};
+	struct boot_entry entry;
+	struct dtb t;
+	int ret = load(m, &entry, e);
+
+	if (ret)
+		return ret;
+	c.initrd = entry.initrd;
+	c.initrd_len = entry.initrd_len;
+	dtb_create(&t);
+	devicetree_write(&t, &c);
+	*tree = dtb_finish(&t, len);
+	return *tree ? 0 : error_set(e, ENOMEM, "out of memory for a device tree");
 }
 
 /* ------------------------------------------------------------------------- */

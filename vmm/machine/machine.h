@@ -14,6 +14,8 @@
 #include "config/config.h"
 #include "error.h"
 #include "host/loop.h"
+#include "platform/dtb.h"
+#include "platform/state.h"
 
 enum machine_end {
 	MACHINE_RUNNING,
@@ -49,6 +51,21 @@ struct machine;
  */
 struct machine *machine_create(const struct config *config, struct loop *loop,
 			       struct console *console, struct error *e);
+/*
+ * The same without a VM, without vCPUs and without the module: a machine that can only be described, and its devices
+ * saved and loaded.
+ */
+struct machine *machine_create_unpowered(const struct config *config, struct loop *loop,
+					 struct console *console, struct error *e);
+/* Load what it boots into its memory, and make it a flattened device tree, for free(). */
+int machine_describe(struct machine *m, void **tree, size_t *len, struct error *e);
+/*
+ * The state of all devices: a node "devices" with one of each, by its id. They are stopped when they are saved, and
+ * when they were loaded. After a refusal some are loaded and some are not, so that the machine is to be reset, or
+ * destroyed.
+ */
+void machine_save_devices(const struct machine *m, struct dtb *out);
+int machine_load_devices(struct machine *m, struct state_in *in, struct error *e);
 /* Let the vCPUs run: at first, and after machine_reset(). */
 int machine_start(struct machine *m, struct error *e);
 /*

@@ -12,6 +12,7 @@
 
 #include <linux/pci_regs.h>
 
+#include "acpi/describe.h"
 #include "log.h"
 #include "pci/pci.h"
 #include "platform/layout.h"
@@ -583,10 +584,84 @@ static int load(void *arg, struct state_in *in, struct error *e)
 	return ret;
 }
 
+/* ACPI 6.5, 6.2.13: pin n of every device is wired to GSI_PCI_INTA + n, without a link device. */
+static void describe_pins(struct aml *a)
+{
+	size_t table, route;
+
+	aml_name(a, "_PRT");
+	table = aml_package(a, PCI_MAX_DEVICES * 4);
+	for (unsigned int dev = 0; dev < PCI_MAX_DEVICES; dev++) {
+		for (unsigned int pin = 0; pin < 4; pin++) {
+			route = aml_package(a, 4);
+			aml_integer(a, dev << 16 | 0xffff); /* every function */
+			aml_integer(a, pin);
+			aml_integer(a, 0);
+			aml_integer(a, GSI_PCI_INTA + pin);
+			aml_end(a, route);
+		}
+	}
+	aml_end(a, table);
+}
+
+static void in_acpi(struct aml *a)
+{
+	size_t dev = aml_known_device(a, "PCI0", "PNP0A08");
+	struct aml_crs crs;
+
+	aml_name(a, "_CID");
+	aml_eisa_id(a, "PNP0A03");
+	aml_integer_name(a, "_UID", 0);
+	aml_integer_name(a, "_SEG", 0);
+	aml_integer_name(a, "_BBN", 0);
+	crs = aml_crs(a);
+	aml_crs_bus_window(a, 0, 0);
+	aml_crs_io(a, PORT_PCI_CONFIG, 8);
+	aml_crs_io_window(a, PORT_PCI_IO, PORT_PCI_IO + PORT_PCI_IO_LEN - 1);
+	aml_crs_memory_window(a, LAYOUT_PCI_MMIO,
+			      (uint32_t)(LAYOUT_PCI_MMIO + LAYOUT_PCI_MMIO_LEN - 1));
+	aml_crs_end(a, crs);
+	describe_pins(a);
+	aml_end(a, dev);
+
+	/* An OS trusts the MCFG only if a motherboard device reserves the range. */
+	dev = aml_known_device(a, "MRES", "PNP0C02");
+	crs = aml_crs(a);
+	aml_crs_memory(a, LAYOUT_ECAM, LAYOUT_ECAM_LEN);
+	aml_crs_end(a, crs);
+	aml_end(a, dev);
+}
+
+/* What is on the bus is found there. An address has a cell for its kind before it: 1 ports, 2 memory. */
+static void in_tree(struct dtb *soc)
+{
+	dtb_begin_at(soc, "pcie", LAYOUT_ECAM);
+	dtb_string(soc, "compatible", "pci-host-ecam-generic");
+	dtb_string(soc, "device_type", "pci");
+	describe_memory(soc, LAYOUT_ECAM, LAYOUT_ECAM_LEN);
+	DTB_CELLS(soc, "bus-range", 0, 0);
+	dtb_cell(soc, "#address-cells", 3);
+	dtb_cell(soc, "#size-cells", 2);
+	DTB_CELLS(soc, "ranges", 0x01000000, DTB_U64(PORT_PCI_IO), DTB_U64(PORT_PCI_IO),
+		  DTB_U64(PORT_PCI_IO_LEN), 0x02000000, DTB_U64(LAYOUT_PCI_MMIO),
+		  DTB_U64(LAYOUT_PCI_MMIO), DTB_U64(LAYOUT_PCI_MMIO_LEN));
+	dtb_end(soc);
+}
+
+static void describe(void *dev, const struct description *d)
+{
+	(void)dev;
+	if (d->aml)
+		in_acpi(d->aml);
+	if (d->soc)
+		in_tree(d->soc);
+}
+
 const struct device_ops pci_host_device = {
 	.reset = reset,
 	.save = save,
 	.load = load,
+	.describe = describe,
 	.destroy = pci_host_destroy,
 };
 

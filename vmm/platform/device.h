@@ -12,6 +12,8 @@
 #include "error.h"
 #include "platform/state.h"
 
+struct description;
+
 struct device_ops {
 	/* A vCPU that waits inside for the host stays there no longer: it is to park. */
 	void (*end_waits)(void *dev);
@@ -35,6 +37,8 @@ struct device_ops {
 	 * anything: a device that refuses it is as it was before. Returns 0 or a negative errno.
 	 */
 	int (*load)(void *dev, struct state_in *in, struct error *e);
+	/* Tell the guest that it is there: acpi/describe.h. NULL: the guest finds it by itself. */
+	void (*describe)(void *dev, const struct description *d);
 	/* No vCPU and no event loop runs any more. */
 	void (*destroy)(void *dev);
 };

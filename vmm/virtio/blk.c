@@ -537,6 +537,13 @@ static int device_load(void *dev, struct state_in *in, struct error *e)
 	return virtio_load(&b->dev, in, e);
 }
 
+static void device_describe(void *dev, const struct description *d)
+{
+	struct virtio_blk *b = dev;
+
+	virtio_describe(&b->dev, d);
+}
+
 static void device_destroy(void *dev)
 {
 	virtio_blk_destroy(dev);
@@ -549,5 +556,6 @@ const struct device_ops virtio_blk_device = {
 	.start = device_start,
 	.save = device_save,
 	.load = device_load,
+	.describe = device_describe,
 	.destroy = device_destroy,
 };

@@ -131,6 +131,13 @@ static int device_load(void *dev, struct state_in *in, struct error *e)
 	return virtio_load(&r->dev, in, e);
 }
 
+static void device_describe(void *dev, const struct description *d)
+{
+	struct virtio_rng *r = dev;
+
+	virtio_describe(&r->dev, d);
+}
+
 static void device_destroy(void *dev)
 {
 	virtio_rng_destroy(dev);
@@ -142,5 +149,6 @@ const struct device_ops virtio_rng_device = {
 	.start = device_start,
 	.save = device_save,
 	.load = device_load,
+	.describe = device_describe,
 	.destroy = device_destroy,
 };

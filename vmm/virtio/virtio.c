@@ -465,6 +465,12 @@ int virtio_load(struct virtio_dev *d, struct state_in *in, struct error *e)
 	return ret;
 }
 
+void virtio_describe(struct virtio_dev *d, const struct description *description)
+{
+	if (d->transport->describe)
+		d->transport->describe(d, description);
+}
+
 /* ------------------------------------------------------------------------- */
 /* Set-up                                                                     */
 

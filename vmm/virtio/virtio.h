@@ -28,6 +28,7 @@
 
 #define VIRTIO_MAX_QUEUES 4
 
+struct description;
 struct virtio_dev;
 
 /* What a machine gives a virtio device; all of it outlives the device. */
@@ -88,6 +89,8 @@ struct virtio_transport {
 	/* What the transport has of it, but for what its bus saves. */
 	void (*save)(struct virtio_dev *d, struct dtb *out);
 	int (*load)(struct virtio_dev *d, struct state_in *in, struct error *e);
+	/* As in struct device_ops; NULL: the bus describes itself, and guests find what is on it. */
+	void (*describe)(struct virtio_dev *d, const struct description *description);
 	void (*detach)(struct virtio_dev *d);
 };
 
@@ -151,6 +154,7 @@ void virtio_reset(struct virtio_dev *d);
 void virtio_start(struct virtio_dev *d);
 void virtio_save(struct virtio_dev *d, struct dtb *out);
 int virtio_load(struct virtio_dev *d, struct state_in *in, struct error *e);
+void virtio_describe(struct virtio_dev *d, const struct description *description);
 
 /* For devices, with (d) */
 

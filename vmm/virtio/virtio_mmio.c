@@ -5,11 +5,13 @@
  * virtio_transport; the bus calls it on vCPU threads.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include <linux/virtio_config.h>
 #include <linux/virtio_mmio.h>
 
+#include "acpi/describe.h"
 #include "platform/layout.h"
 #include "virtio/virtio_mmio.h"
 
@@ -247,12 +249,46 @@ static int load(struct virtio_dev *d, struct state_in *in, struct error *e)
 	return ret;
 }
 
+/* "LNRO0005": by an ID that Linaro gave; Linux's driver, and others, look for it. */
+static void in_acpi(const struct virtio_mmio_bus *bus, struct aml *a)
+{
+	unsigned int number = bus->irq.pin - GSI_VIRTIO_MMIO;
+	struct aml_crs crs;
+	char name[16];
+	size_t dev;
+
+	snprintf(name, sizeof(name), "VM%02X", number);
+	dev = aml_known_device(a, name, "LNRO0005");
+	aml_integer_name(a, "_UID", number);
+	crs = aml_crs(a);
+	aml_crs_memory(a, (uint32_t)bus->base, LAYOUT_VIRTIO_MMIO_LEN);
+	aml_crs_interrupt(a, bus->irq.pin, true);
+	aml_crs_end(a, crs);
+	aml_end(a, dev);
+}
+
+static void describe(struct virtio_dev *d, const struct description *description)
+{
+	const struct virtio_mmio_bus *bus = of_dev(d)->bus;
+
+	if (description->aml)
+		in_acpi(bus, description->aml);
+	if (!description->soc)
+		return;
+	dtb_begin_at(description->soc, "virtio", bus->base);
+	dtb_string(description->soc, "compatible", "virtio,mmio");
+	describe_memory(description->soc, bus->base, LAYOUT_VIRTIO_MMIO_LEN);
+	DTB_CELLS(description->soc, "interrupts", bus->irq.pin, DTB_EDGE_RISING);
+	dtb_end(description->soc);
+}
+
 static const struct virtio_transport mmio_transport = {
 	.interrupt = interrupt,
 	.call_fd = call_fd,
 	.reset = reset,
 	.save = save,
 	.load = load,
+	.describe = describe,
 	.detach = detach,
 };
 

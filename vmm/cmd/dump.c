@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* "vmm run --dump-dtb FILE": a machine that is described and not started. Called by run.c. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "chardev/console.h"
+#include "cmd/dump.h"
+#include "host/loop.h"
+#include "machine/machine.h"
+
+static int write_file(const char *path, const void *data, size_t len, struct error *e)
+{
+	FILE *f = fopen(path, "we");
+	int err;
+
+	if (!f)
+		return error_set_at(e, errno, "dump-dtb", "cannot write '%s': %s", path,
+				    strerror(errno));
+	err = fwrite(data, 1, len, f) == len ? 0 : errno;
+	if (fclose(f) && !err)
+		err = errno;
+	return err ? error_set_at(e, err, "dump-dtb", "cannot write '%s': %s", path, strerror(err))
+		   : 0;
+}
+
+static int dump(const struct config *config, struct loop *loop, struct console *console,
+		struct error *e)
+{
+	struct machine *m = machine_create_unpowered(config, loop, console, e);
+	size_t len = 0;
+	void *tree;
+	int ret;
+
+	if (!m)
+		return -EIO;
+	ret = machine_describe(m, &tree, &len, e);
+	machine_destroy(m);
+	if (ret)
+		return ret;
+	ret = write_file(config->dump_dtb, tree, len, e);
+	free(tree);
+	return ret;
+}
+
+int dump_dtb(const struct config *config, struct error *e)
+{
+	struct loop *loop = loop_create();
+	struct console *console = loop ? console_open(loop, e) : NULL;
+	int ret;
+
+	if (!loop)
+		ret = error_set(e, errno, "cannot create the event loop: %s", strerror(errno));
+	else
+		ret = console ? dump(config, loop, console, e) : -EIO;
+	console_close(console);
+	loop_destroy(loop);
+	return ret;
+}
