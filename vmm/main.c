@@ -14,11 +14,24 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{"run", cmd_run},	    {"check", cmd_check}, {"list", cmd_list},
-	{"status", cmd_verb},	    {"stats", cmd_verb},  {"events", cmd_verb},
-	{"pause", cmd_verb},	    {"resume", cmd_verb}, {"reset", cmd_verb},
-	{"power-button", cmd_verb}, {"nmi", cmd_verb},	  {"stop", cmd_verb},
-	{"kill", cmd_verb},	    {"wait", cmd_verb},	  {"completion", cmd_completion},
+	{"run", cmd_run},
+	{"check", cmd_check},
+	{"list", cmd_list},
+	{"console", cmd_console},
+	{"logs", cmd_logs},
+	{"status", cmd_verb},
+	{"stats", cmd_verb},
+	{"events", cmd_verb},
+	{"pause", cmd_verb},
+	{"resume", cmd_verb},
+	{"reset", cmd_verb},
+	{"power-button", cmd_verb},
+	{"nmi", cmd_verb},
+	{"stop", cmd_verb},
+	{"kill", cmd_verb},
+	{"wait", cmd_verb},
+	/* The rest is of no machine. */
+	{"completion", cmd_completion},
 	{"options", cmd_options},
 };
 
@@ -31,6 +44,7 @@ static void print_help(void)
 	      "  vmm check [--json]              can this host run machines? if not, what mends it\n"
 	      "  vmm list                        the machines that run\n"
 	      "  vmm status|stats|events NAME... what a machine is, did, and what happens to it\n"
+	      "  vmm console|logs NAME           attach to its console; what that said so far\n"
 	      "  vmm stop|kill|wait NAME...      end it, and wait for that\n"
 	      "  vmm pause|resume|reset|power-button|nmi NAME...\n"
 	      "  vmm completion bash             a script that completes options in bash\n"

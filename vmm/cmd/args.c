@@ -38,7 +38,7 @@ static unsigned int find_flag(const char *word, struct args *a, bool **flag)
 		{"--json", "", ARGS_JSON, &a->json},
 		{"--quiet", "-q", ARGS_QUIET, &a->quiet},
 		{"--read-only", "", ARGS_READ_ONLY, &a->read_only},
-		{"--follow", "-f", ARGS_FOLLOW, &a->follow},
+		{"--messages", "", ARGS_MESSAGES, &a->messages},
 	};
 
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 struct args {
-	bool json, quiet, read_only, follow;
+	bool json, quiet, read_only, messages;
 	int timeout; /* seconds; -1: not stated */
 	char **names;
 	int nr_names;
@@ -18,7 +18,7 @@ enum {
 	ARGS_QUIET = 1 << 1,
 	ARGS_TIMEOUT = 1 << 2,
 	ARGS_READ_ONLY = 1 << 3,
-	ARGS_FOLLOW = 1 << 4,
+	ARGS_MESSAGES = 1 << 4,
 };
 
 /*

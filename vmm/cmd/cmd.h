@@ -25,6 +25,8 @@ int cmd_check(int argc, char **argv);
 int cmd_list(int argc, char **argv);
 /* status, pause, stop and all others that name machines. */
 int cmd_verb(int argc, char **argv);
+int cmd_console(int argc, char **argv);
+int cmd_logs(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 int cmd_options(int argc, char **argv);
 

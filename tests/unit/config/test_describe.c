@@ -121,9 +121,10 @@ static void completes(const char *line, const char *wanted)
 START_TEST(bash_completes_options)
 {
 	completes("vmm ru", "run|");
-	completes("vmm ",
-		  "run|list|status|stats|events|stop|kill|wait|pause|resume|reset|power-button|nmi|"
-		  "check|completion|--help|--version|");
+	completes(
+		"vmm ",
+		"run|list|console|logs|status|stats|events|stop|kill|wait|pause|resume|reset|power-button|nmi|"
+		"check|completion|--help|--version|");
 	completes("vmm completion ", "bash|");
 	completes("vmm check --j", "--json|");
 	completes("vmm run --me", "--memory|");
@@ -140,6 +141,7 @@ START_TEST(bash_completes_machines)
 	completes("vmm status web d", "db-1|");
 	completes("vmm stop --t", "--timeout|");
 	completes("vmm pause --t", "|");
+	completes("vmm console --", "--read-only|--help|");
 	completes("vmm list --q", "--quiet|");
 }
 END_TEST
