@@ -118,22 +118,32 @@ static const void *state_fresh_value(const void *fdt, int node, const void *fres
 
 struct state_coverage {
 	char name[128][80];
-	bool told[128]; /* a guest could tell it */
+	bool told[128];	      /* a guest could tell it */
+	bool configured[128]; /* it may be no other */
 	unsigned int count;
 };
 
-static void state_cover(struct state_coverage *c, const char *name, bool told)
+static unsigned int state_find(const struct state_coverage *c, const char *name)
 {
 	unsigned int i = 0;
 
 	while (i < c->count && strcmp(c->name[i], name))
 		i++;
+	return i;
+}
+
+static void state_cover(struct state_coverage *c, const char *name, bool told, bool configured)
+{
+	unsigned int i = state_find(c, name);
+
 	ck_assert_uint_lt(i, 128);
 	if (i == c->count) {
 		snprintf(c->name[i], sizeof(c->name[i]), "%s", name);
-		c->told[c->count++] = false;
+		c->told[i] = c->configured[i] = false;
+		c->count++;
 	}
 	c->told[i] |= told;
+	c->configured[i] |= configured;
 }
 
 /* Without it nothing is loaded, and nothing changed. */
@@ -194,6 +204,7 @@ static void state_check_property(const struct specimen *s, const void *fdt, size
 {
 	uint8_t ones[4096];
 	const void *value, *other;
+	bool configured;
 	char full[80];
 	int size;
 
@@ -210,15 +221,15 @@ static void state_check_property(const struct specimen *s, const void *fdt, size
 	if (other && !memcmp(value, other, size)) {
 		memcpy(ones, value, size);
 		ones[size - 1] ^= 1;
-		state_cover(c, full,
-			    state_check_other(s, fdt, len, node, name, ones, size) ==
-				    STATE_OF_CONFIG);
+		configured =
+			state_check_other(s, fdt, len, node, name, ones, size) == STATE_OF_CONFIG;
+		state_cover(c, full, configured, configured);
 		return;
 	}
 	if (!other)
 		other = memset(ones, 0, size);
 	state_cover(c, full,
-		    state_check_other(s, fdt, len, node, name, other, size) != STATE_UNSEEN);
+		    state_check_other(s, fdt, len, node, name, other, size) != STATE_UNSEEN, false);
 }
 
 static void state_check_goes_on(const struct specimen *s, const void *fdt, size_t len)
@@ -293,8 +304,12 @@ static void state_check_one(const struct specimen *s, struct state_coverage *c)
 	free(fdt);
 }
 
-/* All specimens of one device; between them each property has to be seen. */
-static inline void state_check(const struct specimen *s, unsigned int count)
+/*
+ * All specimens of one device; between them each property has to be seen. Those named as NODE/PROPERTY, behind which
+ * there is a NULL, are the configuration's: another value is refused.
+ */
+static inline void state_check(const struct specimen *s, unsigned int count,
+			       const char *const *configured)
 {
 	static struct state_coverage c;
 
@@ -303,6 +318,11 @@ static inline void state_check(const struct specimen *s, unsigned int count)
 		state_check_one(&s[i], &c);
 	for (unsigned int i = 0; i < c.count; i++)
 		ck_assert_msg(c.told[i], "nobody sees whether '%s' was saved", c.name[i]);
+	for (const char *const *name = configured; name && *name; name++) {
+		unsigned int at = state_find(&c, *name);
+
+		ck_assert_msg(at < c.count && c.configured[at], "'%s' may be another", *name);
+	}
 }
 
 #endif

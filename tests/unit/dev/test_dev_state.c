@@ -180,6 +180,7 @@ static void serial_see_cleared(void *dev, struct seen *s)
 
 START_TEST(of_the_serial_port)
 {
+	static const char *const configured[] = {"/port", NULL};
 	static const struct specimen specimens[] = {
 		{&serial_device, serial_make, serial_unmake, serial_in_loopback, serial_see},
 		{&serial_device, serial_make, serial_unmake, serial_polled, serial_see},
@@ -187,7 +188,7 @@ START_TEST(of_the_serial_port)
 		 serial_see_cleared},
 	};
 
-	state_check(specimens, 3);
+	state_check(specimens, 3, configured);
 }
 END_TEST
 
@@ -271,7 +272,7 @@ START_TEST(of_the_ioapic)
 	static const struct specimen s = {&ioapic_device, ioapic_make, ioapic_unmake,
 					  ioapic_in_service, ioapic_see};
 
-	state_check(&s, 1);
+	state_check(&s, 1, NULL);
 }
 END_TEST
 
@@ -387,7 +388,7 @@ START_TEST(of_the_clock)
 		{&rtc_device, rtc_make, rtc_unmake, rtc_held, rtc_see_held},
 	};
 
-	state_check(specimens, 2);
+	state_check(specimens, 2, NULL);
 }
 END_TEST
 
@@ -429,7 +430,7 @@ START_TEST(of_power)
 	static const struct specimen s = {&power_device, power_make, power_unmake, power_pressed,
 					  power_see};
 
-	state_check(&s, 1);
+	state_check(&s, 1, NULL);
 }
 END_TEST
 
@@ -485,13 +486,14 @@ static void see_exit(void *dev, struct seen *s)
 
 START_TEST(of_the_ports_without_one)
 {
+	static const char *const configured[] = {"/port", NULL};
 	static const struct specimen panic = {&pvpanic_device, pvpanic_make, pvpanic_unmake,
 					      nothing, see_events};
 	static const struct specimen exit_port = {&debug_exit_device, debug_exit_make,
 						  debug_exit_unmake, nothing, see_exit};
 
-	state_check(&panic, 1);
-	state_check(&exit_port, 1);
+	state_check(&panic, 1, NULL);
+	state_check(&exit_port, 1, configured);
 }
 END_TEST
 
@@ -549,10 +551,11 @@ static void fw_cfg_see(void *dev, struct seen *s)
 
 START_TEST(of_fw_cfg)
 {
+	static const char *const configured[] = {"/files", NULL};
 	static const struct specimen s = {&fw_cfg_device, fw_cfg_make, fw_cfg_unmake,
 					  fw_cfg_half_way, fw_cfg_see};
 
-	state_check(&s, 1);
+	state_check(&s, 1, configured);
 }
 END_TEST
 

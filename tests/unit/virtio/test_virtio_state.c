@@ -438,6 +438,15 @@ static void see_until_reset(void *dev, struct seen *s)
 
 START_TEST(of_a_disk_on_pci)
 {
+	static const char *const configured[] = {
+		"device/device-id",
+		"device/features",
+		"queue-0/max-size",
+		"in-flight/sectors",
+		"in-flight/serial",
+		"msix/vectors",
+		NULL,
+	};
 	static const struct specimen specimens[] = {
 		{&both, make, unmake, blk_in_flight, see_three},
 		{&both, make, unmake, blk_without_access, see_after_access},
@@ -446,13 +455,17 @@ START_TEST(of_a_disk_on_pci)
 
 	forbid_uring();
 	make_image();
-	state_check(specimens, 3);
+	state_check(specimens, 3, configured);
 	remove_image();
 }
 END_TEST
 
 START_TEST(of_a_disk_on_mmio)
 {
+	static const char *const configured[] = {
+		"device/device-id",  "device/features",	 "queue-0/max-size",
+		"in-flight/sectors", "in-flight/serial", NULL,
+	};
 	static const struct specimen specimens[] = {
 		{&both, make, unmake, blk_in_flight, see_three},
 	};
@@ -460,7 +473,7 @@ START_TEST(of_a_disk_on_mmio)
 	on_mmio = true;
 	forbid_uring();
 	make_image();
-	state_check(specimens, 1);
+	state_check(specimens, 1, configured);
 	remove_image();
 }
 END_TEST
