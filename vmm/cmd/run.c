@@ -14,6 +14,7 @@
 #include "chardev/console.h"
 #include "chardev/terminal.h"
 #include "cmd/cmd.h"
+#include "cmd/home.h"
 #include "cmd/dump.h"
 #include "cmd/result.h"
 #include "config/config.h"
@@ -27,6 +28,7 @@
 
 struct session {
 	const struct config *config;
+	struct home *home;
 	struct loop *loop;
 	struct console *console;
 	struct loop_timer *time_limit;
@@ -111,8 +113,10 @@ static int run_once(struct session *s, struct machine_result *result, struct err
 {
 	int ret = machine_start(s->machine, e);
 
-	if (!ret && !s->totals.reboots)
+	if (!ret && !s->totals.reboots) {
+		home_ready(s->home);
 		tell_ready();
+	}
 	if (!ret) {
 		ret = loop_run(s->loop);
 		if (ret)
@@ -202,7 +206,10 @@ static int open_console(struct session *s, struct error *e)
 	if (!s->console)
 		return error_about(e, -EIO, "consoles");
 	console_set_quit(s->console, on_quit_key, s);
-	if (!s->config->nr_consoles)
+	ret = home_add_consoles(s->home, s->config, s->console, e);
+	if (ret)
+		return error_about(e, ret, "detach");
+	if (!s->config->nr_consoles && !s->config->detach)
 		return error_about(e, add_console(s, &tty, e), "consoles");
 	for (unsigned int i = 0; i < s->config->nr_consoles && !ret; i++)
 		ret = error_about(e, add_console(s, &s->config->console[i], e), "consoles[%u]", i);
@@ -213,6 +220,9 @@ static int open_session(struct session *s, struct error *e)
 {
 	int ret;
 
+	ret = home_open(s->config, s->home, e);
+	if (ret)
+		return ret;
 	s->loop = loop_create();
 	if (!s->loop)
 		return error_set(e, errno, "cannot create the event loop: %s", strerror(errno));
@@ -267,9 +277,9 @@ static void print_help(void)
 	      stdout);
 }
 
-static int run(const struct config *config)
+static int run(const struct config *config, struct home *home)
 {
-	struct session s = {.config = config, .signal_fd = -1, .began = loop_now()};
+	struct session s = {.config = config, .home = home, .signal_fd = -1, .began = loop_now()};
 	struct machine_result result = {.end = MACHINE_FAILED};
 	struct error e;
 	int ret;
@@ -290,6 +300,7 @@ static int run(const struct config *config)
 	}
 	deliver_output(&s, result.end);
 	close_session(&s);
+	home_close(home, result_status(&result));
 
 	s.totals.seconds = (loop_now() - s.began) / (double)NSEC;
 	result_say(config, &result);
@@ -302,6 +313,35 @@ static int run(const struct config *config)
 		return STATUS_ERROR;
 	}
 	return result_status(&result);
+}
+
+/* A name that no other machine has. */
+static int make_name(struct config *config)
+{
+	char name[32];
+
+	if (config->name)
+		return 0;
+	snprintf(name, sizeof(name), "vm-%d", (int)getpid());
+	config->name = strdup(name);
+	return config->name ? 0 : -ENOMEM;
+}
+
+static int run_here_or_detached(struct config *config)
+{
+	struct home home;
+	struct error e;
+	int status, ret = home_detach(config, &home, &status, &e);
+
+	if (ret > 0)
+		return status;
+	if (!ret && make_name(config))
+		ret = error_set(&e, ENOMEM, "out of memory");
+	if (ret) {
+		log_error("%s", e.text);
+		return STATUS_ERROR;
+	}
+	return run(config, &home);
 }
 
 int cmd_run(int argc, char **argv)
@@ -330,7 +370,7 @@ int cmd_run(int argc, char **argv)
 			log_error("%s", e.text);
 		status = ret ? STATUS_ERROR : STATUS_OK;
 	} else {
-		status = run(&config);
+		status = run_here_or_detached(&config);
 	}
 	config_destroy(&config);
 	return status;

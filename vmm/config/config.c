@@ -179,11 +179,25 @@ static int check_consoles(struct config *c, struct error *e)
 
 bool config_has_tty(const struct config *c)
 {
-	bool tty = !c->nr_consoles;
+	bool tty = !c->nr_consoles && !c->detach;
 
 	for (unsigned int i = 0; i < c->nr_consoles; i++)
 		tty |= is_tty(&c->console[i]);
 	return tty;
+}
+
+static int check_detach(const struct config *c, struct error *e)
+{
+	if (!c->detach)
+		return 0;
+	if (config_has_tty(c))
+		return error_set_at(e, EINVAL, "detach",
+				    "%s leaves the terminal: no console can be tty",
+				    config_label(c, "detach").text);
+	if (c->api == CONFIG_API_OFF)
+		return error_set_at(e, EINVAL, "detach", "%s and %s=off cannot be used together",
+				    config_label(c, "detach").text, config_label(c, "api").text);
+	return 0;
 }
 
 static int join_modules(struct config *c, struct error *e)
@@ -218,6 +232,8 @@ static int finish(struct config *c, struct error *e)
 				    config_label(c, "initrd").text,
 				    config_label(c, "modules[0]").text);
 	ret = check_consoles(c, e);
+	if (!ret)
+		ret = check_detach(c, e);
 	if (!ret)
 		ret = name_items(c, e);
 	if (!ret)

@@ -84,8 +84,15 @@ struct config_console {
 	char *link;	   /* pty; NULL: none */
 };
 
+/* Whether the machine has a runtime directory. */
+enum config_api {
+	CONFIG_API_AUTO, /* where one can be made */
+	CONFIG_API_ON,
+	CONFIG_API_OFF,
+};
+
 struct config {
-	char *name;
+	char *name; /* NULL: none stated, until cmd/run.c makes one up */
 	char *kernel;
 	char *initrd; /* NULL: none */
 	char *cmdline;
@@ -109,6 +116,8 @@ struct config {
 	unsigned int time_limit; /* seconds; 0: none */
 	bool json;
 	bool verbose;
+	unsigned int api;
+	bool detach;
 
 	/* Not of the machine, but of the command line. */
 	bool help;

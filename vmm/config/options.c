@@ -57,6 +57,13 @@ static const struct opt_chars module_path_chars = {may_be_in_module_path,
 
 static const char *const disk_formats[] = {"raw", NULL};
 
+static const char *const apis[] = {
+	[CONFIG_API_AUTO] = "auto",
+	[CONFIG_API_ON] = "on",
+	[CONFIG_API_OFF] = "off",
+	NULL,
+};
+
 static const char *const transports[] = {
 	[TRANSPORT_PCI] = "pci",
 	[TRANSPORT_MMIO] = "mmio",
@@ -519,13 +526,47 @@ const struct option_def option_table[] = {
 		.min = 1,
 		.max = CONFIG_NAME_MAX,
 		.chars = &name_chars,
-		.initial = "vm",
-		.help = "what to call it in messages and results",
-		.manual = "The name of the machine in its result: letters, digits,\n"
+		.otherwise = "vm- and the number of the process",
+		.help = "what to call it in messages, results and commands",
+		.manual = "The name of the machine in its result, and for commands such as\n"
+			  ".Nm\n"
+			  ".Cm stop :\n"
+			  "letters, digits,\n"
 			  ".Ql - ,\n"
 			  ".Ql _\n"
 			  "and\n"
-			  ".Ql \\&. .\n",
+			  ".Ql \\&. .\n"
+			  "Two machines of a user that run have not the same.\n",
+	},
+	{
+		.name = "detach",
+		.section = SECTION_HOW,
+		.type = OPT_BOOL,
+		KEPT(struct config, detach),
+		.help = "return when the machine runs, and leave it in the background",
+		.manual =
+			"When the machine runs, print its name and return; it goes on in a session of its own.\n"
+			"Its console can be attached to with\n"
+			".Nm\n"
+			".Cm console\n"
+			"and is kept in a file, as are messages; see\n"
+			".Sx MACHINES THAT RUN .\n"
+			"A start that fails is reported as without this flag.\n",
+	},
+	{
+		.name = "api",
+		.section = SECTION_HOW,
+		.type = OPT_CHOICE,
+		KEPT(struct config, api),
+		.choices = apis,
+		.initial = "auto",
+		.help = "whether commands such as 'vmm stop' find it by its name",
+		.manual =
+			"Whether the machine has a directory of its name, by which it is found and controlled, see\n"
+			".Sx MACHINES THAT RUN .\n"
+			"With\n"
+			".Cm auto\n"
+			"it does without where no such directory can be made.\n",
 	},
 	{
 		.name = "no-reboot",

@@ -53,7 +53,9 @@ START_TEST(test_defaults)
 {
 	ck_assert_int_eq(parse(NULL), 0);
 	ck_assert_str_eq(config.kernel, "k");
-	ck_assert_str_eq(config.name, "vm");
+	ck_assert_ptr_null(config.name);
+	ck_assert_uint_eq(config.api, CONFIG_API_AUTO);
+	ck_assert(config_has_tty(&config));
 	ck_assert(config_has_tty(&config));
 	ck_assert_str_eq(config.cmdline, "console=ttyS0");
 	ck_assert_ptr_null(config.initrd);
@@ -472,6 +474,18 @@ START_TEST(test_other_bad_values)
 }
 END_TEST
 
+START_TEST(test_detach)
+{
+	ck_assert_int_eq(parse("--detach", NULL), 0);
+	ck_assert(!config_has_tty(&config));
+	ck_assert_int_eq(parse("--detach", "--api", "on", "--console", "file=f", NULL), 0);
+	ck_assert_int_lt(parse("--detach", "--console", "tty", NULL), 0);
+	ck_assert_ptr_nonnull(strstr(error.text, "no console can be tty"));
+	ck_assert_int_lt(parse("--detach", "--api", "off", NULL), 0);
+	ck_assert_str_eq(error.path, "detach");
+}
+END_TEST
+
 /* For programs: a word, and the option as a configuration file has it. */
 static void fails(const char *flag, const char *value, const char *code, const char *path)
 {
@@ -622,6 +636,7 @@ int main(void)
 	tcase_add_test(tc, test_repeatable_flags_are_bounded);
 	tcase_add_test(tc, test_consoles);
 	tcase_add_test(tc, test_other_bad_values);
+	tcase_add_test(tc, test_detach);
 	tcase_add_test(tc, test_errors_have_a_code_and_a_path);
 	tcase_add_test(tc, test_json_is_known_after_an_error);
 	tcase_add_test(tc, test_table);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Where a machine of "vmm run" lives: its runtime directory, and with --detach a process of its own, which the
+ * command waits for only until the machine runs.
+ */
+#ifndef VMM_CMD_HOME_H
+#define VMM_CMD_HOME_H
+
+#include "chardev/console.h"
+#include "config/config.h"
+#include "control/runtime.h"
+#include "error.h"
+
+struct home {
+	struct runtime *runtime; /* NULL: none */
+	int parent;		 /* whom we tell that the machine runs; -1: nobody */
+	int messages;		 /* where what we say goes then */
+};
+
+/*
+ * With --detach, go on in a child of a session of its own. Returns 1 in the parent, when the machine runs or has
+ * failed to, with what the command is to end with in *status; 0 in the child; or a negative errno.
+ */
+int home_detach(const struct config *config, struct home *h, int *status, struct error *e);
+
+/* Take the machine's name, as --api says. Returns 0 or a negative errno. */
+int home_open(const struct config *config, struct home *h, struct error *e);
+
+/* With --detach: the console is in the directory, too. */
+int home_add_consoles(const struct home *h, const struct config *config, struct console *console,
+		      struct error *e);
+
+/* The machine does something else now: a word for its status. */
+void home_set_state(const struct home *h, const char *state);
+
+/* The machine runs. With --detach the parent ends, and standard output and error are messages.log. */
+void home_ready(struct home *h);
+
+/* What a detached machine said stays where it did not end well. */
+void home_close(struct home *h, int status);
+
+#endif
