@@ -26,7 +26,13 @@
 /* How long a message waits for a reader that is slow or stopped. */
 #define PATIENCE_MS 1000
 
+/* The last of what there is room for says so. */
+static const char full[] = "vmm: no more messages are kept here\n";
+
 static atomic_bool verbose;
+
+/* How much more may be written; a file in memory is not to grow for ever. */
+static _Atomic uint64_t room_left = UINT64_MAX;
 
 /* The second that the budget belongs to, and how much of it is used. */
 static _Atomic uint64_t guest_second;
@@ -35,6 +41,26 @@ static atomic_uint guest_lines;
 void log_set_verbose(bool on)
 {
 	atomic_store(&verbose, on);
+}
+
+void log_set_limit(uint64_t bytes)
+{
+	atomic_store(&room_left, bytes);
+}
+
+/* Whether a line fits; of those that do not the first is another one. */
+static bool has_room(size_t len)
+{
+	uint64_t room = atomic_load(&room_left);
+
+	do {
+		if (!room)
+			return false;
+	} while (!atomic_compare_exchange_weak(&room_left, &room, len < room ? room - len : 0));
+	if (len < room)
+		return true;
+	(void)!write(STDERR_FILENO, full, sizeof(full) - 1);
+	return false;
 }
 
 /* A terminal in raw mode does not turn a line feed into a new line by itself. */
@@ -83,7 +109,7 @@ static void put_line(int patience_ms, const char *fmt, va_list args)
 	len += strlen(end);
 
 	/* There is nobody to tell when standard error does not take it. */
-	if (!can_write(patience_ms) || write(STDERR_FILENO, line, len) < 0)
+	if (!can_write(patience_ms) || !has_room(len) || write(STDERR_FILENO, line, len) < 0)
 		return;
 }
 

@@ -4,8 +4,11 @@
 #define VMM_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 void log_set_verbose(bool verbose);
+/* From now on so much is written, and then one line that says that there is no more. */
+void log_set_limit(uint64_t bytes);
 
 void log_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));

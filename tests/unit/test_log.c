@@ -52,6 +52,19 @@ START_TEST(test_one_line)
 }
 END_TEST
 
+START_TEST(test_limit)
+{
+	log_set_limit(16);
+	log_error("one");
+	log_error("two");
+	log_error("three");
+	log_error("4");
+	log_set_limit(UINT64_MAX);
+	log_error("five");
+	ck_assert_str_eq(text(), "vmm: one\nvmm: no more messages are kept here\nvmm: five\n");
+}
+END_TEST
+
 /* On a terminal in raw mode the line ends by itself. */
 START_TEST(test_raw_terminal)
 {
@@ -154,6 +167,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, test_one_line);
+	tcase_add_test(tc, test_limit);
 	tcase_add_test(tc, test_raw_terminal);
 	tcase_add_test(tc, test_no_escape_sequences);
 	tcase_add_test(tc, test_long_messages_are_cut);

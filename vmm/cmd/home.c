@@ -21,7 +21,8 @@
 #include "log.h"
 
 /* It is in memory, as a rule; two of these at most. */
-#define LOG_SIZE (1U << 20)
+#define LOG_SIZE      (1U << 20)
+#define MESSAGES_SIZE (4U << 20)
 
 /* ------------------------------------------------------------------------- */
 /* Parent and child                                                           */
@@ -134,6 +135,7 @@ void home_ready(struct home *h)
 	dup2(h->messages, STDOUT_FILENO);
 	dup2(h->messages, STDERR_FILENO);
 	close(h->messages);
+	log_set_limit(MESSAGES_SIZE);
 	(void)!write(h->parent, name, strlen(name));
 	close(h->parent);
 	h->parent = h->messages = -1;
