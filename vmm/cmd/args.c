@@ -8,8 +8,8 @@
 #include "cmd/args.h"
 #include "log.h"
 
-/* A day and a bit; in milliseconds it is an int. */
-#define MAX_TIMEOUT 100000
+/* A day, as for the API; in milliseconds it is an int. */
+#define MAX_TIMEOUT 86400
 
 static int parse_timeout(const char *command, const char *text, struct args *a)
 {

@@ -262,17 +262,17 @@ static void print_members(const char *prefix, json_t *object)
 }
 
 /* One line for each machine. */
-static int print_json(const struct target *t)
+static int print_json(const struct verb *v, const struct target *t)
 {
 	json_t *line = json_is_object(t->answer) ? json_copy(t->answer) : json_object();
 	int ret = json_object_set_new(line, "name", json_string_nocheck(t->name));
 
+	if (!ret && !t->status && !v->prints)
+		ret = json_object_set_new(line, "ok", json_true());
 	if (!ret && t->status)
 		ret = json_object_set_new(
 			line, "error",
 			json_pack("{s:s, s:s}", "code", t->error.code, "message", t->error.text));
-	else if (!ret && !t->answer)
-		ret = json_object_set_new(line, "ok", json_true());
 	if (!ret)
 		ret = json_dumpf(line, stdout, JSON_COMPACT);
 	putchar('\n');
@@ -366,7 +366,7 @@ static int follow(struct target *t, int nr)
 				      ? client_stream_read(t[i].stream, &t[i].error)
 				      : 1;
 			/* That a killed monitor did not end its stream is no failure of ours. */
-			if (ret < 0 && runtime_lives(&t[i].m))
+			if (ret < 0 && await_end(&t[i], ENDING_MS))
 				fail(&t[i], ret);
 			if (ret <= 0)
 				close_stream(&t[i]);
@@ -459,7 +459,7 @@ static int print_all(const struct verb *v, const struct target *t, const struct 
 
 	for (int i = 0; i < a->nr_names; i++) {
 		if (a->json && (v->begin != begin_events || t[i].status))
-			ret |= print_json(&t[i]);
+			ret |= print_json(v, &t[i]);
 		else if (!a->json)
 			print_text(v, &t[i], !i, a->nr_names == 1);
 	}

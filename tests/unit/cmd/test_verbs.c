@@ -63,7 +63,7 @@ END_TEST
 
 START_TEST(test_actions)
 {
-	const struct fake f = {.answer = NONE};
+	const struct fake f = {.answer = NONE}, says = {.answer = OK "{\"state\":\"paused\"}"};
 	pid_t a = fake_start("a", &f), b = fake_start("b", &f);
 
 	ck_assert_int_eq(vmm("pause a"), VERB_DONE);
@@ -79,6 +79,12 @@ START_TEST(test_actions)
 	fake_kill(a);
 	fake_kill(b);
 	ck_assert_int_eq(vmm("resume a"), VERB_NO_MACHINE);
+	a = fake_start("a", &says);
+	ck_assert_int_eq(vmm("pause a"), VERB_DONE);
+	ck_assert_str_eq(said, "");
+	ck_assert_int_eq(vmm("pause --json a"), VERB_DONE);
+	ck_assert_str_eq(said, "{\"state\":\"paused\",\"name\":\"a\",\"ok\":true}\n");
+	fake_kill(a);
 }
 END_TEST
 
