@@ -34,7 +34,8 @@
 struct target {
 	const char *name;
 	struct runtime_machine m;
-	int pidfd; /* negative: none can be had */
+	int pidfd;	/* negative: none can be had */
+	uint64_t asked; /* when, in milliseconds */
 	enum verb_status status;
 	struct error error; /* of the status; or why it does not answer */
 	bool answers;
@@ -91,10 +92,10 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Until its monitor has ended: 0, or -ETIMEDOUT; a negative time is for ever. */
-static int await_end(struct target *t, int ms)
+/* Until its monitor has ended: 0, or -ETIMEDOUT; the time is from "begin" on, for ever when it is negative. */
+static int await_end(struct target *t, uint64_t begin, int ms)
 {
-	uint64_t deadline = now_ms() + (uint64_t)ms;
+	uint64_t deadline = begin + (uint64_t)ms;
 	struct pollfd p = {.fd = t->pidfd, .events = POLLIN};
 
 	/* One of another PID namespace, or an old kernel, is looked at from time to time. */
@@ -131,7 +132,7 @@ static int begin_wait(const struct verb *v, struct target *t, const struct args 
 
 static int end_wait(const struct verb *v, struct target *t, const struct args *a)
 {
-	int ret = await_end(t, a->timeout < 0 ? -1 : a->timeout * 1000);
+	int ret = await_end(t, t->asked, a->timeout < 0 ? -1 : a->timeout * 1000);
 
 	(void)v;
 	if (!ret)
@@ -153,7 +154,7 @@ static int begin_stop(const struct verb *v, struct target *t, const struct args 
 	snprintf(body, sizeof(body), "{\"timeout\": %d}", a->timeout);
 	ret = request(t, &r);
 	/* It may be about to end by itself, having closed its connections. */
-	if (ret && ret != -EREMOTEIO && ret != -ETIMEDOUT && !await_end(t, ENDING_MS))
+	if (ret && ret != -EREMOTEIO && ret != -ETIMEDOUT && !await_end(t, now_ms(), ENDING_MS))
 		return 0;
 	return ret;
 }
@@ -167,8 +168,9 @@ static int end_stop(const struct verb *v, struct target *t, const struct args *a
 	(void)v;
 	if (a->timeout >= 0)
 		seconds = a->timeout;
-	ret = await_end(t, seconds >= 0 && seconds < 1000000 ? (int)seconds * 1000 + STOP_GRACE_MS
-							     : -1);
+	ret = await_end(t, t->asked,
+			seconds >= 0 && seconds < 1000000 ? (int)seconds * 1000 + STOP_GRACE_MS
+							  : -1);
 	if (ret)
 		return error_set(
 			&t->error, -ret,
@@ -194,7 +196,7 @@ static int begin_kill(const struct verb *v, struct target *t, const struct args 
 
 static int end_kill(const struct verb *v, struct target *t, const struct args *a)
 {
-	int ret = await_end(t, t->answers ? KILL_GRACE_MS : 0);
+	int ret = await_end(t, t->asked, t->answers ? KILL_ANSWER_MS + KILL_GRACE_MS : 0);
 
 	(void)v;
 	(void)a;
@@ -203,7 +205,7 @@ static int end_kill(const struct verb *v, struct target *t, const struct args *a
 			return error_set(&t->error, errno,
 					 "cannot kill machine '%s', process %d: %s", t->name,
 					 (int)t->m.pid, strerror(errno));
-		ret = await_end(t, KILLED_MS);
+		ret = await_end(t, now_ms(), KILLED_MS);
 	}
 	if (ret)
 		return error_set(
@@ -366,7 +368,7 @@ static int follow(struct target *t, int nr)
 				      ? client_stream_read(t[i].stream, &t[i].error)
 				      : 1;
 			/* That a killed monitor did not end its stream is no failure of ours. */
-			if (ret < 0 && await_end(&t[i], ENDING_MS))
+			if (ret < 0 && await_end(&t[i], now_ms(), ENDING_MS))
 				fail(&t[i], ret);
 			if (ret <= 0)
 				close_stream(&t[i]);
@@ -473,6 +475,7 @@ static int run_verb(const struct verb *v, struct target *t, const struct args *a
 	for (int i = 0; i < a->nr_names; i++)
 		find(&t[i], a->names[i]);
 	for (int i = 0; i < a->nr_names; i++) {
+		t[i].asked = now_ms();
 		ret = t[i].status ? 0 : v->begin(v, &t[i], a);
 		if (ret)
 			fail(&t[i], ret);
