@@ -32,6 +32,7 @@ $(BUILD)/config.mk: scripts/setup Makefile
 	@{ echo "# Written by the Makefile."; \
 	   echo "LIBS := $$(pkg-config --libs liburing jansson) -lZydis -lfdt -lhttp_parser"; \
 	   echo "LIBS_CFLAGS := $$(pkg-config --cflags liburing jansson)"; \
+	   echo "FILTER_LIBS := $$(pkg-config --libs libseccomp)"; \
 	   echo "CHECK_LIBS := $$(pkg-config --libs check)"; \
 	   echo "CHECK_CFLAGS := $$(pkg-config --cflags check)"; } >$@.tmp
 	@mv $@.tmp $@
@@ -81,7 +82,7 @@ endif
 
 # ---------------------------------------------------------------------------- user space
 
-INCLUDES  := -I. -Ivmm
+INCLUDES  := -I. -Ivmm -I$(BUILD)/gen
 HARDEN    := -fstack-protector-strong -fPIE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
 USER_ALL  := -std=gnu11 $(WARN) $(WERROR) $(INCLUDES) $(LIBS_CFLAGS) -pthread
 USER_FLAGS = $(USER_ALL) $(HARDEN) $(CFLAGS)
@@ -101,6 +102,19 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/config.mk
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	@$(CC) $(USER_FLAGS) -MMD -MP -c -o $@ $<
+
+# The filters of system calls, from their table: libseccomp is needed here, and not by vmm.
+FILTERS := $(BUILD)/gen/filters.h
+$(patsubst %,$(BUILD)/%/vmm/sandbox/thread.o,obj san fuzz): $(FILTERS)
+
+$(FILTERS): $(BUILD)/filters
+	@mkdir -p $(@D)
+	@$< >$@
+
+$(BUILD)/filters: vmm/sandbox/filters/filters.c vmm/sandbox/filter.h vmm/sandbox/sandbox.h include/uapi/hv.h \
+		$(BUILD)/config.mk
+	@echo "  CC      $<"
+	@$(CC) $(USER_ALL) $(CFLAGS) -o $@ $< $(FILTER_LIBS)
 
 $(BUILD)/vmm: $(VMM_OBJ)
 	@echo "  LD      $@"

@@ -15,6 +15,8 @@
 struct engine;
 
 struct engine_ops {
+	/* Before the first request is submitted. NULL: nothing to do. */
+	int (*launch)(struct engine *engine, struct error *e);
 	void (*destroy)(struct engine *engine);
 	void (*queue)(struct engine *engine, struct block_io *io);
 	bool (*submit)(struct engine *engine);

@@ -382,8 +382,7 @@ static int start_engine(struct block *b, const struct block_config *c, struct er
 	}
 	b->engine = thread_create(b->fd);
 	if (!b->engine)
-		return error_set(e, errno, "cannot start a thread for disk '%s': %s", c->path,
-				 strerror(errno));
+		return error_set(e, errno, "cannot set up disk '%s': %s", c->path, strerror(errno));
 	return 0;
 }
 
@@ -407,6 +406,11 @@ struct block *block_open(const struct block_config *c, struct error *e)
 		return NULL;
 	}
 	return b;
+}
+
+int block_launch(struct block *b, struct error *e)
+{
+	return b->engine->ops->launch ? b->engine->ops->launch(b->engine, e) : 0;
 }
 
 bool block_close(struct block *b)

@@ -67,6 +67,11 @@ struct block;
  */
 struct block *block_open(const struct block_config *config, struct error *e);
 /*
+ * Begin: the process is confined, and may start the thread that a disk without io_uring has. Requests may be queued
+ * before that, but not submitted.
+ */
+int block_launch(struct block *b, struct error *e);
+/*
  * False: the host is still busy with requests, and will be for longer than anybody wants to wait. It may use
  * them and what they point to until this process ends, so nothing of that, nor the disk itself, is freed.
  */

@@ -9,11 +9,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
 #include "block/engine.h"
+#include "sandbox/sandbox.h"
 
 struct worker {
 	struct engine engine;
@@ -26,6 +28,10 @@ struct worker {
 	pthread_cond_t change; /* something to do, or stop */
 	struct list todo, done;
 	bool stop;
+	bool runs;    /* the thread was started */
+	bool entered; /* it has begun, with this result */
+	int enter_error;
+	struct error *error; /* of whoever waits for that */
 };
 
 static struct worker *to_worker(struct engine *engine)
@@ -59,6 +65,15 @@ static void run(struct worker *w, struct block_io *io)
 	io->result = ret < 0 ? -errno : (int)ret;
 }
 
+/* Its first act: nothing is done for a guest by a thread that is not confined. With the lock held. */
+static void enter(struct worker *w)
+{
+	w->enter_error = sandbox_enter(SANDBOX_DISK, w->error);
+	w->stop |= w->enter_error != 0;
+	w->entered = true;
+	pthread_cond_broadcast(&w->change);
+}
+
 static void *work(void *arg)
 {
 	const uint64_t one = 1;
@@ -66,6 +81,7 @@ static void *work(void *arg)
 	struct block_io *io;
 
 	pthread_mutex_lock(&w->lock);
+	enter(w);
 	while (!w->stop) {
 		io = list_get(&w->todo);
 		if (!io) {
@@ -141,21 +157,13 @@ static void worker_destroy(struct engine *engine)
 	w->stop = true;
 	pthread_cond_signal(&w->change);
 	pthread_mutex_unlock(&w->lock);
-	pthread_join(w->thread, NULL);
+	if (w->runs)
+		pthread_join(w->thread, NULL);
 	pthread_cond_destroy(&w->change);
 	pthread_mutex_destroy(&w->lock);
 	close(w->event_fd);
 	free(w);
 }
-
-static const struct engine_ops worker_ops = {
-	.destroy = worker_destroy,
-	.queue = worker_queue,
-	.submit = worker_submit,
-	.reap = worker_reap,
-	.take_back = worker_take_back,
-	.fd = worker_fd,
-};
 
 /* Signals are for the threads that know what to do with them. */
 static int start(struct worker *w)
@@ -170,10 +178,37 @@ static int start(struct worker *w)
 	return ret;
 }
 
+static int worker_launch(struct engine *engine, struct error *e)
+{
+	struct worker *w = to_worker(engine);
+	int ret;
+
+	w->error = e;
+	ret = start(w);
+	if (ret)
+		return error_set(e, ret, "cannot start the thread of a disk: %s", strerror(ret));
+	w->runs = true;
+	pthread_mutex_lock(&w->lock);
+	while (!w->entered)
+		pthread_cond_wait(&w->change, &w->lock);
+	ret = w->enter_error;
+	pthread_mutex_unlock(&w->lock);
+	return ret;
+}
+
+static const struct engine_ops worker_ops = {
+	.launch = worker_launch,
+	.destroy = worker_destroy,
+	.queue = worker_queue,
+	.submit = worker_submit,
+	.reap = worker_reap,
+	.take_back = worker_take_back,
+	.fd = worker_fd,
+};
+
 struct engine *thread_create(int fd)
 {
 	struct worker *w = calloc(1, sizeof(*w));
-	int ret;
 
 	if (!w)
 		return NULL;
@@ -189,14 +224,5 @@ struct engine *thread_create(int fd)
 	}
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_cond_init(&w->change, NULL);
-	ret = start(w);
-	if (ret) {
-		pthread_cond_destroy(&w->change);
-		pthread_mutex_destroy(&w->lock);
-		close(w->event_fd);
-		free(w);
-		errno = ret;
-		return NULL;
-	}
 	return &w->engine;
 }

@@ -12,6 +12,7 @@
 
 #include "chardev/console.h"
 #include "chardev/ring.h"
+#include "sandbox/place.h"
 
 /* The struct of a backend begins with it; set by the console before open(). */
 struct chardev {
@@ -59,6 +60,10 @@ void console_more(struct console *con);
 void chardev_say_lost(size_t bytes, const char *whose);
 /* What to do about a path at which nothing could be created; "" where that is not known. */
 const char *chardev_remedy(int err);
+
+/* The place of the backend's path, for what is done there by name while the machine runs. */
+int chardev_place(const struct chardev *d, struct place *p, unsigned int rights, const char *what,
+		  struct error *e);
 
 #define CHARDEV_AGAIN_MS 250 /* what no event tells of is tried again so often */
 void chardev_try_again(struct loop_timer *t);

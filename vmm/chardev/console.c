@@ -274,6 +274,17 @@ const char *chardev_remedy(int err)
 	}
 }
 
+int chardev_place(const struct chardev *d, struct place *p, unsigned int rights, const char *what,
+		  struct error *e)
+{
+	int ret = place_open(p, d->path, rights);
+
+	if (ret)
+		return error_set(e, -ret, "%s '%s': cannot open its directory: %s%s", what, d->path,
+				 strerror(-ret), chardev_remedy(-ret));
+	return 0;
+}
+
 void chardev_try_again(struct loop_timer *t)
 {
 	loop_timer_arm(t, loop_now() + CHARDEV_AGAIN_MS * 1000000ULL);

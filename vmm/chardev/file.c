@@ -16,6 +16,7 @@
 
 #include "chardev/chardev.h"
 #include "log.h"
+#include "sandbox/place.h"
 
 #define CHUNK_SIZE    4096
 #define CHUNKS_A_TURN 16
@@ -33,6 +34,7 @@ struct file {
 	uint64_t rotate_at;   /* the size at which it is to be tried the next time */
 	unsigned int keep;
 	bool rotate_failed;
+	struct place place; /* with rotation */
 	struct loop_timer *again_timer;
 };
 
@@ -62,13 +64,13 @@ static void close_fd(struct file *f)
 
 static char *old_name(const struct file *f, unsigned int n)
 {
-	size_t size = strlen(f->dev.path) + 12;
+	size_t size = strlen(f->place.name) + 12;
 	char *name = malloc(size);
 
 	if (name && n)
-		snprintf(name, size, "%s.%u", f->dev.path, n);
+		snprintf(name, size, "%s.%u", f->place.name, n);
 	else if (name)
-		strcpy(name, f->dev.path);
+		strcpy(name, f->place.name);
 	return name;
 }
 
@@ -82,7 +84,7 @@ static int rename_all(const struct file *f)
 
 		if (!from || !to)
 			ret = -ENOMEM;
-		else if (rename(from, to) && errno != ENOENT)
+		else if (renameat(f->place.dir, from, f->place.dir, to) && errno != ENOENT)
 			ret = -errno;
 		free(from);
 		free(to);
@@ -95,8 +97,8 @@ static bool is_ours(const struct file *f)
 {
 	struct stat here, there;
 
-	return !fstat(f->fd, &here) && !stat(f->dev.path, &there) && here.st_dev == there.st_dev &&
-	       here.st_ino == there.st_ino;
+	return !fstat(f->fd, &here) && !fstatat(f->place.dir, f->place.name, &there, 0) &&
+	       here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
 static int begin_new(struct file *f)
@@ -107,7 +109,7 @@ static int begin_new(struct file *f)
 	if (ret)
 		return ret;
 	fstat(f->fd, &st);
-	fd = open(f->dev.path, OPEN_FLAGS | O_EXCL, st.st_mode & 0777);
+	fd = openat(f->place.dir, f->place.name, OPEN_FLAGS | O_EXCL, st.st_mode & 0777);
 	if (fd < 0)
 		return -errno;
 	/* Nobody else knows of it yet. A lock of another's would be on the old one. */
@@ -251,7 +253,7 @@ static int find_real_path(struct file *f, struct error *e)
 		return error_set(e, errno, "console file '%s': %s", f->dev.path, strerror(errno));
 	free(f->dev.path);
 	f->dev.path = real;
-	return 0;
+	return chardev_place(&f->dev, &f->place, PLACE_CREATE, "console file", e);
 }
 
 /* What the file holds is kept until the machine begins. */
@@ -314,6 +316,7 @@ static void file_close(struct chardev *d)
 		chardev_say_lost(file_pending(d), d->path);
 	loop_timer_destroy(f->again_timer);
 	close_fd(f);
+	place_close(&f->place);
 }
 
 const struct chardev_ops file_ops = {

@@ -31,6 +31,7 @@ struct pty {
 	int slave;
 	char name[NAME_LENGTH]; /* the slave's */
 	bool linked;
+	struct place place; /* of the link */
 };
 
 static void watch(struct pty *p)
@@ -117,7 +118,10 @@ static bool is_dead_link(const char *path)
 static int make_link(struct pty *p, struct error *e)
 {
 	const char *path = p->dev.path;
+	int ret = chardev_place(&p->dev, &p->place, PLACE_REMOVE, "console pty", e);
 
+	if (ret)
+		return ret;
 	if (symlink(p->name, path) &&
 	    (errno != EEXIST || !is_dead_link(path) || unlink(path) || symlink(p->name, path)))
 		return error_set(e, errno, "console pty: cannot make the link '%s': %s%s", path,
@@ -143,13 +147,14 @@ static int pty_open(struct chardev *d, const struct console_where *where, struct
 	return ret;
 }
 
-static void remove_link(const struct pty *p)
+static void remove_link(struct pty *p)
 {
 	char target[NAME_LENGTH] = "";
 
-	if (p->linked && readlink(p->dev.path, target, sizeof(target) - 1) > 0 &&
+	if (p->linked && readlinkat(p->place.dir, p->place.name, target, sizeof(target) - 1) > 0 &&
 	    !strcmp(target, p->name))
-		unlink(p->dev.path);
+		unlinkat(p->place.dir, p->place.name, 0);
+	place_close(&p->place);
 }
 
 static void pty_close(struct chardev *d)

@@ -42,6 +42,7 @@ struct listener {
 	bool deaf;	 /* clients cannot be accepted now */
 	dev_t inode_dev; /* which inode is ours to remove */
 	ino_t inode;
+	struct place place;
 	struct loop_timer *again_timer;
 	struct client client[MAX_CLIENTS]; /* out.fd -1: there is none */
 	unsigned long came;
@@ -371,7 +372,10 @@ static int socket_open(struct chardev *d, const struct console_where *where, str
 	if (ret < 0)
 		return error_set(e, -ret, "console socket '%s': %s%s", d->path, strerror(-ret),
 				 chardev_remedy(-ret));
-	if (!lstat(d->path, &st)) {
+	ret = chardev_place(d, &l->place, PLACE_REMOVE, "console socket", e);
+	if (ret)
+		return ret;
+	if (!fstatat(l->place.dir, l->place.name, &st, AT_SYMLINK_NOFOLLOW)) {
 		l->inode_dev = st.st_dev;
 		l->inode = st.st_ino;
 	}
@@ -384,13 +388,14 @@ static int socket_open(struct chardev *d, const struct console_where *where, str
 }
 
 /* Ours only: somebody may have removed it and put another one there. */
-static void remove_inode(const struct listener *l)
+static void remove_inode(struct listener *l)
 {
 	struct stat st;
 
-	if (l->inode && !lstat(l->dev.path, &st) && st.st_dev == l->inode_dev &&
-	    st.st_ino == l->inode)
-		unlink(l->dev.path);
+	if (l->inode && !fstatat(l->place.dir, l->place.name, &st, AT_SYMLINK_NOFOLLOW) &&
+	    st.st_dev == l->inode_dev && st.st_ino == l->inode)
+		unlinkat(l->place.dir, l->place.name, 0);
+	place_close(&l->place);
 }
 
 static void socket_close(struct chardev *d)

@@ -4,6 +4,7 @@
  * guest: event loop, console, signals, time limit. Called by main.c.
  */
 #include <errno.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@
 #include "host/process.h"
 #include "log.h"
 #include "machine/machine.h"
+#include "sandbox/sandbox.h"
 
 #define NSEC 1000000000ULL
 
@@ -98,30 +100,49 @@ static void on_quit_key(void *arg)
 /* ------------------------------------------------------------------------- */
 /* The machine's life                                                         */
 
-static void tell_ready(void)
+static void check_notify(int err)
 {
-	int err = notify_send("READY=1");
-
 	if (err)
 		log_error(
 			"cannot tell the service manager at $NOTIFY_SOCKET that the machine runs: %s",
 			strerror(-err));
 }
 
+/*
+ * The last that needs what the machine shall not have; then all of its threads, each with what it needs. Nothing is
+ * opened by name any more.
+ */
+static int launch(struct session *s, struct error *e)
+{
+	const struct sandbox_config sandbox = {
+		.mode = s->config->sandbox,
+		.user = s->config->user,
+		.verbose = s->config->verbose,
+	};
+	int ret;
+
+	check_notify(notify_open());
+	/* The first object would have it read /dev/urandom. */
+	json_object_seed(0);
+	ret = sandbox_confine(&sandbox, e);
+	if (!ret)
+		ret = machine_launch(s->machine, e);
+	return ret ? ret : sandbox_enter_loop(e);
+}
+
 /* From power-on, or a reset, to power-off, reset or worse. */
 static int run_once(struct session *s, struct machine_result *result, struct error *e)
 {
-	int ret = machine_start(s->machine, e);
+	int ret;
 
-	if (!ret && !s->totals.reboots) {
+	machine_start(s->machine);
+	if (!s->totals.reboots) {
 		home_ready(s->home);
-		tell_ready();
+		check_notify(notify_send("READY=1"));
 	}
-	if (!ret) {
-		ret = loop_run(s->loop);
-		if (ret)
-			error_set(e, -ret, "the event loop failed: %s", strerror(-ret));
-	}
+	ret = loop_run(s->loop);
+	if (ret)
+		error_set(e, -ret, "the event loop failed: %s", strerror(-ret));
 	machine_stop(s->machine, &s->totals.exits);
 	machine_settle(s->machine, result);
 	return ret;
@@ -152,6 +173,8 @@ static int run_machine(struct session *s, struct machine_result *result, struct 
 	if (!s->machine)
 		return -EIO;
 	ret = error_about(e, console_begin(s->console, e), "consoles");
+	if (!ret)
+		ret = launch(s, e);
 	if (!ret)
 		ret = run_until_end(s, result, e);
 	machine_destroy(s->machine);

@@ -118,6 +118,8 @@ struct config {
 	bool verbose;
 	unsigned int api;
 	bool detach;
+	unsigned int sandbox; /* enum sandbox_mode */
+	char *user;	      /* NULL: who we are */
 
 	/* Not of the machine, but of the command line. */
 	bool help;

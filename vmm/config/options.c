@@ -7,6 +7,7 @@
 
 #include "config/option.h"
 #include "include/uapi/hv.h"
+#include "sandbox/sandbox.h"
 
 #define ARRAY_SIZE(a)	  (sizeof(a) / sizeof((a)[0]))
 #define KEPT(type, field) .offset = offsetof(type, field), .width = sizeof(((type *)0)->field)
@@ -210,6 +211,13 @@ static const struct option_list fw_cfg_files = {
 	.most = CONFIG_MAX_FW_CFG,
 	.prefix = "fw-cfg",
 	.split = '=',
+};
+
+static const char *const sandbox_modes[] = {
+	[SANDBOX_ON] = "on",
+	[SANDBOX_OFF] = "off",
+	[SANDBOX_LOG] = "log",
+	NULL,
 };
 
 static const char *const console_kinds[] = {"tty", "none", "pty", NULL};
@@ -606,6 +614,42 @@ const struct option_def option_table[] = {
 		KEPT(struct config, verbose),
 		.help = "tell more, also about what the guest does wrong",
 		.manual = "Tell more on standard error, also what the guest does wrong.\n",
+	},
+	{
+		.name = "sandbox",
+		.section = SECTION_HOW,
+		.type = OPT_CHOICE,
+		KEPT(struct config, sandbox),
+		.choices = sandbox_modes,
+		.initial = "on",
+		.help = "give away, before the guest runs, what vmm may do beyond running it; log: "
+			"the kernel's log tells of system calls that on would not allow",
+		.manual =
+			"Before the guest's first instruction\n"
+			".Nm\n"
+			"gives away what it does not need to run it, see\n"
+			".Sx SANDBOX .\n"
+			"With\n"
+			".Cm log\n"
+			"system calls that are not allowed are carried out all the same, and noted in the kernel's log; with\n"
+			".Cm off ,\n"
+			"for debuggers, nothing is given away.\n",
+	},
+	{
+		.name = "user",
+		.arg = "NAME[:GROUP]",
+		.section = SECTION_HOW,
+		.type = OPT_STRING,
+		KEPT(struct config, user),
+		.min = 1,
+		.max = 255,
+		.help = "whom to be once everything is open, for a machine that root starts",
+		.synopsis = "Ar name Ns Op : Ns Ar group",
+		.manual =
+			"For a machine that root starts: be this user, and in his groups, once everything is open.\n"
+			"Files that are made later, of a console with\n"
+			".Cm rotate ,\n"
+			"are his, in a directory where he may write.\n",
 	},
 	{
 		.name = "config",

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "control/runtime.h"
+#include "sandbox/place.h"
 #include "version.h"
 
 #define OWNER	0
@@ -50,6 +51,7 @@ struct runtime {
 	struct runtime_facts facts;
 	time_t started;
 	int base, dir, lock, status, api;
+	struct place base_place, dir_place; /* for the end, when the monitor is confined */
 };
 
 /* ------------------------------------------------------------------------- */
@@ -387,6 +389,8 @@ int runtime_create(const char *name, const struct runtime_facts *facts, struct r
 		runtime_destroy(r, false);
 		return ret;
 	}
+	place_hold(&r->base_place, r->base, PLACE_REMOVE_DIR);
+	place_hold(&r->dir_place, r->dir, PLACE_REMOVE);
 	runtime_set_state(r, "starting");
 	give_back(r->lock, KEEPER);
 	*out = r;
@@ -435,6 +439,8 @@ void runtime_destroy(struct runtime *r, bool keep_logs)
 			remove_logs(r->dir);
 		remove_all(r->base, r->dir, r->name);
 	}
+	place_close(&r->dir_place);
+	place_close(&r->base_place);
 	if (r->api >= 0)
 		close(r->api);
 	if (r->status >= 0)

@@ -10,30 +10,51 @@
 
 #include "host/notify.h"
 
-int notify_send(const char *state)
+/* -1: nobody asked, or is there. */
+static int notify_fd = -1;
+
+static int find_address(const char *path, struct sockaddr_un *addr, socklen_t *addr_len)
+{
+	size_t len = strlen(path);
+
+	/* '@' stands for the abstract namespace: sd_notify(3) */
+	if ((path[0] != '/' && path[0] != '@') || len < 2 || len >= sizeof(addr->sun_path))
+		return -EINVAL;
+	*addr = (struct sockaddr_un){.sun_family = AF_UNIX};
+	memcpy(addr->sun_path, path, len);
+	*addr_len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len);
+	if (path[0] == '@')
+		addr->sun_path[0] = '\0';
+	return 0;
+}
+
+int notify_open(void)
 {
 	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr;
 	socklen_t addr_len;
-	size_t len;
-	int fd, ret = 0;
+	int fd, ret;
 
 	if (!path)
 		return 0;
-	len = strlen(path);
-	/* '@' stands for the abstract namespace: sd_notify(3) */
-	if ((path[0] != '/' && path[0] != '@') || len < 2 || len >= sizeof(addr.sun_path))
-		return -EINVAL;
-	memcpy(addr.sun_path, path, len);
-	addr_len = offsetof(struct sockaddr_un, sun_path) + len;
-	if (path[0] == '@')
-		addr.sun_path[0] = '\0';
-
+	ret = find_address(path, &addr, &addr_len);
+	if (ret)
+		return ret;
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (sendto(fd, state, strlen(state), MSG_NOSIGNAL, (struct sockaddr *)&addr, addr_len) < 0)
+	if (connect(fd, (struct sockaddr *)&addr, addr_len)) {
 		ret = -errno;
-	close(fd);
-	return ret;
+		close(fd);
+		return ret;
+	}
+	notify_fd = fd;
+	return 0;
+}
+
+int notify_send(const char *state)
+{
+	if (notify_fd < 0)
+		return 0;
+	return send(notify_fd, state, strlen(state), MSG_NOSIGNAL) < 0 ? -errno : 0;
 }

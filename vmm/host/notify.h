@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Tells a service manager how we are (systemd's protocol, sd_notify(3)): one
- * datagram to the socket named by $NOTIFY_SOCKET. Called by cmd/run.c.
+ * datagram each to the socket named by $NOTIFY_SOCKET. Called by cmd/run.c.
  */
 #ifndef VMM_HOST_NOTIFY_H
 #define VMM_HOST_NOTIFY_H
 
-/* Send "READY=1" and the like. Does nothing and returns 0 when nobody asked for it. */
+/* Connect, while we may: 0, also when nobody asked for it, or a negative errno. */
+int notify_open(void);
+/* Send "READY=1" and the like; nothing, and 0, to nobody. */
 int notify_send(const char *state);
 
 #endif

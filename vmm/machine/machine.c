@@ -666,14 +666,23 @@ int machine_describe(struct machine *m, void **tree, size_t *len, struct error *
 /* ------------------------------------------------------------------------- */
 /* Its life                                                                   */
 
-int machine_start(struct machine *m, struct error *e)
+int machine_launch(struct machine *m, struct error *e)
 {
 	int ret = 0;
 
-	/* The boot processor last: the others only wait for it. */
-	for (unsigned int id = m->config->cpus; !ret && id-- > 0;)
-		ret = vcpu_start(m->vcpu[id], e);
+	for (unsigned int i = 0; !ret && i < m->nr_devices; i++)
+		if (m->device[i].ops->launch)
+			ret = m->device[i].ops->launch(m->device[i].dev, e);
+	for (unsigned int id = 0; !ret && id < m->config->cpus; id++)
+		ret = vcpu_launch(m->vcpu[id], e);
 	return ret;
+}
+
+void machine_start(struct machine *m)
+{
+	/* The boot processor last: the others only wait for it. */
+	for (unsigned int id = m->config->cpus; id-- > 0;)
+		vcpu_start(m->vcpu[id]);
 }
 
 static void park_vcpus(struct machine *m)

@@ -66,8 +66,10 @@ int machine_describe(struct machine *m, void **tree, size_t *len, struct error *
  */
 void machine_save_devices(const struct machine *m, struct dtb *out);
 int machine_load_devices(struct machine *m, struct state_in *in, struct error *e);
+/* Once, when the process is confined (sandbox/sandbox.h): start all threads, which confine themselves and wait. */
+int machine_launch(struct machine *m, struct error *e);
 /* Let the vCPUs run: at first, and after machine_reset(). */
-int machine_start(struct machine *m, struct error *e);
+void machine_start(struct machine *m);
 /*
  * As after power-up, with the same descriptors, the same VM and the same open files; after machine_settle(). The
  * vCPUs run again from machine_start() on.

@@ -18,6 +18,7 @@
 #include "log.h"
 #include "machine/crash.h"
 #include "machine/vcpu.h"
+#include "sandbox/sandbox.h"
 #include "x86.h"
 
 /* Device code runs on it, and nothing in the monitor recurses. */
@@ -349,12 +350,22 @@ static bool park_itself(struct vcpu *v)
 static void *thread_main(void *arg)
 {
 	struct vcpu *v = arg;
-	bool go_on = true;
+	struct error e;
 	char name[16];
+	bool go_on;
 
 	snprintf(name, sizeof(name), "vcpu%u", v->id);
 	prctl(PR_SET_NAME, name);
 	current_run = v->run;
+	if (sandbox_enter(SANDBOX_VCPU, &e)) {
+		end(v, VCPU_FAILED, e.text);
+		/* Nor will it ever run. */
+		while (park_itself(v))
+			;
+		return NULL;
+	}
+	/* Parked, until all are confined. */
+	go_on = interrupted(v);
 	while (go_on) {
 		int ret = hv_run_vcpu(v->fd);
 
@@ -380,7 +391,7 @@ static void set_task(struct vcpu *v, enum vcpu_task task)
 	pthread_mutex_unlock(&v->lock);
 }
 
-static int start_thread(struct vcpu *v, struct error *e)
+int vcpu_launch(struct vcpu *v, struct error *e)
 {
 	/* Without SA_RESTART: HV_RUN must come back. */
 	struct sigaction action = {.sa_handler = on_kick};
@@ -399,10 +410,9 @@ static int start_thread(struct vcpu *v, struct error *e)
 	return 0;
 }
 
-int vcpu_start(struct vcpu *v, struct error *e)
+void vcpu_start(struct vcpu *v)
 {
 	set_task(v, TASK_RUN);
-	return v->started ? 0 : start_thread(v, e);
 }
 
 void vcpu_park(struct vcpu *v)

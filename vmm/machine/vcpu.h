@@ -42,8 +42,10 @@ struct vcpu *vcpu_create(int vcpu_fd, unsigned int id, const struct hv_caps *cap
  * others wait for a SIPI.
  */
 int vcpu_reset(struct vcpu *v, const struct boot_entry *entry, struct error *e);
-/* Let it run: start its thread, or unpark it. */
-int vcpu_start(struct vcpu *v, struct error *e);
+/* Once: start its thread, which confines itself and is parked. */
+int vcpu_launch(struct vcpu *v, struct error *e);
+/* Let it run. */
+void vcpu_start(struct vcpu *v);
 
 /* Ask it to leave the guest and to wait; does not wait itself. Any thread. */
 void vcpu_park(struct vcpu *v);

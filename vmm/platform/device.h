@@ -15,6 +15,11 @@
 struct description;
 
 struct device_ops {
+	/*
+	 * Once, before the first start of the machine, when the process is confined: threads are started. Returns 0
+	 * or a negative errno with a sentence.
+	 */
+	int (*launch)(void *dev, struct error *e);
 	/* A vCPU that waits inside for the host stays there no longer: it is to park. */
 	void (*end_waits)(void *dev);
 	/*

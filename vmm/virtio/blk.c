@@ -495,6 +495,13 @@ struct virtio_dev *virtio_blk_dev(struct virtio_blk *b)
 	return &b->dev;
 }
 
+static int device_launch(void *dev, struct error *e)
+{
+	const struct virtio_blk *b = dev;
+
+	return block_launch(b->block, e);
+}
+
 static void device_end_waits(void *dev)
 {
 	struct virtio_blk *b = dev;
@@ -550,6 +557,7 @@ static void device_destroy(void *dev)
 }
 
 const struct device_ops virtio_blk_device = {
+	.launch = device_launch,
 	.end_waits = device_end_waits,
 	.stop = device_stop,
 	.reset = device_reset,

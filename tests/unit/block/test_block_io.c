@@ -84,6 +84,7 @@ static struct block *open_disk(int engine)
 	struct block *b = block_open(&c, &e);
 
 	ck_assert_msg(b != NULL, "%s", e.text);
+	ck_assert_int_eq(block_launch(b, &e), 0);
 	return b;
 }
 
@@ -285,6 +286,7 @@ START_TEST(zeroes_by_writing)
 	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
 	b = block_open(&c, &e);
 	ck_assert_msg(b != NULL, "%s", e.text);
+	ck_assert_int_eq(block_launch(b, &e), 0);
 	ck_assert_int_eq(run_range(b, BLOCK_ZERO, 512, DISK_SIZE - 1024), 0);
 	block_close(b);
 	check_zeroed_within(fd);

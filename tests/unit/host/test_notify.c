@@ -42,10 +42,12 @@ static void expect_ready(int fd)
 START_TEST(test_nobody_asked)
 {
 	unsetenv("NOTIFY_SOCKET");
+	ck_assert_int_eq(notify_open(), 0);
 	ck_assert_int_eq(notify_send("READY=1"), 0);
 }
 END_TEST
 
+/* What is connected stays so when the name is gone, and the process cannot make sockets any more. */
 START_TEST(test_path)
 {
 	char name[64];
@@ -53,15 +55,17 @@ START_TEST(test_path)
 
 	snprintf(name, sizeof(name), "/tmp/test_notify.%d", getpid());
 	fd = listen_at(name);
-	expect_ready(fd);
-	/* With nothing on standard input its number is as good as any, and free again afterwards. */
+	/* With nothing on standard input its number is as good as any. */
 	close(STDIN_FILENO);
+	ck_assert_int_eq(notify_open(), 0);
+	ck_assert_int_ne(dup(fd), STDIN_FILENO);
 	expect_ready(fd);
-	ck_assert_int_eq(dup(fd), STDIN_FILENO);
-	close(fd);
 	unlink(name);
-	close(STDIN_FILENO);
-	ck_assert_int_eq(notify_send("READY=1"), -ENOENT);
+	expect_ready(fd);
+	close(fd);
+	/* Its copy. */
+	close(fd + 1);
+	ck_assert_int_eq(notify_open(), -ENOENT);
 }
 END_TEST
 
@@ -72,11 +76,21 @@ START_TEST(test_abstract)
 
 	snprintf(name, sizeof(name), "@test_notify.%d", getpid());
 	fd = listen_at(name);
+	ck_assert_int_eq(notify_open(), 0);
 	expect_ready(fd);
 	close(fd);
 	ck_assert_int_eq(notify_send("READY=1"), -ECONNREFUSED);
+	ck_assert_int_eq(notify_open(), -ECONNREFUSED);
 }
 END_TEST
+
+static void expect_error(const char *address, int err)
+{
+	setenv("NOTIFY_SOCKET", address, 1);
+	ck_assert_int_eq(notify_open(), -err);
+	/* It was said once. */
+	ck_assert_int_eq(notify_send("READY=1"), 0);
+}
 
 START_TEST(test_bad_addresses)
 {
@@ -85,23 +99,16 @@ START_TEST(test_bad_addresses)
 	memset(longer, 'a', sizeof(longer) - 1);
 	longer[0] = '/';
 	longer[sizeof(longer) - 1] = '\0';
-	setenv("NOTIFY_SOCKET", longer, 1);
-	ck_assert_int_eq(notify_send("READY=1"), -EINVAL);
-	setenv("NOTIFY_SOCKET", "", 1);
-	ck_assert_int_eq(notify_send("READY=1"), -EINVAL);
-	setenv("NOTIFY_SOCKET", "@", 1);
-	ck_assert_int_eq(notify_send("READY=1"), -EINVAL);
+	expect_error(longer, EINVAL);
+	expect_error("", EINVAL);
+	expect_error("@", EINVAL);
 	/* The longest and the shortest that a socket may have, and nobody there; one more is too long. */
 	longer[sizeof(((struct sockaddr_un *)0)->sun_path)] = '\0';
-	setenv("NOTIFY_SOCKET", longer, 1);
-	ck_assert_int_eq(notify_send("READY=1"), -EINVAL);
+	expect_error(longer, EINVAL);
 	longer[sizeof(((struct sockaddr_un *)0)->sun_path) - 1] = '\0';
-	setenv("NOTIFY_SOCKET", longer, 1);
-	ck_assert_int_eq(notify_send("READY=1"), -ENOENT);
-	setenv("NOTIFY_SOCKET", "@-", 1);
-	ck_assert_int_eq(notify_send("READY=1"), -ECONNREFUSED);
-	setenv("NOTIFY_SOCKET", "relative", 1);
-	ck_assert_int_eq(notify_send("READY=1"), -EINVAL);
+	expect_error(longer, ENOENT);
+	expect_error("@-", ECONNREFUSED);
+	expect_error("relative", EINVAL);
 }
 END_TEST
 

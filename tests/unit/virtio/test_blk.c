@@ -50,6 +50,7 @@ static void start_blk(bool readonly, const char *serial)
 	guest_start();
 	blk = virtio_blk_create(&guest.env, &c, &guest_error);
 	ck_assert_msg(blk != NULL, "%s", guest_error.text);
+	ck_assert_int_eq(virtio_blk_device.launch(blk, &guest_error), 0);
 	driver_probe();
 }
 
