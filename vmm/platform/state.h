@@ -69,7 +69,7 @@ struct state_in {
 	uint64_t met; /* the children that were asked for */
 };
 
-/* A tree of len bytes, which has to stay; in becomes its root. All below: 0, or a negative errno. */
+/* A tree of len bytes at a multiple of 8, which has to stay; in becomes its root. All below: 0, or a negative errno. */
 int state_open(struct state_in *in, const void *fdt, size_t len, struct error *e);
 /* The child of that name, of at most 64. */
 int state_child(struct state_in *in, const char *name, struct state_in *child, struct error *e);
