@@ -12,23 +12,23 @@
 static int write_file(const char *path, const void *data, size_t len, struct error *e)
 {
 	FILE *f = fopen(path, "we");
-	int err;
+	bool written;
 
 	if (!f)
 		return error_set_at(e, errno, "dump-dtb", "cannot write '%s': %s", path,
 				    strerror(errno));
-	err = fwrite(data, 1, len, f) == len ? 0 : errno;
-	if (fclose(f) && !err)
-		err = errno;
-	return err ? error_set_at(e, err, "dump-dtb", "cannot write '%s': %s", path, strerror(err))
-		   : 0;
+	written = fwrite(data, 1, len, f) == len;
+	if (fclose(f) || !written)
+		return error_set_at(e, errno, "dump-dtb", "cannot write '%s': %s", path,
+				    strerror(errno));
+	return 0;
 }
 
 static int dump(const struct config *config, struct loop *loop, struct console *console,
 		struct error *e)
 {
 	struct machine *m = machine_create_unpowered(config, loop, console, e);
-	size_t len = 0;
+	size_t len;
 	void *tree;
 	int ret;
 

@@ -18,18 +18,15 @@
  */
 static bool again(struct dtb *t, int ret)
 {
-	void *grown;
+	void *grown = NULL;
 
 	if (!ret)
 		return false;
-	if (ret != -FDT_ERR_NOSPACE || t->room > INT_MAX / 2) {
-		t->failed = true;
-		return false;
-	}
-	grown = calloc(1, t->room * 2);
-	if (!grown || fdt_resize(t->fdt, grown, (int)t->room * 2)) {
+	if (ret == -FDT_ERR_NOSPACE && t->room <= INT_MAX / 2)
+		grown = calloc(1, t->room * 2);
+	t->failed = !grown || fdt_resize(t->fdt, grown, (int)t->room * 2);
+	if (t->failed) {
 		free(grown);
-		t->failed = true;
 		return false;
 	}
 	free(t->fdt);

@@ -134,8 +134,8 @@ int state_refuse(const struct state_in *in, const char *property, const char *wh
 
 int state_open(struct state_in *in, const void *fdt, size_t len, struct error *e)
 {
-	/* libfdt has lengths in an int, and its check wants a whole header. */
-	if (len < sizeof(struct fdt_header) || len > INT_MAX || fdt_check_full(fdt, len))
+	/* libfdt has lengths in an int. */
+	if (len > INT_MAX || fdt_check_full(fdt, len))
 		return error_set(e, EINVAL, "saved state: is damaged, or no state of a machine");
 	*in = (struct state_in){.fdt = fdt};
 	return 0;

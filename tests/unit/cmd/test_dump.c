@@ -25,6 +25,9 @@ static void tear_down(void)
 	teardown();
 }
 
+static unsigned int fail_at;
+static bool failed; /* an allocation has */
+
 static int dump_to(const char *kernel, const char *to)
 {
 	char *argv[] = {"run", "--kernel", (char *)kernel, "--dump-dtb", (char *)to, NULL};
@@ -33,8 +36,11 @@ static int dump_to(const char *kernel, const char *to)
 
 	expect_ok(config_parse(5, argv, &config, &err));
 	ck_assert_str_eq(config.dump_dtb, to);
-	err.path[0] = '\0';
+	err.path[0] = err.text[0] = '\0';
+	allocation_to_fail = fail_at;
 	ret = dump_dtb(&config, &err);
+	failed = fail_at && !allocation_to_fail;
+	allocation_to_fail = 0;
 	config_destroy(&config);
 	return ret;
 }
@@ -70,6 +76,21 @@ START_TEST(test_failures_are_told)
 }
 END_TEST
 
+/* Whichever allocation fails, it says so. */
+START_TEST(test_without_memory)
+{
+	int ret;
+
+	do {
+		fail_at++;
+		ret = dump_to(kernel_path, out_path);
+		ck_assert(!failed || (ret < 0 && err.text[0]));
+	} while (failed);
+	ck_assert_uint_gt(fail_at, 20);
+	expect_ok(ret);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("dump");
@@ -78,6 +99,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_add_test(tc, test_a_file_is_written);
 	tcase_add_test(tc, test_failures_are_told);
+	tcase_add_test(tc, test_without_memory);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);
 }

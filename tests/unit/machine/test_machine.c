@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <libfdt.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -122,6 +123,143 @@ static void expect_dtc_is_content(void)
 	ck_assert_msg(!pclose(f) && !n, "dtc says: %s", said);
 	unlink(file);
 }
+
+static char listing[8192];
+
+static void list(const char *format, ...)
+{
+	size_t at = strlen(listing);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(listing + at, sizeof(listing) - at, format, args);
+	va_end(args);
+}
+
+/* A line each: nodes by their names, properties as words or as cells. */
+static void list_tree(void)
+{
+	int depth = 0;
+
+	listing[0] = '\0';
+	for (int at = 0; at >= 0 && depth >= 0; at = fdt_next_node(tree, at, &depth)) {
+		int property;
+
+		list("%*s%s\n", depth, "", fdt_get_name(tree, at, NULL));
+		fdt_for_each_property_offset(property, tree, at)
+		{
+			const char *name;
+			int size;
+			const uint8_t *value = fdt_getprop_by_offset(tree, property, &name, &size);
+
+			list("%*s %s", depth, "", name);
+			if (size && value[0] >= ' ')
+				list(" \"%s\"", (const char *)value);
+			else
+				for (int i = 0; i < size; i += 4)
+					list(" %x", fdt32_ld((const fdt32_t *)(value + i)));
+			list("\n");
+		}
+	}
+}
+
+/* All that there is, with nothing left out and nothing between. */
+START_TEST(test_as_a_whole)
+{
+	static const char want[] =
+		"\n"
+		" model \"one\"\n"
+		" compatible \"hv,machine\"\n"
+		" #address-cells 2\n"
+		" #size-cells 2\n"
+		" interrupt-parent 1\n"
+		" chosen\n"
+		"  bootargs \"quiet\"\n"
+		"  stdout-path \"/isa/serial@i3f8\"\n"
+		" cpus\n"
+		"  #address-cells 1\n"
+		"  #size-cells 0\n"
+		"  cpu@0\n"
+		"   device_type \"cpu\"\n"
+		"   compatible \"hv,vcpu\"\n"
+		"   reg 0\n"
+		"  cpu@1\n"
+		"   device_type \"cpu\"\n"
+		"   compatible \"hv,vcpu\"\n"
+		"   reg 1\n"
+		" memory@0\n"
+		"  device_type \"memory\"\n"
+		"  reg 0 0 0 c0000000\n"
+		" memory@100000000\n"
+		"  device_type \"memory\"\n"
+		"  reg 1 0 0 40000000\n"
+		" soc\n"
+		"  compatible \"simple-bus\"\n"
+		"  #address-cells 2\n"
+		"  #size-cells 2\n"
+		"  ranges\n"
+		"  interrupt-controller@fee00000\n"
+		"   compatible \"intel,ce4100-lapic\"\n"
+		"   reg 0 fee00000 0 1000\n"
+		"   interrupt-controller\n"
+		"   #interrupt-cells 2\n"
+		"   #address-cells 0\n"
+		"   intel,virtual-wire-mode\n"
+		"  interrupt-controller@fec00000\n"
+		"   compatible \"intel,ce4100-ioapic\"\n"
+		"   reg 0 fec00000 0 1000\n"
+		"   interrupt-controller\n"
+		"   #interrupt-cells 2\n"
+		"   #address-cells 0\n"
+		"   phandle 1\n"
+		"  pcie@e0000000\n"
+		"   compatible \"pci-host-ecam-generic\"\n"
+		"   device_type \"pci\"\n"
+		"   reg 0 e0000000 0 100000\n"
+		"   bus-range 0 0\n"
+		"   #address-cells 3\n"
+		"   #size-cells 2\n"
+		"   ranges 1000000 0 1000 0 1000 0 7000 2000000 0 c0000000 0 c0000000 0 20000000\n"
+		"  virtio@feb00000\n"
+		"   compatible \"virtio,mmio\"\n"
+		"   reg 0 feb00000 0 1000\n"
+		"   interrupts 14 3\n"
+		" isa\n"
+		"  compatible \"isa\"\n"
+		"  device_type \"isa\"\n"
+		"  #address-cells 2\n"
+		"  #size-cells 1\n"
+		"  serial@i3f8\n"
+		"   compatible \"ns16550a\"\n"
+		"   reg 1 3f8 8\n"
+		"   interrupts 4 3\n"
+		"   clock-frequency 1c2000\n"
+		"  rtc@i70\n"
+		"   compatible \"motorola,mc146818\"\n"
+		"   reg 1 70 2\n"
+		"   interrupts 8 3\n"
+		"  power@i600\n"
+		"   compatible \"hv,power\"\n"
+		"   reg 1 600 c\n"
+		"   interrupts 9 1\n"
+		"  pvpanic@i505\n"
+		"   compatible \"qemu,pvpanic\"\n"
+		"   reg 1 505 1\n"
+		"  debug-exit@if4\n"
+		"   compatible \"hv,debug-exit\"\n"
+		"   reg 1 f4 4\n"
+		"  fw-cfg@i510\n"
+		"   compatible \"qemu,fw-cfg\"\n"
+		"   reg 1 510 c\n";
+
+	make("--memory 4G --cpus 2 --cmdline quiet --debug-exit 0xf4 --name one "
+	     "--disk path=%s,transport=mmio --rng-transport pci");
+	describe();
+	list_tree();
+	ck_assert_str_eq(listing, want);
+	end();
+}
+END_TEST
 
 START_TEST(test_as_a_device_tree)
 {
@@ -266,6 +404,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, make_files, remove_files);
 	tcase_add_test(tc, test_as_a_device_tree);
+	tcase_add_test(tc, test_as_a_whole);
 	tcase_add_test(tc, test_what_is_booted_is_in_the_tree);
 	tcase_add_test(tc, test_state_of_all_devices);
 	tcase_add_test(tc, test_state_of_another_machine);

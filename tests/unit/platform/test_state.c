@@ -201,6 +201,8 @@ START_TEST(test_versions_that_are_not_known_are_refused)
 	ck_assert_int_eq(get(), 0);
 	format.oldest = 2;
 	refused("has version 1, and this vmm knows 2 to 3; use an older one");
+	fdt_setprop_u32(fdt, 0, "version", 2);
+	ck_assert_int_eq(get(), 0);
 	format.oldest = 0;
 	fdt_setprop(fdt, 0, "version", "\0\0", 2);
 	refused("'version'");
@@ -214,11 +216,11 @@ END_TEST
 /* A writer that is not libfdt can name a property twice; which of them counts, nobody could say. */
 START_TEST(test_twice_is_refused)
 {
-	fdt_setprop(fdt, 0, "v8", "\1", 1);
-	for (size_t i = 0; i + 3 <= len; i++)
-		if (!memcmp(fdt + i, "v8", 3))
-			memcpy(fdt + i, "u8", 2);
-	refused("'u8' is there twice");
+	fdt_setprop_u32(fdt, 0, "v32", 1);
+	for (size_t i = 0; i + 4 <= len; i++)
+		if (!memcmp(fdt + i, "v32", 4))
+			memcpy(fdt + i, "u32", 3);
+	refused("'u32' is there twice");
 }
 END_TEST
 
@@ -340,6 +342,18 @@ START_TEST(test_a_tree_grows_as_it_is_written)
 }
 END_TEST
 
+START_TEST(test_a_tree_beyond_all_bounds)
+{
+	struct dtb out;
+
+	dtb_create(&out);
+	dtb_begin(&out, "");
+	ck_assert_ptr_null(dtb_place(&out, "data", SIZE_MAX));
+	dtb_end(&out);
+	ck_assert_ptr_null(dtb_finish(&out, &len));
+}
+END_TEST
+
 START_TEST(test_a_tree_without_memory)
 {
 	struct dtb out;
@@ -350,6 +364,7 @@ START_TEST(test_a_tree_without_memory)
 		allocation_to_fail = n;
 		dtb_create(&out);
 		dtb_begin(&out, "");
+		state_put(&out, &format, &saved);
 		for (unsigned int i = 0; i < 10; i++)
 			dtb_place(&out, "data", 3000);
 		dtb_end(&out);
@@ -387,6 +402,7 @@ int main(void)
 	tcase_add_test(tc, test_children_beyond_all_bounds);
 	tcase_add_test(tc, test_damage);
 	tcase_add_test(tc, test_a_tree_grows_as_it_is_written);
+	tcase_add_test(tc, test_a_tree_beyond_all_bounds);
 	tcase_add_test(tc, test_a_tree_without_memory);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);
