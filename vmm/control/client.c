@@ -97,6 +97,9 @@ static int take_lines(struct client_stream *s, const char *at, size_t len)
 	const char *end;
 	int ret;
 
+	/* No JSON has it. */
+	if (memchr(at, '\0', len))
+		return -EPROTO;
 	while ((end = memchr(at, '\n', len))) {
 		ret = append(s, at, (size_t)(end - at));
 		if (ret)

@@ -34,6 +34,7 @@ static inline void fake_tear_down(void)
 
 struct fake {
 	const char *answer; /* NULL: it never answers */
+	size_t len;	    /* 0: up to its end */
 	bool stays;	    /* after the answer the connection is left open */
 	bool ends;	    /* after the answer the process ends */
 	bool trickles;	    /* a byte at a time */
@@ -41,7 +42,7 @@ struct fake {
 
 static inline void fake_send(int fd, const struct fake *f)
 {
-	size_t len = strlen(f->answer), piece = f->trickles ? 1 : len;
+	size_t len = f->len ? f->len : strlen(f->answer), piece = f->trickles ? 1 : len;
 
 	for (size_t i = 0; i < len; i += piece) {
 		if (send(fd, f->answer + i, piece, MSG_NOSIGNAL) < 0)

@@ -178,9 +178,9 @@ static void on_line(void *arg, const char *text)
 	strcat(lines, "|");
 }
 
-static int stream(const char *answer)
+static int stream_bytes(const char *answer, size_t len)
 {
-	const struct fake f = {.answer = answer, .trickles = strlen(answer) < 1000};
+	const struct fake f = {.answer = answer, .len = len, .trickles = len < 1000};
 	pid_t pid = fake_start("m", &f);
 	struct client_stream *s;
 	struct runtime_machine m;
@@ -203,8 +203,14 @@ static int stream(const char *answer)
 	return ret;
 }
 
+static int stream(const char *answer)
+{
+	return stream_bytes(answer, strlen(answer));
+}
+
 START_TEST(test_stream)
 {
+	static const char zero[] = OK "\r\na\n\0b\n";
 	size_t size = 100 << 10;
 	char *endless = malloc(size);
 
@@ -217,6 +223,7 @@ START_TEST(test_stream)
 	ck_assert_str_eq(lines, "one|two|");
 	ck_assert_int_eq(stream(OK "Transfer-Encoding: chunked\r\n\r\n2\r\no\n\r\n"), -EPROTO);
 	ck_assert_str_eq(lines, "o|");
+	ck_assert_int_eq(stream_bytes(zero, sizeof(zero) - 1), -EPROTO);
 	ck_assert_int_eq(
 		stream("HTTP/1.1 404 No\r\n\r\n{\"error\":{\"message\":\"none\ninvalid\"}}"),
 		-EREMOTEIO);
