@@ -33,6 +33,7 @@ static const struct {
 	/* The rest is of no machine. */
 	{"completion", cmd_completion},
 	{"options", cmd_options},
+	{"api", cmd_api},
 };
 
 static void print_help(void)
@@ -47,6 +48,7 @@ static void print_help(void)
 	      "  vmm console|logs NAME           attach to its console; what that said so far\n"
 	      "  vmm stop|kill|wait NAME...      end it, and wait for that\n"
 	      "  vmm pause|resume|reset|power-button|nmi NAME...\n"
+	      "  vmm api --openapi               what the control socket of a machine understands\n"
 	      "  vmm completion bash             a script that completes options in bash\n"
 	      "  vmm --version\n"
 	      "  vmm --help\n"

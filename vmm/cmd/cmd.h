@@ -29,5 +29,6 @@ int cmd_console(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
 int cmd_completion(int argc, char **argv);
 int cmd_options(int argc, char **argv);
+int cmd_api(int argc, char **argv);
 
 #endif

@@ -1,0 +1,632 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The resources of a machine. A request is looked up in the table, its body checked against the row's schema, and the
+ * row's function called; answers and errors are written here, in one form.
+ *
+ * Events: a client has each change of state as a line of JSON, and first the state that it finds. Who cannot keep up
+ * loses some, and is told how many; nobody is waited for.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/api.h"
+#include "include/uapi/hv.h"
+#include "version.h"
+
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
+#define NSEC_PER_SEC  1e9
+
+/* As http.c allows them. */
+#define MAX_STREAMS 32
+/* Of a "stop" request: a day. */
+#define MAX_TIMEOUT 86400
+
+struct stream {
+	bool there;
+	struct http_id id;
+	uint64_t lost; /* events since the last that it got */
+};
+
+struct api {
+	const struct config *config;
+	const struct api_ops *ops;
+	void *arg;
+	struct http_server *http;
+	struct stream stream[MAX_STREAMS];
+	uint64_t sequence; /* of the last event */
+};
+
+const char *const api_states[] = {"starting", "running", "paused", "stopping", "ended", NULL};
+
+/* ------------------------------------------------------------------------- */
+/* Schemas                                                                    */
+
+#define MEMBERS(table) .member = (table), .nr_members = ARRAY_SIZE(table)
+
+static const struct schema_member root_members[] = {
+	{"version", SCHEMA_STRING, true, .help = "of the monitor"},
+	{"schema", SCHEMA_INTEGER, true,
+	 .help = "of this interface: changes when an older client could misunderstand"},
+	{"interface", SCHEMA_INTEGER, true, .help = "of /dev/hv"},
+	{"name", SCHEMA_STRING, true, .help = "of the machine"},
+	{"paths", SCHEMA_ARRAY, true, .help = "what can be asked for, as METHOD PATH"},
+};
+static const struct schema root_schema = {"Root", "What answers", MEMBERS(root_members)};
+
+static const struct schema_member status_members[] = {
+	{"name", SCHEMA_STRING, true, .help = "of the machine"},
+	{"pid", SCHEMA_INTEGER, true, .help = "of its monitor"},
+	{"state", SCHEMA_STRING, true, .choices = api_states, .help = "what it does"},
+	{"started", SCHEMA_INTEGER, true, .help = "when, in seconds since 1970"},
+	{"since", SCHEMA_INTEGER, true, .help = "the time of its last change of state"},
+	{"cpus", SCHEMA_INTEGER, true, .help = "processors"},
+	{"memory", SCHEMA_INTEGER, true, .help = "bytes"},
+	{"version", SCHEMA_STRING, true, .help = "of the monitor"},
+};
+static const struct schema status_schema = {"Status", "What the machine is and does",
+					    MEMBERS(status_members)};
+
+static const struct schema config_schema = {"Config", "The machine, as a file for vmm run --config",
+					    .describe = openapi_config_members};
+
+static const struct schema_member state_members[] = {
+	{"state", SCHEMA_STRING, true, .choices = api_states, .help = "afterwards"},
+};
+static const struct schema state_schema = {"State", "An action is done, or has begun",
+					   MEMBERS(state_members)};
+
+static const struct schema_member stop_members[] = {
+	{"timeout", SCHEMA_INTEGER, .max = MAX_TIMEOUT,
+	 .help = "how many seconds the guest has to power off before the machine is ended"},
+};
+static const struct schema stop_schema = {"Stop", "How to stop it", MEMBERS(stop_members)};
+
+static const struct schema_member stopping_members[] = {
+	{"state", SCHEMA_STRING, true, .choices = api_states, .help = "afterwards"},
+	{"timeout", SCHEMA_INTEGER, true, .help = "the seconds that hold"},
+};
+static const struct schema stopping_schema = {"Stopping", "The machine is about to end",
+					      MEMBERS(stopping_members)};
+
+static const char *const event_names[] = {"state", "lost", NULL};
+static const struct schema_member event_members[] = {
+	{"sequence", SCHEMA_INTEGER, true,
+	 .help = "one more than that of the event before; that of the last one lost"},
+	{"time", SCHEMA_NUMBER, true, .help = "seconds since 1970"},
+	{"event", SCHEMA_STRING, true, .choices = event_names,
+	 .help = "a change of state; or that some were lost, as the client is slow"},
+	{"state", SCHEMA_STRING, .choices = api_states, .help = "the new one"},
+	{"count", SCHEMA_INTEGER, .help = "how many were lost"},
+};
+static const struct schema event_schema = {"Event", "A line of the stream", MEMBERS(event_members)};
+
+/* ------------------------------------------------------------------------- */
+/* What is asked                                                              */
+
+static int no_memory(struct error *e)
+{
+	return error_set(e, ENOMEM, "out of memory");
+}
+
+static int answer(struct api_call *c, json_t *object, struct error *e)
+{
+	c->answer = object;
+	return object ? 0 : no_memory(e);
+}
+
+static int get_root(struct api *a, struct api_call *c, struct error *e)
+{
+	json_t *paths = json_array();
+
+	for (unsigned int i = 0; i < api_nr_rows; i++)
+		json_array_append_new(paths,
+				      json_sprintf("%s %s", api_rows[i].method, api_rows[i].path));
+	return answer(c,
+		      json_pack("{s:s, s:i, s:i, s:s, s:o}", "version", VMM_VERSION, "schema",
+				API_SCHEMA_VERSION, "interface", HV_ABI_VERSION, "name",
+				a->config->name, "paths", paths),
+		      e);
+}
+
+static int get_status(struct api *a, struct api_call *c, struct error *e)
+{
+	struct api_status s;
+
+	a->ops->status(a->arg, &s);
+	return answer(c,
+		      json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:s}", "name", a->config->name,
+				"pid", (int)getpid(), "state", s.state, "started",
+				(json_int_t)s.started, "since", (json_int_t)s.since, "cpus",
+				(json_int_t)a->config->cpus, "memory",
+				(json_int_t)a->config->memory, "version", VMM_VERSION),
+		      e);
+}
+
+static int get_config(struct api *a, struct api_call *c, struct error *e)
+{
+	FILE *out = open_memstream(&c->text, &c->len);
+	int ret;
+
+	if (!out)
+		return no_memory(e);
+	ret = config_print(a->config, out, e);
+	/* What did not get into its buffer is missed here. */
+	if (fclose(out) && !ret)
+		ret = no_memory(e);
+	return ret;
+}
+
+static int get_stats(struct api *a, struct api_call *c, struct error *e)
+{
+	struct api_stats stats;
+
+	a->ops->stats(a->arg, &stats);
+	return answer(c, metrics_object(&stats), e);
+}
+
+static int get_metrics(struct api *a, struct api_call *c, struct error *e)
+{
+	struct api_status status;
+	struct api_stats stats;
+
+	a->ops->status(a->arg, &status);
+	a->ops->stats(a->arg, &stats);
+	c->text = metrics_text(a->config->name, a->config, &status, &stats, &c->len);
+	return c->text ? 0 : no_memory(e);
+}
+
+/* ------------------------------------------------------------------------- */
+/* What is told                                                               */
+
+static json_t *state_object(const struct api *a)
+{
+	struct api_status s;
+
+	a->ops->status(a->arg, &s);
+	return json_pack("{s:s}", "state", s.state);
+}
+
+static int act(struct api *a, struct api_call *c, int (*action)(void *arg, struct error *e),
+	       struct error *e)
+{
+	int ret = action(a->arg, e);
+
+	return ret ? ret : answer(c, state_object(a), e);
+}
+
+static int post_pause(struct api *a, struct api_call *c, struct error *e)
+{
+	return act(a, c, a->ops->pause, e);
+}
+
+static int post_resume(struct api *a, struct api_call *c, struct error *e)
+{
+	return act(a, c, a->ops->resume, e);
+}
+
+static int post_reset(struct api *a, struct api_call *c, struct error *e)
+{
+	return act(a, c, a->ops->reset, e);
+}
+
+static int post_power_button(struct api *a, struct api_call *c, struct error *e)
+{
+	return act(a, c, a->ops->power_button, e);
+}
+
+static int post_kill(struct api *a, struct api_call *c, struct error *e)
+{
+	return act(a, c, a->ops->kill, e);
+}
+
+static int post_nmi(struct api *a, struct api_call *c, struct error *e)
+{
+	return act(a, c, a->ops->nmi, e);
+}
+
+static int post_stop(struct api *a, struct api_call *c, struct error *e)
+{
+	const json_t *timeout = json_object_get(c->body, "timeout");
+	int seconds = timeout ? (int)json_integer_value(timeout) : -1;
+	int ret = a->ops->stop(a->arg, &seconds, e);
+	json_t *object;
+
+	if (ret)
+		return ret;
+	object = state_object(a);
+	if (object && json_object_set_new(object, "timeout", json_integer(seconds)))
+		return no_memory(e);
+	return answer(c, object, e);
+}
+
+/* ------------------------------------------------------------------------- */
+/* The table                                                                  */
+
+const struct api_row api_rows[] = {
+	{"GET", "/", API_JSON, .answer = &root_schema, .call = get_root,
+	 .help = "What answers, and what it can be asked"},
+	{"GET", "/status", API_JSON, .answer = &status_schema, .call = get_status,
+	 .help = "What the machine is and does"},
+	{"GET", "/config", API_TEXT, .answer = &config_schema, .call = get_config,
+	 .help = "The machine, as vmm run --print-config prints it"},
+	{"GET", "/stats", API_JSON, .answer = &api_stats_schema, .call = get_stats,
+	 .help = "What was counted since the start"},
+	{"GET", "/metrics", API_TEXT, .call = get_metrics,
+	 .help = "The same in the text format of OpenMetrics"},
+	{"GET", "/events", API_STREAM, .answer = &event_schema,
+	 .help = "The state, and its changes until the machine ends, a line of JSON each"},
+	{"POST", "/pause", API_JSON, .answer = &state_schema, .call = post_pause,
+	 .help = "Stand still"},
+	{"POST", "/resume", API_JSON, .answer = &state_schema, .call = post_resume,
+	 .help = "Go on"},
+	{"POST", "/reset", API_JSON, .answer = &state_schema, .call = post_reset,
+	 .help = "Press the reset button"},
+	{"POST", "/power-button", API_JSON, .answer = &state_schema, .call = post_power_button,
+	 .help = "Press the power button: the guest may power off"},
+	{"POST", "/stop", API_JSON, .body = &stop_schema, .answer = &stopping_schema,
+	 .call = post_stop,
+	 .help = "Press the power button, and end the machine if the guest does not power off"},
+	{"POST", "/kill", API_JSON, .answer = &state_schema, .call = post_kill,
+	 .help = "End the machine at once"},
+	{"POST", "/nmi", API_JSON, .answer = &state_schema, .call = post_nmi,
+	 .help = "Send an NMI to all processors"},
+};
+
+const unsigned int api_nr_rows = ARRAY_SIZE(api_rows);
+
+/* HEAD is GET without the body, which http.c leaves out. */
+static bool has_method(const struct api_row *row, const char *method)
+{
+	return !strcmp(row->method, method) ||
+	       (!strcmp(method, "HEAD") && !strcmp(row->method, "GET"));
+}
+
+/* NULL: there is none; then *allow is what the path can be asked for, or empty. */
+static const struct api_row *find_row(const char *method, const char *path, char *allow,
+				      size_t size)
+{
+	size_t len = 0;
+
+	*allow = '\0';
+	for (unsigned int i = 0; i < api_nr_rows; i++) {
+		const struct api_row *row = &api_rows[i];
+
+		if (strcmp(row->path, path))
+			continue;
+		if (has_method(row, method))
+			return row;
+		len += (size_t)snprintf(allow + len, size - len, "%s%s%s", len ? ", " : "",
+					row->method, strcmp(row->method, "GET") ? "" : ", HEAD");
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------- */
+/* Answers                                                                    */
+
+#define DUMP_FLAGS JSON_REAL_PRECISION(13) /* milliseconds since 1970 */
+
+/* A line, for free(). */
+static char *dump(const json_t *object, size_t *len)
+{
+	size_t room = json_dumpb(object, NULL, 0, DUMP_FLAGS);
+	char *text = room ? malloc(room + 1) : NULL;
+
+	if (!text)
+		return NULL;
+	json_dumpb(object, text, room, DUMP_FLAGS);
+	text[room] = '\n';
+	*len = room + 1;
+	return text;
+}
+
+static void answer_json(struct api *a, struct http_id id, unsigned int status, const json_t *object,
+			const char *allow)
+{
+	struct http_answer answer = {.status = status, .type = "application/json", .allow = allow};
+	char *text = dump(object, &answer.len);
+
+	/* Without memory there is a status at least. */
+	if (!text)
+		answer = (struct http_answer){.status = 503};
+	answer.body = text;
+	http_answer(a->http, id, &answer);
+	free(text);
+}
+
+/* A sentence quotes names, which need not be UTF-8, and may be cut within a character. */
+static json_t *sentence(const char *text)
+{
+	char plain[sizeof(((struct error *)0)->text)];
+	json_t *string = json_string(text);
+	size_t i;
+
+	if (string)
+		return string;
+	for (i = 0; text[i] && i < sizeof(plain) - 1; i++)
+		plain[i] = (char)(text[i] & 0x80 ? '?' : text[i]);
+	plain[i] = '\0';
+	return json_string(plain);
+}
+
+static void answer_error(struct api *a, struct http_id id, unsigned int status,
+			 const struct error *e, const char *allow)
+{
+	json_t *about = json_pack("{s:s, s:o}", "code", e->code, "message", sentence(e->text));
+	json_t *object;
+
+	if (about && e->path[0])
+		json_object_set_new(about, "path", sentence(e->path));
+	object = json_pack("{s:o}", "error", about);
+	answer_json(a, id, status, object, allow);
+	json_decref(object);
+}
+
+static unsigned int status_of(int ret)
+{
+	switch (-ret) {
+	case EINVAL:
+	case ERANGE:
+	case E2BIG:
+	case EEXIST:
+		return 400;
+	case EPERM:
+	case EACCES:
+		return 403;
+	case EBUSY:
+	case EALREADY:
+	case EOPNOTSUPP:
+		return 409;
+	case ENOMEM:
+		return 503;
+	default:
+		return 500;
+	}
+}
+
+static void answer_call(struct api *a, const struct api_row *row, const struct api_call *c)
+{
+	const struct http_answer text = {
+		.status = 200,
+		.type = row->answer ? "application/json"
+				    : "application/openmetrics-text; version=1.0.0; charset=utf-8",
+		.body = c->text,
+		.len = c->len,
+	};
+
+	if (row->kind == API_TEXT)
+		http_answer(a->http, c->id, &text);
+	else
+		answer_json(a, c->id, 200, c->answer, NULL);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Events                                                                     */
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / NSEC_PER_SEC;
+}
+
+/* Takes the event. One that there is no memory for is lost like one that there is no room for. */
+static bool write_event(struct api *a, const struct stream *s, json_t *event)
+{
+	size_t len = 0;
+	char *text = dump(event, &len);
+	bool written = text && http_stream_write(a->http, s->id, text, len);
+
+	free(text);
+	json_decref(event);
+	return written;
+}
+
+static json_t *state_event(const struct api *a)
+{
+	struct api_status s;
+
+	a->ops->status(a->arg, &s);
+	return json_pack("{s:I, s:f, s:s, s:s}", "sequence", (json_int_t)a->sequence, "time", now(),
+			 "event", "state", "state", s.state);
+}
+
+static void tell_state(struct api *a, struct stream *s)
+{
+	if (!write_event(a, s, state_event(a)))
+		s->lost++;
+}
+
+void api_state_changed(struct api *a)
+{
+	a->sequence++;
+	for (unsigned int i = 0; i < MAX_STREAMS; i++) {
+		if (a->stream[i].there)
+			tell_state(a, &a->stream[i]);
+	}
+}
+
+static struct stream *find_stream(struct api *a, struct http_id id)
+{
+	for (unsigned int i = 0; i < MAX_STREAMS; i++) {
+		struct stream *s = &a->stream[i];
+
+		if (s->there && s->id.place == id.place && s->id.turn == id.turn)
+			return s;
+	}
+	return NULL;
+}
+
+static void on_stream_gone(void *arg, struct http_id id)
+{
+	struct stream *s = find_stream(arg, id);
+
+	if (s)
+		s->there = false;
+}
+
+static void on_stream_room(void *arg, struct http_id id)
+{
+	struct api *a = arg;
+	struct stream *s = find_stream(a, id);
+	json_t *lost;
+
+	if (!s || !s->lost)
+		return;
+	lost = json_pack("{s:I, s:f, s:s, s:I}", "sequence", (json_int_t)a->sequence, "time", now(),
+			 "event", "lost", "count", (json_int_t)s->lost);
+	/* Two lines fit where all is gone. */
+	if (!write_event(a, s, lost))
+		return;
+	s->lost = 0;
+	tell_state(a, s);
+}
+
+static void begin_stream(struct api *a, struct http_id id)
+{
+	struct stream *s = NULL;
+
+	/* There are as many places as http.c has streams. */
+	for (unsigned int i = 0; i < MAX_STREAMS && !s; i++)
+		s = a->stream[i].there ? NULL : &a->stream[i];
+	if (!http_stream_begin(a->http, id, "application/x-ndjson") || !s)
+		return;
+	*s = (struct stream){.there = true, .id = id};
+	tell_state(a, s);
+}
+
+/* ------------------------------------------------------------------------- */
+/* Requests                                                                   */
+
+/* What may be wrong with any request: the status of HTTP, or 0. */
+static unsigned int check_request(const struct http_request *r, const struct api_row *row,
+				  const char *allow, struct error *e)
+{
+	if (!row && !*allow) {
+		error_set(e, ENOENT, "there is no %.80s here; GET / lists what there is", r->path);
+		return 404;
+	}
+	if (!row) {
+		error_set(e, EINVAL, "%.80s is for %s, not for %s", r->path, allow, r->method);
+		e->code = "bad-method";
+		return 405;
+	}
+	if (r->has_query) {
+		error_set(e, EINVAL, "%.80s takes nothing behind a '?'", r->path);
+		return 400;
+	}
+	if (r->body_len && r->content_type[0] && strcmp(r->content_type, "application/json")) {
+		error_set(e, EINVAL, "the body must be of the type application/json");
+		e->code = "wrong-type";
+		return 415;
+	}
+	return 0;
+}
+
+/* Of a row that takes none, it may be an empty object. *body is to be released. */
+static int take_body(const struct http_request *r, const struct api_row *row, json_t **body,
+		     struct error *e)
+{
+	static const struct schema nothing = {.name = "Nothing"};
+	json_error_t wrong;
+
+	*body = NULL;
+	if (!r->body_len)
+		return 0;
+	*body = json_loadb(r->body, r->body_len, JSON_REJECT_DUPLICATES, &wrong);
+	if (!*body) {
+		error_set(e, EINVAL, "the body is not JSON: line %d: %s", wrong.line, wrong.text);
+		e->code = "bad-syntax";
+		return -EINVAL;
+	}
+	return schema_check(row->body ? row->body : &nothing, *body, e);
+}
+
+static void call(struct api *a, struct http_id id, const struct api_row *row, const json_t *body)
+{
+	struct api_call c = {.id = id, .body = body};
+	struct error e;
+	int ret = row->call(a, &c, &e);
+
+	if (ret)
+		answer_error(a, id, status_of(ret), &e, NULL);
+	else
+		answer_call(a, row, &c);
+	json_decref(c.answer);
+	free(c.text);
+}
+
+static void on_request(void *arg, struct http_id id, const struct http_request *r)
+{
+	char allow[64];
+	const struct api_row *row = find_row(r->method, r->path, allow, sizeof(allow));
+	struct error e = {0};
+	unsigned int status = check_request(r, row, allow, &e);
+	json_t *body = NULL;
+
+	if (!status && take_body(r, row, &body, &e))
+		status = 400;
+	if (status)
+		answer_error(arg, id, status, &e, status == 405 ? allow : NULL);
+	else if (row->kind == API_STREAM)
+		begin_stream(arg, id);
+	else
+		call(arg, id, row, body);
+	json_decref(body);
+}
+
+static void on_refuse(void *arg, struct http_id id, unsigned int status, const char *why)
+{
+	struct error e = {0};
+
+	error_set(&e, EINVAL, "%s", why);
+	e.code = status == 503					   ? "busy"
+		 : status == 413 || status == 414 || status == 431 ? "too-long"
+								   : "bad-request";
+	answer_error(arg, id, status, &e, NULL);
+}
+
+/* ------------------------------------------------------------------------- */
+
+struct api *api_create(struct loop *loop, int listen_fd, const struct config *config,
+		       const struct api_ops *ops, void *arg, struct error *e)
+{
+	static const struct http_ops http_ops = {
+		.request = on_request,
+		.refuse = on_refuse,
+		.stream_room = on_stream_room,
+		.stream_gone = on_stream_gone,
+	};
+	struct http_limits limits = http_default_limits;
+	struct api *a = calloc(1, sizeof(*a));
+
+	if (!a) {
+		error_set(e, ENOMEM, "out of memory");
+		return NULL;
+	}
+	a->config = config;
+	a->ops = ops;
+	a->arg = arg;
+	limits.streams = MAX_STREAMS;
+	a->http = http_create(loop, listen_fd, &limits, &http_ops, a, e);
+	if (a->http)
+		return a;
+	free(a);
+	return NULL;
+}
+
+void api_destroy(struct api *a)
+{
+	if (!a)
+		return;
+	for (unsigned int i = 0; i < MAX_STREAMS; i++) {
+		if (a->stream[i].there)
+			http_stream_end(a->http, a->stream[i].id);
+	}
+	http_destroy(a->http);
+	free(a);
+}
