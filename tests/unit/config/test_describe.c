@@ -124,8 +124,9 @@ START_TEST(bash_completes_options)
 	completes(
 		"vmm ",
 		"run|list|console|logs|status|stats|events|stop|kill|wait|pause|resume|reset|power-button|nmi|"
-		"check|completion|--help|--version|");
+		"check|api|completion|--help|--version|");
 	completes("vmm completion ", "bash|");
+	completes("vmm api --o", "--openapi|");
 	completes("vmm check --j", "--json|");
 	completes("vmm run --me", "--memory|");
 	completes("vmm run --kernel x --no", "--no-reboot|");
