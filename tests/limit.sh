@@ -1,11 +1,11 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Limits of time inside a test host. Read by tests/each and tests/boot/lib.sh, in whose small shell it
-# must work. What the neighbours of an emulator take from it is nobody's fault here: limits count the
-# seconds that the emulator itself had, of which scripts/testhost sends a byte each to a file, $HV_CLOCK.
+# must work. What the neighbours of an emulator take from it is nobody's fault here: limits count the seconds
+# in which it did not wait for a processor, of which scripts/testhost sends a byte each to a file, $HV_CLOCK.
 # Where there is none, the host's own clock counts instructions, or is that of a real machine.
 
-# So many times a limit may pass on the wall: an emulator that waits for something uses no time.
+# So many times a limit may pass on the wall.
 HV_PATIENCE=8
 
 uptime_seconds() {

@@ -11,7 +11,8 @@ mkfifo "$work/keys"
 start "root=/dev/vda rw systemd.show_status=0" --memory 512M --disk "$DISK" \
 	--console "unix=$work/socket"
 await_file -S "$work/socket"
-socat "UNIX-CONNECT:$work/socket" - <"$work/keys" >>"$work/console" 2>/dev/null &
+# For what is typed: what the guest says is in the console's file.
+socat "UNIX-CONNECT:$work/socket" - <"$work/keys" >/dev/null 2>&1 &
 background="$background $!"
 exec 3>"$work/keys"
 
