@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The console, which joins its backends: all have the output, and the input of all that have
- * some is the guest's. cmd/run.c opens and closes it; dev/serial.c puts bytes in on vCPU
+ * some is the guest's. cmd/session.c opens and closes it; dev/serial.c puts bytes in on vCPU
  * threads and takes input.
  *
  * Output goes into a ring, which the event loop empties without blocking, so a reader that

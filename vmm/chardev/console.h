@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The console: what carries the bytes of the guest's serial port to people, files and
- * sockets, and theirs to the guest. Opened by cmd/run.c for as long as the process runs,
+ * sockets, and theirs to the guest. Opened by cmd/session.c for as long as the process runs,
  * over reboots of the guest; used by dev/serial.c.
  */
 #ifndef VMM_CHARDEV_CONSOLE_H

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "chardev/terminal.h"
+#include "host/process.h"
 
 static void on_continue(int signal);
 static void on_stop(int signal);
@@ -110,6 +111,7 @@ static void on_continue(int signal)
 	int saved_errno = errno;
 
 	(void)signal;
+	process_continued();
 	set_flags(terminal.old_flags | O_NONBLOCK);
 	terminal_take();
 	errno = saved_errno;

@@ -2,7 +2,7 @@
 /*
  * The terminal on standard input and output: raw while a machine runs in its
  * foreground, and as it was before on every way out. chardev/tty.c uses it;
- * cmd/run.c restores.
+ * cmd/session.c restores.
  */
 #ifndef VMM_CHARDEV_TERMINAL_H
 #define VMM_CHARDEV_TERMINAL_H

@@ -128,7 +128,6 @@ void home_ready(struct home *h)
 {
 	const char *name = h->runtime ? runtime_name(h->runtime) : "";
 
-	home_set_state(h, "running");
 	if (h->parent < 0)
 		return;
 	/* In this order: who reads the command's output to its end does not wait for ours. */

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The event loop: one epoll set, one timerfd for all timers. cmd/run.c runs it
+ * The event loop: one epoll set, one timerfd for all timers. cmd/session.c runs it
  * on the main thread; devices add descriptors and timers from any thread.
  *
  * An event names its descriptor and the watch of it that it is of, so it is told

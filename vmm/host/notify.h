@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Tells a service manager how we are (systemd's protocol, sd_notify(3)): one
- * datagram each to the socket named by $NOTIFY_SOCKET. Called by cmd/run.c.
+ * datagram each to the socket named by $NOTIFY_SOCKET. Called by cmd/session.c.
  */
 #ifndef VMM_HOST_NOTIFY_H
 #define VMM_HOST_NOTIFY_H

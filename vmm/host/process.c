@@ -6,8 +6,10 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 
 /* Constant once handlers are set. */
 static void (*fatal_clean_up)(void);
+static volatile sig_atomic_t continued_fd = -1;
 
 int process_open_standard_fds(void)
 {
@@ -76,6 +79,37 @@ static sigset_t ending_signals(void)
 	if (!is_ignored(SIGHUP))
 		sigaddset(&set, SIGHUP);
 	return set;
+}
+
+void process_continued(void)
+{
+	const uint64_t one = 1;
+	int saved_errno = errno;
+
+	/* Can only fail when the counter is full. */
+	if (continued_fd >= 0)
+		(void)!write(continued_fd, &one, sizeof(one));
+	errno = saved_errno;
+}
+
+static void on_continue(int signal)
+{
+	(void)signal;
+	process_continued();
+}
+
+int process_open_continued(struct error *e)
+{
+	struct sigaction action = {.sa_handler = on_continue, .sa_flags = SA_RESTART};
+	struct sigaction old;
+
+	if (continued_fd < 0)
+		continued_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (continued_fd < 0)
+		return error_set(e, errno, "cannot wait for signals: %s", strerror(errno));
+	if (!sigaction(SIGCONT, NULL, &old) && old.sa_handler == SIG_DFL)
+		sigaction(SIGCONT, &action, NULL);
+	return continued_fd;
 }
 
 void process_end_signals(void)

@@ -38,6 +38,13 @@ void process_set_fatal_signals(void (*clean_up)(void));
 int process_open_signals(struct error *e);
 
 /*
+ * An eventfd, not blocking, that counts how often the process was stopped and went on (SIGCONT). Who sets a handler of
+ * its own for that signal has it call process_continued(), which may be called in any.
+ */
+int process_open_continued(struct error *e);
+void process_continued(void);
+
+/*
  * Nobody reads that descriptor any more. Where standard output is not ready, so that its
  * reader will be waited for, the signals have their default actions again, but those that
  * came before.

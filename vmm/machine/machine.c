@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The only file that wires parts together: from a configuration to a machine
- * that runs, and back. Called by cmd/run.c.
+ * that runs, and back. Called by cmd/session.c.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -70,7 +70,12 @@ struct machine {
 	struct vcpu_env vcpu_env;
 	struct vcpu *vcpu[HV_MAX_VCPUS];
 
-	bool settling; /* the loop's thread alone: the vCPUs are parked, the loop runs for the disks */
+	/* The loop's thread alone: */
+	bool settling; /* the vCPUs are parked, the loop runs for the disks */
+	bool paused;
+	bool resuming;	       /* ... until the host has finished what it had begun */
+	struct hv_clock clock; /* of a paused machine */
+	struct loop_timer *resume_timer;
 
 	pthread_mutex_t lock; /* protects the result */
 	struct machine_result result;
@@ -259,6 +264,9 @@ static void on_stopped(void *arg)
 	/* A guest's reset of a device ends, too. */
 	if (m->settling)
 		loop_stop(m->loop);
+	/* Not from within the device. */
+	if (m->resuming)
+		loop_timer_arm(m->resume_timer, loop_now());
 }
 
 /* ------------------------------------------------------------------------- */
@@ -595,6 +603,8 @@ static int build(struct machine *m, struct error *e)
 	return ret;
 }
 
+static void on_resume(void *arg);
+
 static struct machine *new_machine(const struct config *config, struct loop *loop,
 				   struct console *console, struct error *e)
 {
@@ -610,6 +620,12 @@ static struct machine *new_machine(const struct config *config, struct loop *loo
 	m->hv_fd = -1;
 	m->vm_fd = -1;
 	pthread_mutex_init(&m->lock, NULL);
+	m->resume_timer = loop_timer_create(loop, on_resume, m);
+	if (!m->resume_timer) {
+		error_set(e, ENOMEM, "out of memory");
+		machine_destroy(m);
+		return NULL;
+	}
 	return m;
 }
 
@@ -678,11 +694,17 @@ int machine_launch(struct machine *m, struct error *e)
 	return ret;
 }
 
-void machine_start(struct machine *m)
+static void start_vcpus(struct machine *m)
 {
 	/* The boot processor last: the others only wait for it. */
 	for (unsigned int id = m->config->cpus; id-- > 0;)
 		vcpu_start(m->vcpu[id]);
+}
+
+void machine_start(struct machine *m)
+{
+	if (!m->paused)
+		start_vcpus(m);
 }
 
 static void park_vcpus(struct machine *m)
@@ -694,9 +716,13 @@ static void park_vcpus(struct machine *m)
 		vcpu_wait_parked(m->vcpu[id]);
 }
 
-void machine_stop(struct machine *m, struct machine_exits *exits)
+void machine_stop(struct machine *m)
 {
 	park_vcpus(m);
+}
+
+void machine_count(const struct machine *m, struct machine_exits *exits)
+{
 	*exits = (struct machine_exits){0};
 	for (unsigned int id = 0; id < m->config->cpus; id++) {
 		exits->pio += vcpu_exits(m->vcpu[id], HV_EXIT_PIO);
@@ -704,6 +730,98 @@ void machine_stop(struct machine *m, struct machine_exits *exits)
 		exits->emulate += vcpu_exits(m->vcpu[id], HV_EXIT_EMULATE);
 		exits->eoi += vcpu_exits(m->vcpu[id], HV_EXIT_EOI);
 	}
+}
+
+static bool is_over(struct machine *m)
+{
+	bool over;
+
+	pthread_mutex_lock(&m->lock);
+	over = m->result.end != MACHINE_RUNNING;
+	pthread_mutex_unlock(&m->lock);
+	return over;
+}
+
+static int cannot(struct machine *m, struct error *e)
+{
+	return is_over(m) ? error_set(e, EBUSY, "the machine is about to end, or to start anew")
+			  : 0;
+}
+
+int machine_pause(struct machine *m, struct error *e)
+{
+	int ret = cannot(m, e);
+
+	if (ret)
+		return ret;
+	m->resuming = false;
+	if (m->paused)
+		return 0;
+	park_vcpus(m);
+	ret = hv_get_clock(m->vm_fd, &m->clock);
+	if (ret) {
+		start_vcpus(m);
+		return error_set(e, -ret, "cannot read the machine's clock: %s", strerror(-ret));
+	}
+	m->clock.flags = HV_CLOCK_STOPPED;
+	m->paused = true;
+	stop_devices(m);
+	return 0;
+}
+
+static void go_on(struct machine *m)
+{
+	/* It took this frequency when the machine was made. */
+	hv_set_clock(m->vm_fd, &m->clock);
+	m->paused = m->resuming = false;
+	start_devices(m);
+	start_vcpus(m);
+}
+
+static void on_resume(void *arg)
+{
+	struct machine *m = arg;
+
+	if (m->resuming && !is_over(m) && stop_devices(m))
+		go_on(m);
+}
+
+int machine_resume(struct machine *m, struct error *e)
+{
+	int ret = cannot(m, e);
+
+	if (ret || !m->paused)
+		return ret;
+	m->resuming = true;
+	on_resume(m);
+	return 0;
+}
+
+bool machine_paused(const struct machine *m)
+{
+	return m->paused && !m->resuming;
+}
+
+void machine_stood_still(struct machine *m)
+{
+	struct hv_clock clock;
+
+	if (m->paused || is_over(m) || hv_get_clock(m->vm_fd, &clock))
+		return;
+	/* They follow when they enter the guest the next time. */
+	clock.flags = HV_CLOCK_STOPPED;
+	hv_set_clock(m->vm_fd, &clock);
+}
+
+/* A message with delivery mode NMI to all local APICs: Intel SDM Vol. 3, "Message Signalled Interrupts". */
+#define MSI_TO_ALL   0xfeeff000ULL
+#define MSI_MODE_NMI 0x400
+
+int machine_nmi(struct machine *m, struct error *e)
+{
+	int ret = hv_signal_msi(m->vm_fd, MSI_TO_ALL, MSI_MODE_NMI);
+
+	return ret < 0 ? error_set(e, -ret, "cannot send an NMI: %s", strerror(-ret)) : 0;
 }
 
 static bool in_hurry(struct machine *m)
@@ -770,6 +888,9 @@ int machine_reset(struct machine *m, struct error *e)
 	clock.ns = clock.tsc = 0;
 	if (!ret)
 		ret = hv_set_clock(m->vm_fd, &clock);
+	/* One that is paused begins to count when it begins to run. */
+	m->clock = clock;
+	m->resuming = false;
 	if (ret)
 		return error_set(e, -ret, "cannot set the machine's clock: %s", strerror(-ret));
 	ret = power_up(m, e);
@@ -779,7 +900,8 @@ int machine_reset(struct machine *m, struct error *e)
 	pthread_mutex_lock(&m->lock);
 	m->result = (struct machine_result){.end = MACHINE_RUNNING};
 	pthread_mutex_unlock(&m->lock);
-	start_devices(m);
+	if (!m->paused)
+		start_devices(m);
 	return 0;
 }
 
@@ -807,6 +929,7 @@ void machine_destroy(struct machine *m)
 		mem_destroy(&m->mem);
 	if (m->hv_fd >= 0)
 		close(m->hv_fd);
+	loop_timer_destroy(m->resume_timer);
 	pthread_mutex_destroy(&m->lock);
 	free(m);
 }

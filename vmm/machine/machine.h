@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One machine from its power-on to its end: created, running, settled, ended. cmd/run.c builds it from the
+ * One machine from its power-on to its end: created, running, settled, ended. cmd/session.c builds it from the
  * configuration, runs the event loop, and resets it when the guest reboots. All calls but machine_end() and
  * machine_power_button() are made on the loop's thread, or while no loop runs.
  */
@@ -68,7 +68,7 @@ void machine_save_devices(const struct machine *m, struct dtb *out);
 int machine_load_devices(struct machine *m, struct state_in *in, struct error *e);
 /* Once, when the process is confined (sandbox/sandbox.h): start all threads, which confine themselves and wait. */
 int machine_launch(struct machine *m, struct error *e);
-/* Let the vCPUs run: at first, and after machine_reset(). */
+/* Let the vCPUs run, unless it is paused: at first, and after machine_reset(). */
 void machine_start(struct machine *m);
 /*
  * As after power-up, with the same descriptors, the same VM and the same open files; after machine_settle(). The
@@ -87,8 +87,28 @@ void machine_end(struct machine *m, enum machine_end end, uint32_t value, const 
  */
 bool machine_power_button(struct machine *m);
 
-/* Park the vCPUs; what the machine has counted so far. */
-void machine_stop(struct machine *m, struct machine_exits *exits);
+/*
+ * Stand still: the vCPUs are parked, devices begin nothing more, and the guest's clock stands. What the host has begun
+ * for a disk it may still finish, in the guest's memory; nothing is waited for. EBUSY: the machine is over.
+ */
+int machine_pause(struct machine *m, struct error *e);
+/*
+ * Go on where machine_pause() came, as if no time had passed, which the guest is told (PVCLOCK_GUEST_STOPPED): at once,
+ * or when the host has finished what it had begun. EBUSY: the machine is over. Nothing to one that is not paused.
+ */
+int machine_resume(struct machine *m, struct error *e);
+/* Also of one that is reset meanwhile, which then begins when it is resumed. */
+bool machine_paused(const struct machine *m);
+/* The vCPUs did not run for a while that nobody asked for: tell the guest. */
+void machine_stood_still(struct machine *m);
+/* An NMI to all vCPUs. Returns 0 or a negative errno. */
+int machine_nmi(struct machine *m, struct error *e);
+
+/* Exits so far, of a machine that may run: each figure is one that was true lately. */
+void machine_count(const struct machine *m, struct machine_exits *exits);
+
+/* Park the vCPUs. */
+void machine_stop(struct machine *m);
 /*
  * Let the host finish what it has begun for the disks; runs the loop for it. A host that does not answer is
  * waited for until the user ends that, and unless the guest reboots, for SETTLE_SECONDS. Then what the machine

@@ -42,7 +42,7 @@ struct vcpu {
 	const struct vcpu_env *env;	 /* constant */
 	pthread_t thread;		 /* valid while started */
 	bool started;			 /* used by the thread that owns the machine */
-	uint64_t exits[NR_EXIT_REASONS]; /* written by the thread, read while it is parked */
+	uint64_t exits[NR_EXIT_REASONS]; /* written by the thread, read by others: atomic */
 
 	pthread_mutex_t lock; /* protects what follows; innermost */
 	pthread_cond_t changed;
@@ -274,7 +274,7 @@ static bool handle_exit(struct vcpu *v)
 	char text[80];
 
 	if (reason < NR_EXIT_REASONS)
-		v->exits[reason]++;
+		__atomic_store_n(&v->exits[reason], v->exits[reason] + 1, __ATOMIC_RELAXED);
 
 	switch (reason) {
 	case HV_EXIT_PIO:
@@ -450,5 +450,5 @@ void vcpu_destroy(struct vcpu *v)
 
 uint64_t vcpu_exits(const struct vcpu *v, enum hv_exit_reason reason)
 {
-	return v->exits[reason];
+	return __atomic_load_n(&v->exits[reason], __ATOMIC_RELAXED);
 }

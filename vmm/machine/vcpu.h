@@ -54,7 +54,7 @@ void vcpu_wait_parked(struct vcpu *v);
 /* Ends its thread, which must be parked. */
 void vcpu_destroy(struct vcpu *v);
 
-/* Exits so far of one reason; to be read while it is parked. */
+/* Exits so far of one reason. */
 uint64_t vcpu_exits(const struct vcpu *v, enum hv_exit_reason reason);
 
 #endif

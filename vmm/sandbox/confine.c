@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * What the whole process gives away, in the one order in which each step has still the right to be made: the root
- * directory, limits, the user, capabilities, files by name. Called once, through cmd/run.c, when everything is open
+ * directory, limits, the user, capabilities, files by name. Called once, through cmd/session.c, when everything is open
  * and no thread has been started: most of this is a thread's, and those to come inherit it.
  */
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The monitor gives away what it does not need any more, before the guest's first instruction: first the process
- * (confine.c), while it has one thread, then each thread (thread.c) as it begins. cmd/run.c says when; the
+ * (confine.c), while it has one thread, then each thread (thread.c) as it begins. cmd/session.c says when; the
  * rest of the monitor has been opened by then.
  */
 #ifndef VMM_SANDBOX_SANDBOX_H

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A machine's life, from its start to its end, over all reboots of the guest. cmd/run.c runs it; what is asked of it
+ * meanwhile, by signals, keys and clients, goes through the functions here, on the loop's thread.
+ */
+#ifndef VMM_CMD_SESSION_H
+#define VMM_CMD_SESSION_H
+
+#include <time.h>
+
+#include "cmd/home.h"
+#include "cmd/result.h"
+#include "config/config.h"
+#include "error.h"
+#include "machine/machine.h"
+
+struct session;
+
+/* Returns when it is over. A failure, also one to start, is in the result. */
+void session_run(const struct config *config, struct home *home, struct machine_result *result,
+		 struct run_totals *totals);
+
+/* As of machine/machine.h. Each returns 0 or a negative errno with a sentence: EBUSY, there is no machine now. */
+int session_pause(struct session *s, struct error *e);
+int session_resume(struct session *s, struct error *e);
+int session_power_button(struct session *s, struct error *e);
+int session_nmi(struct session *s, struct error *e);
+/* As by a reset button, also of one that is to end when its guest resets. One that is paused stays so. */
+int session_reset(struct session *s, struct error *e);
+/*
+ * Press the power button, and end the machine when the guest has not powered off after so many seconds; -1: those that
+ * are usual, which are then in *seconds. One that is paused goes on for that.
+ */
+int session_stop(struct session *s, int *seconds, struct error *e);
+int session_kill(struct session *s, struct error *e);
+
+struct session_status {
+	const char *state;     /* "starting", "running", "paused", "stopping" */
+	time_t started, since; /* the session; this state */
+	struct run_totals totals;
+};
+
+void session_status(const struct session *s, struct session_status *status);
+
+#endif
