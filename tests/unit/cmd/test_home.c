@@ -70,6 +70,7 @@ static void runs(struct home *h)
 	if (home_open(&config, h, &e))
 		_exit(98);
 	log_error("before");
+	home_set_state(h, "running");
 	home_ready(h);
 	log_error("after");
 	if (getsid(0) != getpid() || isatty(STDIN_FILENO))
