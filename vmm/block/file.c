@@ -17,6 +17,7 @@
 #include "block/file.h"
 #include "block/format.h"
 #include "log.h"
+#include "resource.h"
 
 #define ZEROES_SIZE (256u << 10)
 
@@ -271,7 +272,7 @@ static int open_file(struct block *b, const struct block_config *c, struct error
 		access |= O_EXCL;
 
 	/* Not blocking: somebody may have named a FIFO. */
-	b->fd = open(c->path, access | O_CLOEXEC | O_NONBLOCK);
+	b->fd = resource_open(c->path, access | O_NONBLOCK, 0);
 	if (b->fd >= 0)
 		return 0;
 	err = errno;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "boot/file.h"
+#include "resource.h"
 
 struct kept_file {
 	char *path;
@@ -62,7 +63,7 @@ int host_file_open(struct host_files *kept, struct host_file *f, const char *wha
 	f->kept = f->fd >= 0;
 	/* Without O_NONBLOCK, opening a FIFO would wait for its writer. */
 	if (!f->kept)
-		f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+		f->fd = resource_open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0);
 	if (f->fd < 0) {
 		err = errno;
 		return error_set(e, err, "%s %s: %s; check the path and its permissions", what,

@@ -16,6 +16,7 @@
 
 #include "chardev/chardev.h"
 #include "log.h"
+#include "resource.h"
 #include "sandbox/place.h"
 
 #define CHUNK_SIZE    4096
@@ -266,7 +267,7 @@ static int file_open(struct chardev *d, const struct console_where *where, struc
 	f->rotate = f->rotate_at = where->rotate;
 	f->keep = where->keep;
 	/* O_NONBLOCK: a named pipe that nobody reads is an error rather than a hang. */
-	f->fd = open(d->path, OPEN_FLAGS, 0644);
+	f->fd = resource_open(d->path, OPEN_FLAGS, 0644);
 	if (f->fd < 0 && errno == ENXIO)
 		return error_set(e, ENXIO,
 				 "console file '%s': a pipe without a reader; start the "
@@ -280,6 +281,10 @@ static int file_open(struct chardev *d, const struct console_where *where, struc
 		return error_set(e, EBUSY,
 				 "console file '%s': in use by another machine; choose another "
 				 "file",
+				 d->path);
+	if (f->rotate && resource_is_fd(d->path))
+		return error_set(e, EINVAL,
+				 "console file '%s': a descriptor has no name to be rotated by",
 				 d->path);
 	if (f->rotate && !f->regular)
 		return error_set(e, EINVAL, "console file '%s': only a plain file can be rotated",

@@ -23,6 +23,7 @@
 #include "chardev/chardev.h"
 #include "chardev/outlet.h"
 #include "log.h"
+#include "resource.h"
 
 #define MAX_CLIENTS 8
 #define CHUNK_SIZE  4096
@@ -339,27 +340,36 @@ static int bind_socket(int fd, const struct sockaddr_un *addr)
 	return 0;
 }
 
-static int socket_open(struct chardev *d, const struct console_where *where, struct error *e)
+/* One that the caller made, named and has listen: it is his to remove. */
+static int take_listener(struct listener *l, struct error *e)
 {
-	struct listener *l = (struct listener *)d;
+	socklen_t len = sizeof(int);
+	int listens = 0, family = 0;
+
+	l->fd = resource_open(l->dev.path, O_RDWR | O_NONBLOCK, 0);
+	if (l->fd >= 0 && !getsockopt(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) &&
+	    listens && !getsockopt(l->fd, SOL_SOCKET, SO_DOMAIN, &family, &len) &&
+	    family == AF_UNIX)
+		return 0;
+	return error_set(
+		e, l->fd < 0 ? errno : EINVAL,
+		"console socket '%s': is no Unix socket that listens and was left open for vmm",
+		l->dev.path);
+}
+
+static int make_listener(struct listener *l, struct error *e)
+{
+	const char *path = l->dev.path;
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct stat st;
 	int ret;
 
-	(void)where;
-	l->fd = -1;
-	for (unsigned int i = 0; i < MAX_CLIENTS; i++)
-		l->client[i].out.fd = -1;
-	if (strlen(d->path) >= sizeof(addr.sun_path))
+	if (strlen(path) >= sizeof(addr.sun_path))
 		return error_set(e, ENAMETOOLONG,
 				 "console socket '%s': a socket's path can have "
 				 "%zu characters at most",
-				 d->path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, d->path);
-	l->again_timer = loop_timer_create(d->loop, on_again, l);
-	if (!l->again_timer)
-		return error_set(e, ENOMEM, "out of memory for the console");
-
+				 path, sizeof(addr.sun_path) - 1);
+	strcpy(addr.sun_path, path);
 	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (l->fd < 0)
 		return error_set(e, errno, "console socket: %s", strerror(errno));
@@ -368,17 +378,35 @@ static int socket_open(struct chardev *d, const struct console_where *where, str
 		return error_set(e, EADDRINUSE,
 				 "console socket '%s': in use by another process, "
 				 "or not a socket; remove it or choose another path",
-				 d->path);
+				 path);
 	if (ret < 0)
-		return error_set(e, -ret, "console socket '%s': %s%s", d->path, strerror(-ret),
+		return error_set(e, -ret, "console socket '%s': %s%s", path, strerror(-ret),
 				 chardev_remedy(-ret));
-	ret = chardev_place(d, &l->place, PLACE_REMOVE, "console socket", e);
+	ret = chardev_place(&l->dev, &l->place, PLACE_REMOVE, "console socket", e);
 	if (ret)
 		return ret;
 	if (!fstatat(l->place.dir, l->place.name, &st, AT_SYMLINK_NOFOLLOW)) {
 		l->inode_dev = st.st_dev;
 		l->inode = st.st_ino;
 	}
+	return 0;
+}
+
+static int socket_open(struct chardev *d, const struct console_where *where, struct error *e)
+{
+	struct listener *l = (struct listener *)d;
+	int ret;
+
+	(void)where;
+	l->fd = -1;
+	for (unsigned int i = 0; i < MAX_CLIENTS; i++)
+		l->client[i].out.fd = -1;
+	l->again_timer = loop_timer_create(d->loop, on_again, l);
+	if (!l->again_timer)
+		return error_set(e, ENOMEM, "out of memory for the console");
+	ret = resource_is_fd(d->path) ? take_listener(l, e) : make_listener(l, e);
+	if (ret)
+		return ret;
 	ret = listen(l->fd, MAX_CLIENTS) ? -errno : 0;
 	if (!ret)
 		ret = loop_add_fd(d->loop, l->fd, EPOLLIN, on_connect, l);

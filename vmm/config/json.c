@@ -14,6 +14,7 @@
 
 #include "config/json.h"
 #include "config/option.h"
+#include "resource.h"
 
 #define MAX_FILE (1u << 20)
 #define MAX_KEY	 64
@@ -358,7 +359,7 @@ static int read_all(int fd, char **text, size_t *len)
 
 int json_read_file(const char *name, struct config *c, struct error *e)
 {
-	int fd = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	int fd = resource_open(name, O_RDONLY | O_NOCTTY, 0);
 	char *text = NULL;
 	size_t len = 0;
 	int ret = fd < 0 ? -errno : read_all(fd, &text, &len);
