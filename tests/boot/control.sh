@@ -74,7 +74,9 @@ echo "poweroff -f" >&3
 finish
 exec 3>&-
 expect "the console ends with the machine" 0
-does "which is waited for" 4 "no machine" wait box
+# It may be about to end.
+vmm wait box 2>/dev/null
+does "and is no more" 4 "no machine" wait box
 if [ -e "$HV_RUNTIME_DIR/box" ]; then
 	not_ok "nothing is left of it" "$(ls "$HV_RUNTIME_DIR/box")"
 else
