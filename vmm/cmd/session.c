@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "chardev/console.h"
+#include "cmd/serve.h"
 #include "cmd/session.h"
 #include "host/loop.h"
 #include "host/notify.h"
@@ -29,6 +30,7 @@ struct session {
 	struct home *home;
 	struct loop *loop;
 	struct console *console;
+	struct api *api; /* NULL: there is no socket */
 	struct loop_timer *time_limit;
 	struct loop_timer *stop_limit;
 	int signal_fd;
@@ -50,6 +52,16 @@ static void set_state(struct session *s, const char *state)
 	s->state = state;
 	s->since = time(NULL);
 	home_set_state(s->home, state);
+	if (s->api)
+		api_state_changed(s->api);
+}
+
+static void end(struct session *s, enum machine_end how)
+{
+	if (s->machine)
+		machine_end(s->machine, how, 0, "");
+	else
+		loop_stop(s->loop);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -121,11 +133,9 @@ int session_stop(struct session *s, int *seconds, struct error *e)
 
 int session_kill(struct session *s, struct error *e)
 {
-	int ret = absent(s, e);
-
-	if (!ret)
-		machine_end(s->machine, MACHINE_KILLED, 0, "");
-	return ret;
+	(void)e;
+	end(s, MACHINE_KILLED);
+	return 0;
 }
 
 int session_nmi(struct session *s, struct error *e)
@@ -150,14 +160,6 @@ void session_status(const struct session *s, struct session_status *status)
 
 /* ------------------------------------------------------------------------- */
 /* Signals                                                                    */
-
-static void end(struct session *s, enum machine_end how)
-{
-	if (s->machine)
-		machine_end(s->machine, how, 0, "");
-	else
-		loop_stop(s->loop);
-}
 
 static void on_signal(void *arg, int fd, uint32_t events)
 {
@@ -385,6 +387,11 @@ static int open_session(struct session *s, struct error *e)
 	ret = watch_signals(s, e);
 	if (ret)
 		return ret;
+	if (s->home->runtime) {
+		s->api = serve_session(s, s->loop, runtime_api_fd(s->home->runtime), s->config, e);
+		if (!s->api)
+			return -EIO;
+	}
 	ret = open_console(s, e);
 	if (ret)
 		return ret;
@@ -405,6 +412,7 @@ static void close_session(struct session *s)
 	loop_timer_destroy(s->time_limit);
 	loop_timer_destroy(s->stop_limit);
 	console_close(s->console);
+	api_destroy(s->api);
 	if (s->signal_fd >= 0) {
 		loop_del_fd(s->loop, s->continued_fd);
 		loop_del_fd(s->loop, s->signal_fd);
@@ -443,6 +451,7 @@ void session_run(const struct config *config, struct home *home, struct machine_
 		snprintf(result->text, sizeof(result->text), "%s", e.text);
 	}
 	deliver_output(&s, result->end);
+	set_state(&s, "ended");
 	close_session(&s);
 	totals->seconds = (double)(loop_now() - s.began) / (double)NSEC;
 }

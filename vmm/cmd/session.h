@@ -32,10 +32,11 @@ int session_reset(struct session *s, struct error *e);
  * are usual, which are then in *seconds. One that is paused goes on for that.
  */
 int session_stop(struct session *s, int *seconds, struct error *e);
+/* Also when there is no machine any more, but its last words are waited for. */
 int session_kill(struct session *s, struct error *e);
 
 struct session_status {
-	const char *state;     /* "starting", "running", "paused", "stopping" */
+	const char *state;     /* "starting", "running", "paused", "stopping", "ended" */
 	time_t started, since; /* the session; this state */
 	struct run_totals totals;
 };

@@ -64,6 +64,7 @@ struct conn {
 struct http_server {
 	struct loop *loop;
 	int listen_fd;
+	uid_t user; /* who may connect, beside root */
 	struct http_limits limits;
 	const struct http_ops *ops;
 	void *arg;
@@ -664,13 +665,13 @@ static unsigned int find_place(struct http_server *s)
 	return place;
 }
 
-static bool may_connect(int fd)
+static bool may_connect(const struct http_server *s, int fd)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
 	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) &&
-	       (peer.uid == geteuid() || !peer.uid);
+	       (peer.uid == s->user || !peer.uid);
 }
 
 /* To who gets no connection. Whether it arrives does not matter. */
@@ -693,7 +694,7 @@ static void welcome(struct http_server *s, int fd)
 	unsigned int place = s->limits.connections;
 	struct conn *c = NULL;
 
-	if (!may_connect(fd)) {
+	if (!may_connect(s, fd)) {
 		turn_away(fd, 403, "not-permitted", "this machine is another user's");
 		return;
 	}
@@ -755,6 +756,7 @@ struct http_server *http_create(struct loop *loop, int listen_fd, const struct h
 	}
 	s->loop = loop;
 	s->listen_fd = -1;
+	s->user = geteuid();
 	s->limits = *limits;
 	s->ops = ops;
 	s->arg = arg;

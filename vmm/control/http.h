@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A server of HTTP/1.1 on a unix socket and the event loop. Who may connect is the user that the monitor runs as, and
- * root. Connections, heads, bodies, answers and the time that each takes are bounded, and nobody is waited for:
+ * A server of HTTP/1.1 on a unix socket and the event loop. Who may connect is the user that the monitor was started by,
+ * and root. Connections, heads, bodies, answers and the time that each takes are bounded, and nobody is waited for:
  * neither the machine nor another client notices one that is slow, silent, gone, or sends nonsense.
  *
  * All calls are made on the loop's thread.

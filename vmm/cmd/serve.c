@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The session's functions, as control/api.h wants to have them. Called by cmd/session.c. */
+#include "cmd/serve.h"
+
+static int pause_it(void *arg, struct error *e)
+{
+	return session_pause(arg, e);
+}
+
+static int resume_it(void *arg, struct error *e)
+{
+	return session_resume(arg, e);
+}
+
+static int reset_it(void *arg, struct error *e)
+{
+	return session_reset(arg, e);
+}
+
+static int press_power_button(void *arg, struct error *e)
+{
+	return session_power_button(arg, e);
+}
+
+static int stop_it(void *arg, int *seconds, struct error *e)
+{
+	return session_stop(arg, seconds, e);
+}
+
+static int kill_it(void *arg, struct error *e)
+{
+	return session_kill(arg, e);
+}
+
+static int send_nmi(void *arg, struct error *e)
+{
+	return session_nmi(arg, e);
+}
+
+static void get_status(void *arg, struct api_status *status)
+{
+	struct session_status s;
+
+	session_status(arg, &s);
+	*status = (struct api_status){.state = s.state, .started = s.started, .since = s.since};
+}
+
+static void get_stats(void *arg, struct api_stats *stats)
+{
+	struct session_status s;
+
+	session_status(arg, &s);
+	*stats = (struct api_stats){
+		.pio = s.totals.exits.pio,
+		.mmio = s.totals.exits.mmio,
+		.emulate = s.totals.exits.emulate,
+		.eoi = s.totals.exits.eoi,
+		.reboots = s.totals.reboots,
+		.seconds = s.totals.seconds,
+	};
+}
+
+struct api *serve_session(struct session *s, struct loop *loop, int listen_fd,
+			  const struct config *config, struct error *e)
+{
+	static const struct api_ops ops = {
+		.pause = pause_it,
+		.resume = resume_it,
+		.reset = reset_it,
+		.power_button = press_power_button,
+		.stop = stop_it,
+		.kill = kill_it,
+		.nmi = send_nmi,
+		.status = get_status,
+		.stats = get_stats,
+	};
+
+	return api_create(loop, listen_fd, config, &ops, s, e);
+}
