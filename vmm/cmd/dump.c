@@ -13,15 +13,16 @@ static int write_file(const char *path, const void *data, size_t len, struct err
 {
 	FILE *f = fopen(path, "we");
 	bool written;
+	int err;
 
 	if (!f)
 		return error_set_at(e, errno, "dump-dtb", "cannot write '%s': %s", path,
 				    strerror(errno));
 	written = fwrite(data, 1, len, f) == len;
-	if (fclose(f) || !written)
-		return error_set_at(e, errno, "dump-dtb", "cannot write '%s': %s", path,
-				    strerror(errno));
-	return 0;
+	if (!fclose(f) && written)
+		return 0;
+	err = errno ? errno : EIO;
+	return error_set_at(e, err, "dump-dtb", "cannot write '%s': %s", path, strerror(err));
 }
 
 static int dump(const struct config *config, struct loop *loop, struct console *console,

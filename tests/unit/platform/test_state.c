@@ -235,6 +235,13 @@ START_TEST(test_children_are_known_by_their_names)
 	ck_assert_ptr_nonnull(strstr(e.text, "'chil' is missing"));
 	ck_assert_int_eq(state_child(&in, "child", &child, &e), 0);
 	ck_assert_int_eq(state_all_met(&in, &e), 0);
+	ck_assert_int_ge(fdt_add_subnode(fdt, 0, "another"), 0);
+	ck_assert_int_eq(state_open(&in, fdt, len, &e), 0);
+	ck_assert_int_eq(state_child(&in, "another", &child, &e), 0);
+	ck_assert_int_lt(state_all_met(&in, &e), 0);
+	ck_assert_ptr_nonnull(strstr(e.text, "'child'"));
+	ck_assert_int_eq(state_child(&in, "child", &child, &e), 0);
+	ck_assert_int_eq(state_all_met(&in, &e), 0);
 	ck_assert_int_eq(state_get_leaf(&child, &format, &fresh, &thing, &e), 0);
 	ck_assert_uint_eq(thing.u8, saved.u8);
 	fdt_setprop(fdt, child.node, "u8", "\xff", 1);
