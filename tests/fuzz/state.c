@@ -124,6 +124,7 @@ static void turn(uint64_t ns)
 static void add(const char *name, const struct device_ops *ops, void *dev)
 {
 	must(dev);
+	must(!ops->launch || !ops->launch(dev, &err));
 	device[nr_devices].name = name;
 	device[nr_devices].ops = ops;
 	device[nr_devices++].dev = dev;

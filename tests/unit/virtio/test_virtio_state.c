@@ -173,6 +173,8 @@ static void *make(void)
 	else
 		dev = virtio_blk_create(&guest.env, &c, &guest_error);
 	ck_assert_msg(dev != NULL, "%s", guest_error.text);
+	if (device_ops()->launch)
+		ck_assert_int_eq(device_ops()->launch(dev, &guest_error), 0);
 	return dev;
 }
 
