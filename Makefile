@@ -180,6 +180,8 @@ include tests/abi/Makefile.inc
 include tests/guest/hostile/Makefile.inc
 # The guests that switch tasks, and whose instructions are emulated.
 include tests/guest/Makefile.inc
+# What the boot test of the sandbox preloads.
+include tests/boot/escape/Makefile.inc
 # Fuzzers of what is pure.
 include tests/fuzz/Makefile.inc
 
