@@ -56,7 +56,7 @@ static void print_help(void)
 	      "Begin with 'vmm check'. 'vmm run --help' lists the flags, vmm(1) says everything.\n"
 	      "\n"
 	      "Exit status: 0 success, 1 host or configuration error, 2 wrong usage, 3 the guest\n"
-	      "crashed.\n",
+	      "crashed; others are in vmm(1).\n",
 	      stdout);
 }
 

@@ -36,7 +36,7 @@ boot "run=uptime"
 expect "vmlinux by PVH" 0 "guest: init reached" "guest: status 0"
 CMDLINE="console=ttyS0 panic=-1"
 boot "" --memory 64M --no-reboot
-if [ "$status" = 0 ] && grep -qE "Memory: [0-9]+K/65[0-9]+K available" "$work/console"; then
+if [ "$status" = 6 ] && grep -qE "Memory: [0-9]+K/65[0-9]+K available" "$work/console"; then
 	ok "memory of 64M"
 else
 	evidence

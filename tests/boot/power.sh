@@ -40,13 +40,19 @@ truncate -s 1M "$work/disk"
 boot "run=\"n=\$(head -c 8 /dev/vda | tr -d ' ')
 	dd if=/dev/vda of=/dev/null bs=64k 2>/dev/null & echo count \$n
 	if [ \$n -lt 12 ]; then printf '%-8s' \$((n + 1)) | dd of=/dev/vda conv=fsync 2>/dev/null; reboot -f; fi\"" \
-	--disk "$work/disk,format=raw" --json --cpus 2
+	--disk "$work/disk,format=raw" --json --cpus 2 --reboot-limit off
 expect "twelve reboots" 0 "^count 12"
 tail -n 1 "$work/out" >"$work/json"
 says '"reboots": *12'
 
 boot "run=\"reboot -f\"" --no-reboot
-expect "--no-reboot ends with the reboot" 0
+expect "--no-reboot ends with the reboot" 6
+
+# One that never gets anywhere.
+boot "panic=-1 root=/dev/nope rdinit=/nope" --json --reboot-limit 3/600
+expect "a guest that resets again and again is ended" 8
+tail -n 1 "$work/out" >"$work/json"
+says '"reason": *"resets"'
 
 boot "run=\"echo c >/proc/sysrq-trigger\""
 expect "panic" 3 "sysrq triggered crash"
@@ -54,7 +60,7 @@ expect "panic" 3 "sysrq triggered crash"
 # By ACPI, PCI's reset register, the keyboard controller, and a triple fault.
 for how in a p k t; do
 	boot "reboot=$how run=\"reboot -f\"" --no-reboot --json
-	expect "reboot=$how" 0
+	expect "reboot=$how" 6
 	tail -n 1 "$work/out" >"$work/json"
 	says '"reason": *"reset"'
 	# The keyboard controller is not waited for.
@@ -64,6 +70,7 @@ done
 start "run=\"echo waiting; while :; do sleep 1; done\""
 if await "^waiting"; then
 	kill -TERM "$vmm"
+	kill -HUP "$vmm"
 	sleep 3
 	if kill -0 "$vmm" 2>/dev/null; then
 		ok "SIGTERM asks the guest, and leaves it time"
@@ -73,10 +80,17 @@ if await "^waiting"; then
 	kill -TERM "$vmm"
 fi
 finish
-expect "a second SIGTERM ends it" 1 "^waiting"
+expect "a second SIGTERM ends it" 14 "^waiting"
+
+start "run=\"echo waiting; while :; do sleep 1; done\"" --stop-timeout 2
+if await "^waiting"; then
+	kill -TERM "$vmm"
+fi
+finish
+expect "a guest that does not power off is ended" 12 "^waiting"
 
 boot "run=\"while :; do sleep 1; done\"" --time-limit 30
-expect "--time-limit ends it" 1
+expect "--time-limit ends it" 10
 
 boot "run=true" --json --name a-name
 expect "guest for --json" 0

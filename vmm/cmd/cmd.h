@@ -9,6 +9,12 @@ enum status {
 	STATUS_ERROR = 1, /* host or configuration */
 	STATUS_USAGE = 2,
 	STATUS_CRASHED = 3, /* the guest crashed */
+	/* Even, so that none is a value of --debug-exit; 4 is of the verbs. */
+	STATUS_RESET = 6,  /* --no-reboot: the guest has reset the machine */
+	STATUS_RESETS = 8, /* it does so again and again */
+	STATUS_TIME_LIMIT = 10,
+	STATUS_STOP_TIMEOUT = 12, /* the guest was asked to power off, and did not */
+	STATUS_KILLED = 14,
 };
 
 /* Those of what acts on machines that run. */

@@ -13,13 +13,15 @@ static const struct {
 } ends[] = {
 	[MACHINE_RUNNING] = {"error", STATUS_ERROR},
 	[MACHINE_POWER_OFF] = {"power-off", STATUS_OK},
-	[MACHINE_RESET] = {"reset", STATUS_OK},
+	[MACHINE_RESET] = {"reset", STATUS_RESET},
 	[MACHINE_DEBUG_EXIT] = {"debug-exit", STATUS_OK},
 	[MACHINE_CRASHED] = {"crash", STATUS_CRASHED},
 	[MACHINE_FAILED] = {"error", STATUS_ERROR},
+	[MACHINE_RESETS] = {"resets", STATUS_RESETS},
 	[MACHINE_QUIT] = {"quit", STATUS_OK},
-	[MACHINE_KILLED] = {"killed", STATUS_ERROR},
-	[MACHINE_TIME_LIMIT] = {"time-limit", STATUS_ERROR},
+	[MACHINE_KILLED] = {"killed", STATUS_KILLED},
+	[MACHINE_TIME_LIMIT] = {"time-limit", STATUS_TIME_LIMIT},
+	[MACHINE_STOP_TIMEOUT] = {"stop-timeout", STATUS_STOP_TIMEOUT},
 };
 
 int result_status(const struct machine_result *result)
@@ -42,11 +44,18 @@ void result_say(const struct config *config, const struct machine_result *result
 		else
 			log_error("%s", result->text);
 		break;
+	case MACHINE_RESETS:
+		log_error("ended, as %s; see its console for why (--reboot-limit)", result->text);
+		break;
 	case MACHINE_KILLED:
-		log_error("ended by a second signal; the guest did not power itself off");
+		log_error("ended at once, as it was told; the guest did not power itself off");
 		break;
 	case MACHINE_TIME_LIMIT:
 		log_error("ended by the time limit of %u seconds", config->time_limit);
+		break;
+	case MACHINE_STOP_TIMEOUT:
+		log_error("ended, as the guest was asked to power off, and has not done so in time "
+			  "(--stop-timeout)");
 		break;
 	default:
 		break;

@@ -15,6 +15,7 @@
 
 #include "chardev/console.h"
 #include "cmd/serve.h"
+#include "cmd/resets.h"
 #include "cmd/session.h"
 #include "host/loop.h"
 #include "host/notify.h"
@@ -22,8 +23,8 @@
 #include "log.h"
 #include "sandbox/sandbox.h"
 
-#define NSEC	     1000000000ULL
-#define STOP_SECONDS 30 /* the guest's time to power off, if nothing is said of it */
+#define NSEC	    1000000000ULL
+#define SIGNAL_NSEC (NSEC / 10) /* signals nearer to each other are one wish */
 
 struct session {
 	const struct config *config;
@@ -32,7 +33,8 @@ struct session {
 	struct console *console;
 	struct api *api; /* NULL: there is no socket */
 	struct loop_timer *time_limit;
-	struct loop_timer *stop_limit;
+	struct loop_timer *stop_timer;
+	uint64_t stop_deadline;
 	int signal_fd;
 	int continued_fd;
 	/* Used by callbacks of the loop. NULL before the first one is made, and once the last has ended. */
@@ -40,7 +42,9 @@ struct session {
 	const char *state;
 	time_t started, since;
 	bool restart; /* the user wants it, whatever --no-reboot says of the guest */
-	unsigned int signals;
+	uint64_t
+		signalled; /* when the first signal came, since the guest's last reset; 0: none has */
+	struct resets resets;
 	uint64_t began;
 	struct run_totals *totals;
 };
@@ -114,19 +118,27 @@ int session_power_button(struct session *s, struct error *e)
 	return ret;
 }
 
+static void arm_stop_timer(struct session *s)
+{
+	uint64_t next = loop_now() + NSEC;
+
+	loop_timer_arm(s->stop_timer, next < s->stop_deadline ? next : s->stop_deadline);
+}
+
 int session_stop(struct session *s, int *seconds, struct error *e)
 {
 	int ret;
 
 	if (*seconds < 0)
-		*seconds = STOP_SECONDS;
+		*seconds = (int)s->config->stop_timeout;
 	/* One that stands still could not hear of it. */
 	ret = session_resume(s, e);
 	if (!ret)
 		ret = session_power_button(s, e);
 	if (ret)
 		return ret;
-	loop_timer_arm(s->stop_limit, loop_now() + (uint64_t)*seconds * NSEC);
+	s->stop_deadline = loop_now() + (uint64_t)*seconds * NSEC;
+	arm_stop_timer(s);
 	set_state(s, "stopping");
 	return 0;
 }
@@ -165,15 +177,21 @@ static void on_signal(void *arg, int fd, uint32_t events)
 {
 	struct signalfd_siginfo info;
 	struct session *s = arg;
+	uint64_t now = loop_now();
+	int seconds = -1;
 	struct error e;
 
 	(void)events;
 	if (read(fd, &info, sizeof(info)) != sizeof(info))
 		return;
-	if (s->signals++ || session_resume(s, &e) || session_power_button(s, &e)) {
+	/* A terminal that is closed and a service manager may say the same at once. */
+	if (s->signalled && now - s->signalled < SIGNAL_NSEC)
+		return;
+	if (s->signalled || session_stop(s, &seconds, &e)) {
 		end(s, MACHINE_KILLED);
 		return;
 	}
+	s->signalled = now;
 	log_info("%s: the power button is pressed; once more ends the machine at once",
 		 strsignal(info.ssi_signo));
 }
@@ -207,12 +225,20 @@ static int watch_signals(struct session *s, struct error *e)
 	return 0;
 }
 
-static void on_stop_limit(void *arg)
+static void on_stop_timer(void *arg)
 {
 	struct session *s = arg;
 
-	log_info("the guest has not powered off in time: the machine is ended");
-	end(s, MACHINE_KILLED);
+	/* Its last words are waited for. */
+	if (!s->machine)
+		return;
+	if (loop_now() >= s->stop_deadline) {
+		end(s, MACHINE_STOP_TIMEOUT);
+		return;
+	}
+	/* The guest's driver may not have listened yet. */
+	machine_power_button(s->machine);
+	arm_stop_timer(s);
 }
 
 static void on_time_limit(void *arg)
@@ -282,6 +308,19 @@ static int run_once(struct session *s, struct machine_result *result, struct err
 	return ret;
 }
 
+static bool reset_too_often(struct session *s, struct machine_result *result)
+{
+	const struct config_reboot_limit limit = config_reboot_limit(s->config);
+
+	if (!resets_add(&s->resets, &limit, loop_now()))
+		return false;
+	result->end = MACHINE_RESETS;
+	snprintf(result->text, sizeof(result->text),
+		 "the guest reset the machine %u times within %u seconds", limit.count,
+		 limit.seconds);
+	return true;
+}
+
 static int run_until_end(struct session *s, struct machine_result *result, struct error *e)
 {
 	int ret;
@@ -290,7 +329,10 @@ static int run_until_end(struct session *s, struct machine_result *result, struc
 		ret = run_once(s, result, e);
 		if (ret || result->end != MACHINE_RESET || (s->config->no_reboot && !s->restart))
 			return ret;
+		if (!s->restart && reset_too_often(s, result))
+			return 0;
 		s->restart = false;
+		s->signalled = 0;
 		s->totals->reboots++;
 		if (s->config->verbose)
 			log_info("the guest reboots");
@@ -330,7 +372,7 @@ static void on_delivered(void *arg)
  */
 static void deliver_output(struct session *s, enum machine_end how)
 {
-	bool forced = how == MACHINE_KILLED || how == MACHINE_QUIT || how == MACHINE_TIME_LIMIT;
+	bool forced = how >= MACHINE_QUIT;
 
 	if (s->console && !forced && console_finish(s->console, on_delivered, s))
 		loop_run(s->loop);
@@ -395,8 +437,8 @@ static int open_session(struct session *s, struct error *e)
 	ret = open_console(s, e);
 	if (ret)
 		return ret;
-	s->stop_limit = loop_timer_create(s->loop, on_stop_limit, s);
-	if (!s->stop_limit)
+	s->stop_timer = loop_timer_create(s->loop, on_stop_timer, s);
+	if (!s->stop_timer)
 		return error_set(e, ENOMEM, "out of memory");
 	if (s->config->time_limit) {
 		s->time_limit = loop_timer_create(s->loop, on_time_limit, s);
@@ -410,7 +452,7 @@ static int open_session(struct session *s, struct error *e)
 static void close_session(struct session *s)
 {
 	loop_timer_destroy(s->time_limit);
-	loop_timer_destroy(s->stop_limit);
+	loop_timer_destroy(s->stop_timer);
 	console_close(s->console);
 	api_destroy(s->api);
 	if (s->signal_fd >= 0) {

@@ -113,7 +113,9 @@ struct config {
 	uint16_t debug_exit_port;
 
 	bool no_reboot;
-	unsigned int time_limit; /* seconds; 0: none */
+	char *reboot_limit;	   /* see config_reboot_limit() */
+	unsigned int stop_timeout; /* seconds */
+	unsigned int time_limit;   /* seconds; 0: none */
 	bool json;
 	bool verbose;
 	unsigned int api;
@@ -149,6 +151,12 @@ struct config_label {
 	char text[256];
 };
 struct config_label config_label(const struct config *c, const char *path);
+
+/* So many resets in so many seconds are too many; count 0: none are. */
+struct config_reboot_limit {
+	unsigned int count, seconds;
+};
+struct config_reboot_limit config_reboot_limit(const struct config *c);
 
 /* Whether the console is on standard output, be it also elsewhere. */
 bool config_has_tty(const struct config *c);

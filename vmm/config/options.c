@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/option.h"
@@ -38,6 +39,38 @@ static const struct opt_chars serial_chars = {may_be_in_serial, "printable ASCII
 /* Multiboot: the name and the arguments are one string, which the first blank parts. */
 static const struct opt_chars module_path_chars = {may_be_in_module_path,
 						   "the name of a file without blanks"};
+
+/* N, N/SECONDS or off. Returns whether it is one of them. */
+static bool read_reboot_limit(const char *text, struct config_reboot_limit *limit)
+{
+	int end = 0;
+
+	*limit = (struct config_reboot_limit){.seconds = 60};
+	if (!strcmp(text, "off"))
+		return true;
+	if (strspn(text, "0123456789/") != strlen(text))
+		return false;
+	sscanf(text, "%6u%n/%6u%n", &limit->count, &end, &limit->seconds, &end);
+	return !text[end] && limit->count && limit->seconds;
+}
+
+static int check_reboot_limit(const char *text, struct error *e)
+{
+	struct config_reboot_limit limit;
+
+	if (read_reboot_limit(text, &limit))
+		return 0;
+	return error_set(e, EINVAL, "takes a number of resets and of seconds, as 10/60, or off");
+}
+
+struct config_reboot_limit config_reboot_limit(const struct config *c)
+{
+	struct config_reboot_limit limit = {0};
+
+	if (c->reboot_limit)
+		read_reboot_limit(c->reboot_limit, &limit);
+	return limit;
+}
 
 /* ------------------------------------------------------------------------- */
 /* Properties                                                                 */
@@ -581,9 +614,47 @@ const struct option_def option_table[] = {
 		.section = SECTION_HOW,
 		.type = OPT_BOOL,
 		KEPT(struct config, no_reboot),
-		.help = "end with status 0 when the guest reboots",
-		.manual = "When the guest reboots, end with status 0.\n"
+		.help = "end with status 6 when the guest reboots",
+		.manual = "When the guest reboots, end with status 6.\n"
 			  "Otherwise the machine is started again, in the same process.\n",
+	},
+	{
+		.name = "reboot-limit",
+		.arg = "N[/SECONDS]",
+		.section = SECTION_HOW,
+		.type = OPT_STRING,
+		KEPT(struct config, reboot_limit),
+		.initial = "10/60",
+		.check = check_reboot_limit,
+		.help = "end with status 8 when the guest resets so often in that time; or off",
+		.synopsis = "Ar n Ns Op / Ns Ar seconds",
+		.manual =
+			"End the machine, with status 8, when its guest resets it\n"
+			".Ar n\n"
+			"times in\n"
+			".Ar seconds ,\n"
+			"60 if nothing is said of them: one that cannot boot would do so for ever.\n"
+			"With\n"
+			".Cm off\n"
+			"it may.\n"
+			"Resets by the user do not count.\n",
+	},
+	{
+		.name = "stop-timeout",
+		.arg = "SECONDS",
+		.section = SECTION_HOW,
+		.type = OPT_DURATION,
+		KEPT(struct config, stop_timeout),
+		.min = 1,
+		.max = INT_MAX,
+		.initial = "30",
+		.help = "how long a guest that is asked to power off may take",
+		.manual =
+			"How long a guest may take to power itself off when it is asked to, by a signal or by\n"
+			".Nm\n"
+			".Cm stop .\n"
+			"The power button is pressed again every second until then, as the guest may not listen yet.\n"
+			"Then the machine is ended, with status 12.\n",
 	},
 	{
 		.name = "time-limit",
@@ -595,7 +666,7 @@ const struct option_def option_table[] = {
 		.max = INT_MAX,
 		.help = "end the machine after that time; 5m and 2h are understood, too",
 		.manual =
-			"End the machine after this time, with status 1; in minutes or hours with the suffix m or h.\n",
+			"End the machine after this time, with status 10; in minutes or hours with the suffix m or h.\n",
 	},
 	{
 		.name = "json",

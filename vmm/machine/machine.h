@@ -24,9 +24,11 @@ enum machine_end {
 	MACHINE_DEBUG_EXIT, /* the guest wrote .value to the debug-exit port */
 	MACHINE_CRASHED,    /* triple fault, reported panic, emulation impossible */
 	MACHINE_FAILED,	    /* the host or the module failed */
-	MACHINE_QUIT,	    /* the user left by the console's key */
-	MACHINE_KILLED,	    /* a second signal */
+	MACHINE_RESETS, /* the guest resets again and again: what a session makes of MACHINE_RESET */
+	MACHINE_QUIT,	/* the user left by the console's key */
+	MACHINE_KILLED, /* a second signal, or a client */
 	MACHINE_TIME_LIMIT,
+	MACHINE_STOP_TIMEOUT, /* it was asked to power off, and did not in time */
 };
 
 struct machine_result {

@@ -70,12 +70,14 @@ START_TEST(every_end_has_its_status)
 		int status;
 	} ends[] = {
 		{MACHINE_POWER_OFF, "power-off", STATUS_OK},
-		{MACHINE_RESET, "reset", STATUS_OK},
+		{MACHINE_RESET, "reset", STATUS_RESET},
 		{MACHINE_CRASHED, "crash", STATUS_CRASHED},
 		{MACHINE_FAILED, "error", STATUS_ERROR},
 		{MACHINE_QUIT, "quit", STATUS_OK},
-		{MACHINE_KILLED, "killed", STATUS_ERROR},
-		{MACHINE_TIME_LIMIT, "time-limit", STATUS_ERROR},
+		{MACHINE_KILLED, "killed", STATUS_KILLED},
+		{MACHINE_TIME_LIMIT, "time-limit", STATUS_TIME_LIMIT},
+		{MACHINE_STOP_TIMEOUT, "stop-timeout", STATUS_STOP_TIMEOUT},
+		{MACHINE_RESETS, "resets", STATUS_RESETS},
 	};
 
 	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {

@@ -213,6 +213,33 @@ START_TEST(test_memory_sizes)
 }
 END_TEST
 
+static void limit_is(const char *text, unsigned int count, unsigned int seconds)
+{
+	struct config_reboot_limit limit;
+
+	ck_assert_int_eq(parse("--reboot-limit", text, NULL), 0);
+	limit = config_reboot_limit(&config);
+	ck_assert_uint_eq(limit.count, count);
+	ck_assert_uint_eq(limit.seconds, seconds);
+}
+
+START_TEST(reboot_limit)
+{
+	static const char *const wrong[] = {
+		"",	"0", "0/5",	"5/",  "5/0",		"/5", "-1", "5/6/7", "5 ",
+		"5/6x", "x", "1234567", "5//", "5/12345678901", " 5"};
+
+	ck_assert_int_eq(parse(NULL), 0);
+	ck_assert_uint_eq(config_reboot_limit(&config).count, 10);
+	ck_assert_uint_eq(config_reboot_limit(&config).seconds, 60);
+	limit_is("3", 3, 60);
+	limit_is("999999/999999", 999999, 999999);
+	limit_is("off", 0, 60);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++)
+		refused("--reboot-limit", wrong[i], "--reboot-limit");
+}
+END_TEST
+
 START_TEST(test_numbers_have_bounds)
 {
 	static const char *const bad[] = {
@@ -616,6 +643,7 @@ int main(void)
 	TCase *tc = tcase_create("config");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, reboot_limit);
 	tcase_add_test(tc, test_defaults);
 	tcase_add_test(tc, test_every_flag);
 	tcase_add_test(tc, test_last_of_a_single_flag_counts);

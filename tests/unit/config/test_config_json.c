@@ -380,6 +380,11 @@ static void any_value(const struct option_def *o, char *buf)
 {
 	uint64_t span = o->max - o->min;
 
+	/* One that has a form of its own. */
+	if (o->check) {
+		sprintf(buf, "%u/%u", any(1000) + 1, any(1000) + 1);
+		return;
+	}
 	switch (o->type) {
 	case OPT_BOOL:
 		strcpy(buf, any(2) ? "on" : "off");
