@@ -278,6 +278,22 @@ START_TEST(lost_output_is_noticed)
 }
 END_TEST
 
+START_TEST(going_on_is_noticed)
+{
+	uint64_t count = 0;
+	struct error e;
+	int fd = process_open_continued(&e);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(read(fd, &count, sizeof(count)), -1);
+	/* What follows a SIGSTOP, which nobody would end here. */
+	ck_assert_int_eq(raise(SIGCONT), 0);
+	ck_assert_int_eq(read(fd, &count, sizeof(count)), sizeof(count));
+	ck_assert_uint_eq(count, 1);
+	ck_assert_int_eq(process_open_continued(&e), fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("process");
@@ -288,6 +304,7 @@ int main(void)
 	tcase_add_test(tc, no_descriptors);
 	tcase_add_test(tc, signals_are_read);
 	tcase_add_test(tc, signals_from_descriptor_0);
+	tcase_add_test(tc, going_on_is_noticed);
 	tcase_add_test(tc, ignored_signals_stay_ignored);
 	tcase_add_test(tc, inherited_mask_is_dropped);
 	tcase_add_loop_test(tc, fatal_signal, 0, NR_FATAL);
