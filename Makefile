@@ -196,6 +196,14 @@ $(BUILD)/load: tests/guest/load.c $(BUILD)/config.mk
 	@echo "  CC      $<"
 	@$(CC) $(USER_ALL) $(CFLAGS) -static -s -o $@ $<
 
+# Clients of the control socket, with what else is on a test host's PATH.
+EXTRA_TESTS += $(BUILD)/abi/clients
+
+$(BUILD)/abi/clients: tests/boot/clients.c $(BUILD)/config.mk
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	@$(CC) $(USER_ALL) $(CFLAGS) -static -s -o $@ $<
+
 .PHONY: tests unit
 unit: $(UNIT)
 tests: $(UNIT) $(EXTRA_TESTS)

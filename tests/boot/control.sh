@@ -100,3 +100,60 @@ kill -STOP "$(vmm list --json | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')"
 does "one that hangs is killed" 0 "" kill victim
 does "and its name is free" 4 "no machine" wait victim
 does "what it said is there" 0 . logs victim
+
+# A guest that counts, while clients of its monitor's control socket do what they can.
+counting="run=\"i=0; while [ \$i -lt 900 ]; do echo count \$i; i=\$((i+1)); usleep 100000; done\""
+start "$counting" --name counter
+await "count 5"
+vmm events counter >"$work/events" 2>&1 &
+background="$background $!"
+clients="clients $HV_RUNTIME_DIR/counter/api.sock"
+
+# asks NAME PATTERN METHOD PATH [BODY]: the answer must show it.
+asks() {
+	name=$1
+	wanted=$2
+	shift 2
+	# shellcheck disable=SC2086 # words are meant
+	answer=$(limited "$LIMIT" KILL $clients "$@")
+	if echo "$answer" | tr '\n' ' ' | grep -qE -- "$wanted"; then
+		ok "$name"
+	else
+		not_ok "$name" "$answer"
+	fi
+}
+
+asks "a client asks for its state" '^200 .*"state": "running"' GET /status
+asks "its figures" '^200 .*hv_exits_total.*"pio"} [1-9].*# EOF' GET /metrics
+asks "its configuration" '^200 .*"name": "counter"' GET /config
+asks "it takes no nonsense" '^400 .*"unknown-option"' POST /stop '{"time": 1}'
+does "it stands still" 0 "" pause counter
+asks "and says so" '^200 .*"state": "paused"' GET /status
+count=$(grep -c "^count" "$work/console")
+$clients >"$work/out" || not_ok "200 clients beside a machine that stands still" "$(cat "$work/out")"
+if [ "$(grep -c "^count" "$work/console")" = "$count" ]; then
+	ok "a guest that is paused does nothing"
+else
+	not_ok "a guest that is paused does nothing" "it counted on"
+fi
+does "it goes on" 0 "" resume counter
+if $clients >"$work/out"; then
+	ok "200 clients that mean ill keep nobody from being answered"
+else
+	not_ok "200 clients that mean ill keep nobody from being answered" "$(cat "$work/out")"
+fi
+count=$(grep -c "^count" "$work/console")
+await "^count $((count + 3))" && does "it is stopped" 0 "" stop --timeout 1 counter
+wait "$vmm"
+if grep "^count" "$work/console" | tr -d '\r' | awk '$2 != NR - 1 { exit 1 }'; then
+	ok "the guest did not notice"
+else
+	status=-
+	evidence
+	not_ok "the guest did not notice" "it did not count in order"
+fi
+if tr '\n' ' ' <"$work/events" | grep -q "state=running.*state=paused.*state=running.*state=stopping.*state=ended"; then
+	ok "what happened was told"
+else
+	not_ok "what happened was told" "$(cat "$work/events")"
+fi
