@@ -57,6 +57,10 @@ detached box demo=shell
 expect "a machine that is detached" 0
 does "the command says its name" 0 "^box$" list -q
 does "it runs" 0 "^box .* running " list
+does "what it is" 0 "^state: running" status box
+does "it is paused" 0 "" pause box
+does "and listed so" 0 "^box .* paused " list
+does "it is resumed, with an answer for programs" 0 '"ok":true' resume --json box
 does "no other has its name" 1 "process" run --name box --kernel "$KERNEL"
 
 attach
@@ -64,6 +68,7 @@ await "# " && echo "echo typed \$((40 + 2))" >&3
 await "^typed 42"
 leave
 expect "its console is attached to" 0 "^typed 42"
+does "what it counted" 0 "^exits.pio: [1-9]" stats box
 attach
 await "^typed 42" && echo "echo once more" >&3
 await "^once more"
