@@ -285,13 +285,15 @@ install-programs: programs
 	install -D -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
 	install -D -m 644 include/uapi/hv.h $(DESTDIR)$(PREFIX)/include/hv.h
 	install -D -m 644 scripts/60-hv.rules $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules
+	install -d $(DESTDIR)/usr/lib/systemd/system
+	sed 's|@BINDIR@|$(PREFIX)/bin|' scripts/vmm@.service >$(DESTDIR)/usr/lib/systemd/system/vmm@.service
 	install -D -m 644 $(BUILD)/vmm.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmm
 	install -D -m 644 man/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
 	install -D -m 644 man/hv.4 $(DESTDIR)$(PREFIX)/share/man/man4/hv.4
 
 uninstall-programs:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmm $(DESTDIR)$(PREFIX)/include/hv.h
-	rm -f $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules
+	rm -f $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules $(DESTDIR)/usr/lib/systemd/system/vmm@.service
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmm
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man4/hv.4
 

@@ -31,6 +31,9 @@ static const char full[] = "vmm: no more messages are kept here\n";
 
 static atomic_bool verbose;
 
+/* What each line begins with; constant once there are threads. */
+static char prefix[sizeof("vmm: ") + 63 + 2] = "vmm: ";
+
 /* How much more may be written; a file in memory is not to grow for ever. */
 static _Atomic uint64_t room_left = UINT64_MAX;
 
@@ -41,6 +44,11 @@ static atomic_uint guest_lines;
 void log_set_verbose(bool on)
 {
 	atomic_store(&verbose, on);
+}
+
+void log_set_name(const char *name)
+{
+	snprintf(prefix, sizeof(prefix), "vmm: %.63s: ", name);
 }
 
 void log_set_limit(uint64_t bytes)
@@ -86,10 +94,9 @@ static bool can_write(int patience_ms)
 
 static void put_line(int patience_ms, const char *fmt, va_list args)
 {
-	static const char prefix[] = "vmm: ";
 	const char *end = line_end();
 	char line[LINE_MAX_LEN];
-	size_t len = sizeof(prefix) - 1;
+	size_t len = strlen(prefix);
 	size_t room = sizeof(line) - len - strlen(end);
 	int n;
 

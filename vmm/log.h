@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 void log_set_verbose(bool verbose);
+/* Whose messages they are, said in each; before there are threads. 63 bytes count. */
+void log_set_name(const char *name);
 /* From now on so much is written, and then one line that says that there is no more. */
 void log_set_limit(uint64_t bytes);
 

@@ -3,6 +3,7 @@
 #define _GNU_SOURCE /* pseudo-terminals */
 #include <check.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
@@ -49,6 +50,29 @@ START_TEST(test_one_line)
 {
 	log_error("disk '%s' has %d errors", "a", 3);
 	ck_assert_str_eq(text(), "vmm: disk 'a' has 3 errors\n");
+}
+END_TEST
+
+/* Of many machines' messages in one place, whose each is; and a line still ends as a line. */
+START_TEST(test_name)
+{
+	char name[100], expected[128], many[2000];
+	const char *all;
+
+	memset(name, 'n', sizeof(name));
+	name[99] = '\0';
+	log_set_name("web");
+	log_error("one");
+	log_set_name(name);
+	log_error("two");
+	memset(many, 'x', sizeof(many));
+	many[1999] = '\0';
+	log_error("%s", many);
+	all = text();
+	snprintf(expected, sizeof(expected), "vmm: web: one\nvmm: %.63s: two\nvmm: nnn", name);
+	ck_assert_msg(!strncmp(all, expected, strlen(expected)), "%s", all);
+	ck_assert_uint_eq(strlen(all), strlen(expected) - 8 + 1023);
+	ck_assert_int_eq(all[strlen(all) - 1], '\n');
 }
 END_TEST
 
@@ -166,6 +190,7 @@ int main(void)
 	TCase *tc = tcase_create("log");
 
 	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, test_name);
 	tcase_add_test(tc, test_one_line);
 	tcase_add_test(tc, test_limit);
 	tcase_add_test(tc, test_raw_terminal);

@@ -90,8 +90,11 @@ static int run_here_or_detached(struct config *config)
 {
 	struct home home;
 	struct error e;
-	int status, ret = home_detach(config, &home, &status, &e);
+	int status, ret;
 
+	if (config->name)
+		log_set_name(config->name);
+	ret = home_detach(config, &home, &status, &e);
 	if (ret > 0)
 		return status;
 	if (!ret && make_name(config))

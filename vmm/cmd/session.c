@@ -14,8 +14,8 @@
 #include <unistd.h>
 
 #include "chardev/console.h"
-#include "cmd/serve.h"
 #include "cmd/resets.h"
+#include "cmd/serve.h"
 #include "cmd/session.h"
 #include "host/loop.h"
 #include "host/notify.h"
@@ -33,6 +33,7 @@ struct session {
 	struct console *console;
 	struct api *api; /* NULL: there is no socket */
 	struct loop_timer *time_limit;
+	struct loop_timer *watchdog;
 	struct loop_timer *stop_timer;
 	uint64_t stop_deadline;
 	int signal_fd;
@@ -49,6 +50,14 @@ struct session {
 	struct run_totals *totals;
 };
 
+static void check_notify(int err)
+{
+	if (err)
+		log_error(
+			"cannot tell the service manager at $NOTIFY_SOCKET how the machine is: %s",
+			strerror(-err));
+}
+
 static void set_state(struct session *s, const char *state)
 {
 	if (!strcmp(s->state, state))
@@ -56,6 +65,8 @@ static void set_state(struct session *s, const char *state)
 	s->state = state;
 	s->since = time(NULL);
 	home_set_state(s->home, state);
+	if (!strcmp(state, "stopping") || !strcmp(state, "ended"))
+		check_notify(notify_send("STOPPING=1"));
 	if (s->api)
 		api_state_changed(s->api);
 }
@@ -258,12 +269,24 @@ static void on_quit_key(void *arg)
 /* ------------------------------------------------------------------------- */
 /* The machine's life                                                         */
 
-static void check_notify(int err)
+/* That the loop runs; a manager that is not there any more does not wait for it. */
+static void on_watchdog(void *arg)
 {
-	if (err)
-		log_error(
-			"cannot tell the service manager at $NOTIFY_SOCKET that the machine runs: %s",
-			strerror(-err));
+	struct session *s = arg;
+
+	notify_send("WATCHDOG=1");
+	loop_timer_arm(s->watchdog, loop_now() + notify_watchdog());
+}
+
+static int start_watchdog(struct session *s, struct error *e)
+{
+	if (!notify_watchdog())
+		return 0;
+	s->watchdog = loop_timer_create(s->loop, on_watchdog, s);
+	if (!s->watchdog)
+		return error_set(e, ENOMEM, "out of memory");
+	on_watchdog(s);
+	return 0;
 }
 
 /*
@@ -285,6 +308,8 @@ static int launch(struct session *s, struct error *e)
 	ret = sandbox_confine(&sandbox, e);
 	if (!ret)
 		ret = machine_launch(s->machine, e);
+	if (!ret)
+		ret = start_watchdog(s, e);
 	return ret ? ret : sandbox_enter_loop(e);
 }
 
@@ -453,6 +478,7 @@ static void close_session(struct session *s)
 {
 	loop_timer_destroy(s->time_limit);
 	loop_timer_destroy(s->stop_timer);
+	loop_timer_destroy(s->watchdog);
 	console_close(s->console);
 	api_destroy(s->api);
 	if (s->signal_fd >= 0) {

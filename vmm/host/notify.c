@@ -58,3 +58,26 @@ int notify_send(const char *state)
 		return 0;
 	return send(notify_fd, state, strlen(state), MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
+
+/* Decimal, and nothing else; 0: it is not. */
+static uint64_t read_number(const char *text)
+{
+	uint64_t value;
+
+	if (!text || strspn(text, "0123456789") != strlen(text))
+		return 0;
+	errno = 0;
+	value = strtoull(text, NULL, 10);
+	return errno ? 0 : value;
+}
+
+uint64_t notify_watchdog(void)
+{
+	const char *pid = getenv("WATCHDOG_PID");
+	uint64_t usec = read_number(getenv("WATCHDOG_USEC"));
+
+	/* It may be meant for who started us: sd_watchdog_enabled(3) */
+	if (notify_fd < 0 || (pid && read_number(pid) != (uint64_t)getpid()))
+		return 0;
+	return usec > UINT64_MAX / 1000 ? 0 : usec * 1000 / 2;
+}

@@ -6,9 +6,13 @@
 #ifndef VMM_HOST_NOTIFY_H
 #define VMM_HOST_NOTIFY_H
 
+#include <stdint.h>
+
 /* Connect, while we may: 0, also when nobody asked for it, or a negative errno. */
 int notify_open(void);
 /* Send "READY=1" and the like; nothing, and 0, to nobody. */
 int notify_send(const char *state);
+/* How often "WATCHDOG=1" is to be sent, in nanoseconds: twice in the time that is granted us. 0: not at all. */
+uint64_t notify_watchdog(void);
 
 #endif

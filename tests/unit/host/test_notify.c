@@ -112,11 +112,51 @@ START_TEST(test_bad_addresses)
 }
 END_TEST
 
+START_TEST(test_watchdog)
+{
+	static const struct {
+		const char *usec;
+		uint64_t ns;
+	} cases[] = {
+		{"30000000", 15000000000ULL},
+		{"0", 0},
+		{"", 0},
+		{"-1", 0},
+		{"3s", 0},
+		{"18446744073709551615", 0},
+		{"99999999999999999999", 0},
+	};
+	char pid[32];
+	int fd;
+
+	/* Nobody is there who would miss it. */
+	setenv("WATCHDOG_USEC", "30000000", 1);
+	ck_assert_uint_eq(notify_watchdog(), 0);
+	fd = listen_at("@test_notify_watchdog");
+	ck_assert_int_eq(notify_open(), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		setenv("WATCHDOG_USEC", cases[i].usec, 1);
+		ck_assert_uint_eq(notify_watchdog(), cases[i].ns);
+	}
+	setenv("WATCHDOG_USEC", "2", 1);
+	snprintf(pid, sizeof(pid), "%d", getpid());
+	setenv("WATCHDOG_PID", pid, 1);
+	ck_assert_uint_eq(notify_watchdog(), 1000);
+	setenv("WATCHDOG_PID", "1", 1);
+	ck_assert_uint_eq(notify_watchdog(), 0);
+	unsetenv("WATCHDOG_USEC");
+	unsetenv("WATCHDOG_PID");
+	ck_assert_uint_eq(notify_watchdog(), 0);
+	close(fd);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("notify");
 	TCase *tc = tcase_create("notify");
 
+	tcase_add_test(tc, test_watchdog);
 	tcase_add_test(tc, test_nobody_asked);
 	tcase_add_test(tc, test_path);
 	tcase_add_test(tc, test_abstract);
