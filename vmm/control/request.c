@@ -109,8 +109,6 @@ static int on_head(http_parser *parser)
 
 	if (r->in_value)
 		take_header(r);
-	/* Nothing is upgraded to; a client that offers it goes on without. */
-	parser->upgrade = 0;
 	if (parser->http_major != 1)
 		return refuse(r, 505, "HTTP/1.1 is understood, and HTTP/1.0");
 	if (request_is_1_1(r) ? r->hosts != 1 : r->hosts > 1)
