@@ -128,7 +128,7 @@ int result_print_json(FILE *out, const struct config *config, const struct machi
 		json_object_set_new(root, "error",
 				    error_object(result->code, result->path, result->text));
 	/* The guest's last line on the same terminal may lack its end. */
-	if (config_has_tty(config))
+	if (out == stdout && config_has_tty(config))
 		fputc('\n', out);
 	return print_line(out, root);
 }

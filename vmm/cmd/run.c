@@ -4,6 +4,8 @@
  * configuration, has the session run it, and tells how it ended. Called by main.c.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +20,7 @@
 #include "config/config.h"
 #include "host/process.h"
 #include "log.h"
+#include "resource.h"
 
 static void print_help(void)
 {
@@ -50,7 +53,38 @@ static void print_help(void)
 	      stdout);
 }
 
-static int run(const struct config *config, struct home *home)
+/* Where the result goes; NULL: nowhere. It is opened before there is one, or a machine that could not tell. */
+static int open_result(const struct config *config, FILE **out, struct error *e)
+{
+	int fd;
+
+	*out = config->json ? stdout : NULL;
+	if (!config->json_to)
+		return 0;
+	/* O_APPEND: the sandbox takes it for a file that grows. */
+	fd = resource_open(config->json_to, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND, 0644);
+	*out = fd < 0 ? NULL : fdopen(fd, "a");
+	return *out ? 0
+		    : error_set(e, errno, "cannot write the result to '%s' (--json-to): %s",
+				config->json_to, strerror(errno));
+}
+
+/* 0, or the status when it could not be written; of standard output main() says so. */
+static int close_result(FILE *out, int printed, int status)
+{
+	bool failed = printed < 0;
+
+	if (out == stdout)
+		failed = failed && !ferror(stdout);
+	else
+		failed |= fclose(out) != 0;
+	if (!failed)
+		return status;
+	log_error("the result could not be written: %s", strerror(errno));
+	return status ? status : STATUS_ERROR;
+}
+
+static int run(const struct config *config, struct home *home, FILE *out)
 {
 	struct machine_result result;
 	struct run_totals totals = {0};
@@ -65,13 +99,10 @@ static int run(const struct config *config, struct home *home)
 	result_say(config, &result);
 	/* From here on a signal ends us, as we may wait for the reader of the result. */
 	process_end_signals();
-	/* That it could not be written, main() says of everything. */
-	if (config->json && result_print_json(stdout, config, &result, &totals) &&
-	    !ferror(stdout)) {
-		log_error("out of memory for the result");
-		return STATUS_ERROR;
-	}
-	return result_status(&result);
+	if (!out)
+		return result_status(&result);
+	return close_result(out, result_print_json(out, config, &result, &totals),
+			    result_status(&result));
 }
 
 /* A name that no other machine has. */
@@ -91,10 +122,13 @@ static int run_here_or_detached(struct config *config)
 	struct home home;
 	struct error e;
 	int status, ret;
+	FILE *out;
 
 	if (config->name)
 		log_set_name(config->name);
-	ret = home_detach(config, &home, &status, &e);
+	ret = open_result(config, &out, &e);
+	if (!ret)
+		ret = home_detach(config, &home, &status, &e);
 	if (ret > 0)
 		return status;
 	if (!ret && make_name(config))
@@ -103,7 +137,18 @@ static int run_here_or_detached(struct config *config)
 		log_error("%s", e.text);
 		return STATUS_ERROR;
 	}
-	return run(config, &home);
+	return run(config, &home, out);
+}
+
+static int refuse(const struct config *config, const struct error *e)
+{
+	struct error not_there;
+	FILE *out;
+
+	log_error("%s (see 'vmm run --help')", e->text);
+	if (open_result(config, &out, &not_there))
+		log_error("%s", not_there.text);
+	return out ? close_result(out, result_print_usage(out, e), STATUS_USAGE) : STATUS_USAGE;
 }
 
 int cmd_run(int argc, char **argv)
@@ -117,10 +162,7 @@ int cmd_run(int argc, char **argv)
 		print_help();
 		status = STATUS_OK;
 	} else if (ret < 0) {
-		log_error("%s (see 'vmm run --help')", e.text);
-		if (config.json)
-			result_print_usage(stdout, &e);
-		status = STATUS_USAGE;
+		status = refuse(&config, &e);
 	} else if (config.dump_dtb) {
 		ret = dump_dtb(&config, &e);
 		if (ret)

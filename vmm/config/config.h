@@ -127,6 +127,7 @@ struct config {
 	bool help;
 	bool print;
 	char *dump_dtb;	    /* NULL: the machine runs */
+	char *json_to;	    /* a file or descriptor for the result; NULL: none */
 	char *file;	    /* NULL: none */
 	uint64_t from_file; /* which options are said there, a bit for each row */
 };
@@ -134,7 +135,7 @@ struct config {
 /*
  * Read the flags of "vmm run", and the file that they name; argv[0] is the
  * subcommand. Returns 0, 1 when the user asked for help, or a negative errno with a sentence that names the flag;
- * then, too, "json" says whether it was asked for. Whatever it returns,
+ * then, too, "json" and "json_to" say whether the result was asked for. Whatever it returns,
  * config_destroy() must follow.
  */
 int config_parse(int argc, char **argv, struct config *c, struct error *e);

@@ -674,9 +674,27 @@ const struct option_def option_table[] = {
 		.type = OPT_BOOL,
 		KEPT(struct config, json),
 		.help = "print the result as a JSON object, last on standard output",
-		.manual = "Print the result as one line of JSON, the last one on standard output.\n"
-			  "See\n"
-			  ".Sx RESULT .\n",
+		.manual =
+			"Print the result as one line of JSON, the last one on standard output.\n"
+			"A guest whose console is there, too, could write such a line itself: see\n"
+			".Fl \\-json-to ,\n"
+			"and\n"
+			".Sx RESULT .\n",
+	},
+	{
+		.name = "json-to",
+		.arg = "FILE",
+		.section = SECTION_HOW,
+		.type = OPT_PATH,
+		.flags = OPT_ONLY_FLAG,
+		KEPT(struct config, json_to),
+		.help = "write the result there, as a JSON object; fd=N: to that descriptor",
+		.manual = "Write the result to a file, which is emptied, or to a descriptor\n"
+			  ".Pq Cm fd= Ns Ar N ,\n"
+			  "as\n"
+			  ".Fl \\-json\n"
+			  "prints it.\n"
+			  "What the guest writes to its console cannot be taken for it there.\n",
 	},
 	{
 		.name = "verbose",
