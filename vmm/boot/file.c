@@ -13,6 +13,9 @@
 #include "boot/file.h"
 #include "resource.h"
 
+/* Between two of them signals are looked for: a host may be slow. */
+#define PIECE (1 << 20)
+
 struct kept_file {
 	char *path;
 	int fd;
@@ -80,6 +83,7 @@ int host_file_open(struct host_files *kept, struct host_file *f, const char *wha
 				 S_ISDIR(st.st_mode) ? "a directory" : "not a regular file");
 	}
 	f->size = (uint64_t)st.st_size;
+	f->interrupted = kept ? kept->interrupted : NULL;
 	if (kept && !f->kept) {
 		f->kept = keep(kept, path, f->fd);
 		if (!f->kept) {
@@ -109,8 +113,13 @@ int host_file_read(const struct host_file *f, uint64_t offset, void *buf, size_t
 			"build it again",
 			f->what, f->path, (unsigned long long)f->size);
 	while (len) {
-		ssize_t got = pread(f->fd, to, len, (off_t)offset);
+		size_t piece = len < PIECE ? len : PIECE;
+		ssize_t got;
 
+		if (f->interrupted && f->interrupted())
+			return error_set(e, EINTR, "%s %s: a signal came while it was read",
+					 f->what, f->path);
+		got = pread(f->fd, to, piece, (off_t)offset);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0) {

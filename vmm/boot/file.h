@@ -20,6 +20,7 @@
 struct host_files {
 	struct kept_file *file;
 	unsigned int nr;
+	bool (*interrupted)(void); /* reading is to end with EINTR; NULL: never */
 };
 
 struct host_file {
@@ -28,6 +29,7 @@ struct host_file {
 	int fd;
 	bool kept;
 	uint64_t size;
+	bool (*interrupted)(void);
 };
 
 /*
@@ -40,7 +42,7 @@ int host_file_open(struct host_files *kept, struct host_file *f, const char *wha
 void host_file_close(struct host_file *f);
 void host_files_close(struct host_files *kept);
 
-/* Read exactly [offset, offset + len); -ENOEXEC when the file ends before that. */
+/* Read exactly [offset, offset + len); -ENOEXEC when the file ends before that, -EINTR between its pieces. */
 int host_file_read(const struct host_file *f, uint64_t offset, void *buf, size_t len,
 		   struct error *e);
 

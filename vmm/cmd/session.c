@@ -513,7 +513,7 @@ void session_run(const struct config *config, struct home *home, struct machine_
 	if (!ret)
 		ret = run_machine(&s, result, &e);
 	if (ret) {
-		result->end = MACHINE_FAILED;
+		result->end = process_signalled() ? MACHINE_KILLED : MACHINE_FAILED;
 		result->code = e.code;
 		snprintf(result->path, sizeof(result->path), "%s", e.path);
 		snprintf(result->text, sizeof(result->text), "%s", e.text);

@@ -17,6 +17,7 @@
 
 /* Constant once handlers are set. */
 static void (*fatal_clean_up)(void);
+static int signal_fd = -1; /* whoever opened it closes it, at the end */
 static volatile sig_atomic_t continued_fd = -1;
 
 int process_open_standard_fds(void)
@@ -81,6 +82,13 @@ static sigset_t ending_signals(void)
 	return set;
 }
 
+bool process_signalled(void)
+{
+	struct pollfd p = {.fd = signal_fd, .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
 void process_continued(void)
 {
 	const uint64_t one = 1;
@@ -134,5 +142,6 @@ int process_open_signals(struct error *e)
 	fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (fd < 0)
 		return error_set(e, errno, "cannot wait for signals: %s", strerror(errno));
+	signal_fd = fd;
 	return fd;
 }

@@ -6,6 +6,8 @@
 #ifndef VMM_HOST_PROCESS_H
 #define VMM_HOST_PROCESS_H
 
+#include <stdbool.h>
+
 #include "error.h"
 
 /*
@@ -36,6 +38,9 @@ void process_set_fatal_signals(void (*clean_up)(void));
  * on failure.
  */
 int process_open_signals(struct error *e);
+
+/* One of these signals has come, and is still to be read. */
+bool process_signalled(void);
 
 /*
  * An eventfd, not blocking, that counts how often the process was stopped and went on (SIGCONT). Who sets a handler of

@@ -20,6 +20,7 @@
 #include "dev/rtc.h"
 #include "dev/serial.h"
 #include "host/hv.h"
+#include "host/process.h"
 #include "irqchip/ioapic.h"
 #include "log.h"
 #include "machine/devicetree.h"
@@ -617,6 +618,7 @@ static struct machine *new_machine(const struct config *config, struct loop *loo
 	m->config = config;
 	m->loop = loop;
 	m->console = console;
+	m->files.interrupted = process_signalled;
 	m->hv_fd = -1;
 	m->vm_fd = -1;
 	pthread_mutex_init(&m->lock, NULL);

@@ -72,6 +72,32 @@ START_TEST(reads_in_pieces)
 }
 END_TEST
 
+static unsigned int looks_left; /* at signals, until there is one */
+
+static bool signal_has_come(void)
+{
+	return !looks_left--;
+}
+
+START_TEST(signals_end_reading)
+{
+	struct host_files files = {.interrupted = signal_has_come};
+	struct boot_config cfg = {.initrd = initrd_path, .files = &files};
+	struct image i;
+
+	make_bzimage(&i);
+	write_file(kernel_path, i.data, i.len);
+	write_file(initrd_path, i.data, 64);
+	ck_assert_int_eq(truncate(initrd_path, MiB(3)), 0);
+	/* The header, the kernel, and three pieces of the initrd. */
+	looks_left = 4;
+	expect_error(boot(cfg), EINTR, initrd_path);
+	looks_left = 5;
+	expect_ok(boot(cfg));
+	host_files_close(&files);
+}
+END_TEST
+
 START_TEST(kernel_not_a_file)
 {
 	struct boot_config cfg = {0};
@@ -254,6 +280,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, reads_in_pieces);
+	tcase_add_test(tc, signals_end_reading);
 	tcase_add_test(tc, kernel_not_a_file);
 	tcase_add_test(tc, initrd_bad);
 	tcase_add_test(tc, kernel_larger_than_memory);

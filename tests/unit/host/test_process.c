@@ -137,7 +137,9 @@ START_TEST(signals_are_read)
 
 	ck_assert_int_eq(next_signal(fd), 0);
 	for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+		ck_assert(!process_signalled());
 		ck_assert_int_eq(kill(getpid(), signals[i]), 0);
+		ck_assert(process_signalled());
 		ck_assert_int_eq(next_signal(fd), signals[i]);
 	}
 	close(fd);
