@@ -175,7 +175,7 @@ for signal in TERM HUP; do
 	terminal "$wait_loop"
 	await "^guest-is-up" "$work/screen" && kill -$signal "$(cat "$work/pid")" && sleep 1 &&
 		kill -$signal "$(cat "$work/pid")"
-	terminal_verdict "SIG$signal ends it" 1 "^guest-is-up"
+	terminal_verdict "SIG$signal ends it" 14 "^guest-is-up"
 done
 
 terminal "$wait_loop"
@@ -186,7 +186,7 @@ terminal "echo c >/proc/sysrq-trigger"
 terminal_verdict "the guest crashes" 3
 
 terminal "$wait_loop" "--time-limit 20"
-terminal_verdict "the time limit ends it" 1
+terminal_verdict "the time limit ends it" 10
 
 terminal true "--disk $work/absent"
 terminal_verdict "it does not even start" 1

@@ -96,7 +96,7 @@ else
 	not_ok "a start that fails" "status $status"
 fi
 
-detached victim ""
+detached victim "run=\"echo here; while :; do sleep 1; done\""
 expect "another one" 0
 begin_limit "$LIMIT"
 until vmm logs victim 2>/dev/null | grep -q . || ! within_limit; do sleep 0.5; done
