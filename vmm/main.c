@@ -41,7 +41,7 @@ static void print_help(void)
 	fputs("vmm - run virtual machines on /dev/hv\n"
 	      "\n"
 	      "Usage:\n"
-	      "  vmm run --kernel FILE [FLAGS]   run a machine in the foreground\n"
+	      "  vmm run --kernel FILE [FLAGS]   run a machine\n"
 	      "  vmm check [--json]              can this host run machines? if not, what mends it\n"
 	      "  vmm list                        the machines that run\n"
 	      "  vmm status|stats|events NAME... what a machine is, did, and what happens to it\n"

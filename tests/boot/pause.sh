@@ -54,6 +54,8 @@ uptime_of_guest() {
 }
 
 ask POST /pause
+# What it said before is on its way to the file still.
+sleep 2
 then=$(uptime_of_guest)
 lines=$(wc -l <"$work/console")
 sleep 20

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* "vmm run --dump-dtb FILE": a machine that is described and not started. Called by run.c. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,10 +9,12 @@
 #include "cmd/dump.h"
 #include "host/loop.h"
 #include "machine/machine.h"
+#include "resource.h"
 
 static int write_file(const char *path, const void *data, size_t len, struct error *e)
 {
-	FILE *f = fopen(path, "we");
+	int fd = resource_open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	FILE *f = fd < 0 ? NULL : fdopen(fd, "w");
 	bool written;
 	int err;
 

@@ -24,7 +24,7 @@
 
 static void print_help(void)
 {
-	fputs("vmm run - run a virtual machine in the foreground\n"
+	fputs("vmm run - run a virtual machine\n"
 	      "\n"
 	      "Usage: vmm run --kernel FILE [FLAGS]\n"
 	      "       vmm run --config FILE [FLAGS]\n"

@@ -91,6 +91,9 @@ int session_pause(struct session *s, struct error *e)
 {
 	int ret = absent(s, e);
 
+	/* It could not hear that it is to end. */
+	if (!ret && !strcmp(s->state, "stopping"))
+		ret = error_set(e, EBUSY, "the machine is asked to power off");
 	if (!ret)
 		ret = machine_pause(s->machine, e);
 	if (!ret)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * What a machine can be asked and told on its control socket: a table of resources, see api.c, from which requests are
- * served and the OpenAPI document is written. cmd/run.c makes it and says by struct api_ops what acts on the machine.
+ * served and the OpenAPI document is written. cmd/serve.c makes it and says by struct api_ops what acts on the machine.
  *
  * All calls are made on the loop's thread.
  */

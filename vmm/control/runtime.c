@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The runtime directory, for monitors that are found in it and for those who look. Called by machine/session.c
+ * The runtime directory, for monitors that are found in it and for those who look. Called by cmd/home.c
  * and by the verbs of cmd/.
  *
  * Two bytes of a lock file are locked. OWNER says that a monitor lives, and which. KEEPER is held while somebody

@@ -799,11 +799,6 @@ int machine_resume(struct machine *m, struct error *e)
 	return 0;
 }
 
-bool machine_paused(const struct machine *m)
-{
-	return m->paused && !m->resuming;
-}
-
 void machine_stood_still(struct machine *m)
 {
 	struct hv_clock clock;

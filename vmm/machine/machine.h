@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One machine from its power-on to its end: created, running, settled, ended. cmd/session.c builds it from the
+ * One machine from its power-on to its end: created, running, paused, settled, ended. cmd/session.c builds it from the
  * configuration, runs the event loop, and resets it when the guest reboots. All calls but machine_end() and
  * machine_power_button() are made on the loop's thread, or while no loop runs.
  */
@@ -92,6 +92,7 @@ bool machine_power_button(struct machine *m);
 /*
  * Stand still: the vCPUs are parked, devices begin nothing more, and the guest's clock stands. What the host has begun
  * for a disk it may still finish, in the guest's memory; nothing is waited for. EBUSY: the machine is over.
+ * One that is reset meanwhile begins when it is resumed.
  */
 int machine_pause(struct machine *m, struct error *e);
 /*
@@ -99,8 +100,6 @@ int machine_pause(struct machine *m, struct error *e);
  * or when the host has finished what it had begun. EBUSY: the machine is over. Nothing to one that is not paused.
  */
 int machine_resume(struct machine *m, struct error *e);
-/* Also of one that is reset meanwhile, which then begins when it is resumed. */
-bool machine_paused(const struct machine *m);
 /* The vCPUs did not run for a while that nobody asked for: tell the guest. */
 void machine_stood_still(struct machine *m);
 /* An NMI to all vCPUs. Returns 0 or a negative errno. */

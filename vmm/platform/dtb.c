@@ -94,7 +94,8 @@ void dtb_empty(struct dtb *t, const char *name)
 	dtb_place(t, name, 0);
 }
 
-void dtb_strings(struct dtb *t, const char *name, const char *values, size_t len)
+/* Several strings, each with its NUL. */
+static void dtb_strings(struct dtb *t, const char *name, const char *values, size_t len)
 {
 	uint8_t *to = dtb_place(t, name, len);
 

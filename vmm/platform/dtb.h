@@ -38,8 +38,6 @@ void dtb_end(struct dtb *t);
 uint8_t *dtb_place(struct dtb *t, const char *name, size_t len);
 void dtb_empty(struct dtb *t, const char *name);
 void dtb_string(struct dtb *t, const char *name, const char *value);
-/* Several strings, each with its NUL: len is sizeof of the literal "one\0two". */
-void dtb_strings(struct dtb *t, const char *name, const char *values, size_t len);
 void dtb_cells(struct dtb *t, const char *name, const uint32_t *cells, unsigned int count);
 
 static inline void dtb_cell(struct dtb *t, const char *name, uint32_t value)

@@ -175,21 +175,41 @@ START_TEST(test_kill)
 }
 END_TEST
 
+/* A process that sleeps whenever it is looked at, several times in a row, waits for something. */
+static void await_sleep(pid_t pid)
+{
+	char path[32], state = 0;
+	unsigned int asleep = 0;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	while (asleep < 10) {
+		usleep(5000);
+		f = fopen(path, "r");
+		if (!f || fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+			_exit(1);
+		fclose(f);
+		asleep = state == 'S' ? asleep + 1 : 0;
+	}
+}
+
 START_TEST(test_wait)
 {
 	const struct fake f = {.answer = NONE, .ends = true};
-	pid_t a = fake_start("a", &f);
+	pid_t a = fake_start("a", &f), killer;
 
 	ck_assert_int_eq(vmm("wait --timeout 0 a"), VERB_NO_ANSWER);
 	ck_assert_int_eq(vmm("pause a"), VERB_DONE);
 	waitpid(a, NULL, 0);
 	a = fake_start("a", &f);
-	if (!fork()) {
-		usleep(50000);
+	killer = fork();
+	if (!killer) {
+		await_sleep(getppid());
 		kill(a, SIGKILL);
 		_exit(0);
 	}
 	ck_assert_int_eq(vmm("wait a"), VERB_DONE);
+	waitpid(killer, NULL, 0);
 	ck_assert_int_eq(vmm("wait a"), VERB_NO_MACHINE);
 }
 END_TEST
