@@ -137,7 +137,7 @@ static struct guest *make_guest(void (*fn)(uint64_t), uint64_t arg)
 
 	CHECK(g);
 	vm_long(&g->vm, &g->v, fn, arg);
-	g->mem.region[0] = (struct mem_region){.len = GUEST_RAM, .hva = g->vm.ram};
+	g->mem.region[0] = (struct mem_region){.len = GUEST_RAM, .hva = g->vm.ram, .fd = -1};
 	g->mem.nr_regions = 1;
 	g->pio = bus_create();
 	g->mmio = bus_create();

@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		must(ret < 0 && strstr(e.text, "/proc/self/fd/") && !strchr(e.text, '\n'));
 		return 0;
 	}
-	must(mem_span(&mem, entry.gprs.rip, 1) && entry.gprs.rip >= LAYOUT_LOADER_END);
-	must(mem_span(&mem, entry.sregs.gdt.base, entry.sregs.gdt.limit + 1));
+	must(mem_write(&mem, entry.gprs.rip, 1) && entry.gprs.rip >= LAYOUT_LOADER_END);
+	must(mem_write(&mem, entry.sregs.gdt.base, entry.sregs.gdt.limit + 1));
 	return 0;
 }

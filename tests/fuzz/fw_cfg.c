@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	/* In an allocation of its own, so that an access beyond it is noticed. */
 	ram = calloc(1, SIZE);
-	mem.region[0] = (struct mem_region){0, SIZE, ram};
+	mem.region[0] = (struct mem_region){.len = SIZE, .hva = ram, .fd = -1};
 	pio = bus_create();
 	fw = fw_cfg_create(pio, &mem, &e);
 	must(fw && !fw_cfg_add_machine(fw, 1, SIZE, "quiet", &e));

@@ -400,7 +400,7 @@ static void poke(struct input *in)
 /* Chains of the disk, from the input where it has some. */
 static void fill_memory(struct input *in)
 {
-	uint8_t *ram = mem_span(&mem, 0, RAM);
+	uint8_t *ram = mem_write(&mem, 0, RAM);
 	struct vring_desc *desc = (void *)(ram + DESC);
 
 	memset(ram, 0, RAM);

@@ -32,14 +32,13 @@ static void check_part(const struct iovec *iov, unsigned int nr, uint64_t len)
 static void use_chain(struct queue_chain *c, struct input *in)
 {
 	uint64_t out = c->out_len, room = c->in_len;
-	uint8_t buf[64], *last;
+	uint8_t buf[64];
 	size_t want = take(in, 1) % sizeof(buf);
 
 	must(chain_take(c, buf, want) == (want <= out));
 	must(c->out_len == (want <= out ? out - want : out));
-	last = chain_take_last(c);
-	must(!last == !room);
-	must(!last || (last >= ram && last < ram + SIZE && c->in_len == room - 1));
+	must(chain_take_last(c) == (room > 0));
+	must(!room || (c->last >= ram && c->last < ram + SIZE && c->in_len == room - 1));
 	check_part(c->out, c->nr_out, c->out_len);
 	check_part(c->in, c->nr_in, c->in_len);
 }
@@ -65,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	/* In an allocation of its own, so that an access beyond it is noticed. */
 	ram = malloc(SIZE);
-	mem.region[0] = (struct mem_region){BASE, SIZE, ram};
+	mem.region[0] = (struct mem_region){.gpa = BASE, .len = SIZE, .hva = ram, .fd = -1};
 	queue_reset(&q, 1 << take(&in, 1) % 8);
 	must(queue_pop(&q, &chain) <= 0);
 	q.regs.desc = BASE + take(&in, 2) * 8;
@@ -101,7 +100,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			check_part(chain.in, chain.nr_in, chain.in_len);
 			must(chain.nr_out + chain.nr_in <= QUEUE_MAX);
 			use_chain(&chain, &in);
-			queue_push(&q, chain.head, take(&in, 4));
+			queue_push(&q, &chain, take(&in, 4));
 			must(q.used_idx == (uint16_t)(was + 1));
 			break;
 		case 2:

@@ -326,7 +326,7 @@ static struct acpi_header *build_mcfg(struct area *area)
 int acpi_build(const struct mem *m, const struct acpi_config *cfg, uint64_t *rsdp_gpa,
 	       struct error *e)
 {
-	struct area area = {.base = mem_span(m, LAYOUT_ACPI, LAYOUT_ACPI_MAX)};
+	struct area area = {.base = mem_write(m, LAYOUT_ACPI, LAYOUT_ACPI_MAX)};
 	struct acpi_header *dsdt, *fadt, *madt, *mcfg;
 	struct acpi_rsdp *rsdp;
 	struct acpi_xsdt *xsdt;

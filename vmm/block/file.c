@@ -99,6 +99,22 @@ static void aim(struct block_io *io)
 		io->piece.len = io->len < PIECE_RANGE ? io->len : PIECE_RANGE;
 }
 
+/* The first buffer as the caller gave it. */
+static void restore_buffer(struct block_io *io)
+{
+	io->iov->iov_base = (uint8_t *)io->iov->iov_base - io->begun;
+	io->iov->iov_len += io->begun;
+	io->begun = 0;
+}
+
+/* The last buffer of the piece is whole again. */
+static void restore_cut(struct block_io *io)
+{
+	if (io->piece.cut)
+		io->piece.iov[io->piece.nr_iov - 1].iov_len += io->piece.cut;
+	io->piece.cut = 0;
+}
+
 /* n bytes of the piece were done. */
 static void advance(struct block_io *io, uint64_t n)
 {
@@ -106,16 +122,28 @@ static void advance(struct block_io *io, uint64_t n)
 	io->len -= n;
 	if (io->by_writing || !transfers(io))
 		return;
-	io->piece.iov[io->piece.nr_iov - 1].iov_len += io->piece.cut;
+	restore_cut(io);
 	while (n && n >= io->iov->iov_len) {
 		n -= io->iov->iov_len;
+		restore_buffer(io);
 		io->iov++;
 		io->nr_iov--;
 	}
 	if (n) {
 		io->iov->iov_base = (uint8_t *)io->iov->iov_base + n;
 		io->iov->iov_len -= n;
+		io->begun += n;
 	}
+}
+
+/* A request that has come to an end, or will have none: its buffers are what they were. */
+static struct block_io *ended(struct block_io *io)
+{
+	if (io && transfers(io) && !io->by_writing && io->nr_iov) {
+		restore_cut(io);
+		restore_buffer(io);
+	}
+	return io;
 }
 
 /* The system call failed: is that the end of the request? */
@@ -177,7 +205,7 @@ const struct block_io *block_held(const struct block *b, const struct block_io *
 
 struct block_io *block_drop(struct block *b)
 {
-	return list_get(&b->held);
+	return ended(list_get(&b->held));
 }
 
 /* What is left of a request to the engine, if it may have any. */
@@ -195,6 +223,8 @@ static void give(struct block *b, struct block_io *io)
 void block_queue(struct block *b, struct block_io *io)
 {
 	io->by_writing = false;
+	io->begun = 0;
+	io->piece.cut = 0;
 	give(b, io);
 }
 
@@ -213,7 +243,7 @@ struct block_io *block_reap(struct block *b)
 		if (finished(io, res)) {
 			if (io->result)
 				report(b, io->result);
-			return io;
+			return ended(io);
 		}
 		give(b, io);
 	}
@@ -243,7 +273,7 @@ void block_resume(struct block *b)
 	struct block_io *io;
 
 	b->stopped = false;
-	while ((io = block_drop(b)))
+	while ((io = list_get(&b->held)))
 		give(b, io);
 }
 

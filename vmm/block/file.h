@@ -38,14 +38,16 @@ struct block_piece {
 /* A request. Offsets are in bytes and inside the disk: the caller has checked. */
 struct block_io {
 	enum block_op op;
-	bool durable;	   /* BLOCK_WRITE: done means on stable storage */
-	uint64_t offset;   /* changes as the request proceeds */
-	uint64_t len;	   /* bytes left */
-	struct iovec *iov; /* read, write: len bytes; changes, too */
+	bool durable;	 /* BLOCK_WRITE: done means on stable storage */
+	uint64_t offset; /* changes as the request proceeds */
+	uint64_t len;	 /* bytes left */
+	struct iovec *
+		iov; /* read, write: len bytes; the buffers left. Each is the same again in the end */
 	unsigned int nr_iov;
 
 	int result; /* when done: 0 or a negative errno; the engine's before */
 
+	size_t begun;		  /* bytes by which the first buffer that is left begins later */
 	struct block_piece piece; /* what the host is asked for now */
 	bool by_writing;	  /* zeroes are written, as they cannot be had otherwise */
 	struct iovec zeroes;	  /* what is written then */

@@ -111,7 +111,7 @@ int boot_load(const struct mem *m, const struct boot_config *cfg, struct boot_en
 	l->mem = m;
 	l->cfg = cfg;
 	l->cmdline = cfg->cmdline ? cfg->cmdline : "";
-	l->low = mem_span(m, 0, MiB(1));
+	l->low = mem_write(m, 0, MiB(1));
 	l->low_end = memmap_low_end(m);
 	memmap_build(m, &l->map);
 	memset(out, 0, sizeof(*out));

@@ -150,7 +150,7 @@ static int load_segment(const struct loader *l, struct elf_image *elf, unsigned 
 			return ret;
 	}
 	if (s->memsz > s->filesz) {
-		uint8_t *bss = mem_span(l->mem, s->paddr + s->filesz, s->memsz - s->filesz);
+		uint8_t *bss = mem_write(l->mem, s->paddr + s->filesz, s->memsz - s->filesz);
 
 		memset(bss, 0, s->memsz - s->filesz);
 	}

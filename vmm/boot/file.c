@@ -138,7 +138,7 @@ int host_file_read(const struct host_file *f, uint64_t offset, void *buf, size_t
 int host_file_load(const struct host_file *f, uint64_t offset, uint64_t len, const struct mem *m,
 		   uint64_t gpa, struct error *e)
 {
-	void *to = mem_span(m, gpa, len);
+	void *to = mem_write(m, gpa, len);
 
 	if (!to)
 		return error_set_at(

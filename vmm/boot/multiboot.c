@@ -148,7 +148,7 @@ static int load_flat(const struct loader *l, const struct mb_header *h, uint64_t
 	ret = host_file_load(&l->kernel, file_off, len, l->mem, h->load_addr, e);
 	if (ret)
 		return ret;
-	bss = mem_span(l->mem, h->load_addr + len, mem_len - len);
+	bss = mem_write(l->mem, h->load_addr + len, mem_len - len);
 	memset(bss, 0, mem_len - len);
 	if (h->entry_addr < h->load_addr || h->entry_addr - h->load_addr >= mem_len)
 		return loader_bad_kernel(l, e, "has its Multiboot entry outside of what it loads");

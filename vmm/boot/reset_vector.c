@@ -29,7 +29,7 @@ _Static_assert(sizeof(code) <= LAYOUT_KERNEL - LAYOUT_RESET_VECTOR, "reset vecto
 
 int reset_vector_place(const struct mem *m, struct error *e)
 {
-	uint8_t *p = mem_span(m, LAYOUT_RESET_VECTOR, sizeof(code));
+	uint8_t *p = mem_write(m, LAYOUT_RESET_VECTOR, sizeof(code));
 
 	if (!p)
 		return error_set(e, ENOSPC, "the guest has too little memory for a reset vector");

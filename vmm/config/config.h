@@ -91,6 +91,11 @@ enum config_api {
 	CONFIG_API_OFF,
 };
 
+enum config_memory {
+	CONFIG_MEMORY_ANON,
+	CONFIG_MEMORY_MEMFD,
+};
+
 struct config {
 	char *name; /* NULL: none stated, until cmd/run.c makes one up */
 	char *kernel;
@@ -106,8 +111,9 @@ struct config {
 	unsigned int nr_fw_cfg;
 
 	unsigned int cpus;
-	uint64_t memory;  /* bytes, a multiple of 4 KiB */
-	uint32_t tsc_khz; /* frequency of the guest's TSC; 0: the host's */
+	uint64_t memory;	     /* bytes, a multiple of 4 KiB */
+	unsigned int memory_backend; /* enum config_memory */
+	uint32_t tsc_khz;	     /* frequency of the guest's TSC; 0: the host's */
 	unsigned int rng_transport;
 	bool debug_exit;
 	uint16_t debug_exit_port;

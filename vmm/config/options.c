@@ -104,6 +104,12 @@ static const char *const transports[] = {
 	NULL,
 };
 
+static const char *const memory_backends[] = {
+	[CONFIG_MEMORY_ANON] = "anon",
+	[CONFIG_MEMORY_MEMFD] = "memfd",
+	NULL,
+};
+
 static const struct option_def disk_properties[] = {
 	{
 		.name = "path",
@@ -459,6 +465,28 @@ const struct option_def option_table[] = {
 			"The size of the memory, with the suffix K, M or G, a multiple of 4K; a number without a suffix\n"
 			"is in bytes.\n"
 			"Memory of the host is taken as the guest touches it.\n",
+	},
+	{
+		.name = "memory-backend",
+		.section = SECTION_PARTS,
+		.type = OPT_CHOICE,
+		KEPT(struct config, memory_backend),
+		.choices = memory_backends,
+		.initial = "anon",
+		.help = "what the memory is: the process's own, or a file without a name that others "
+			"can map",
+		.manual =
+			"What the memory is:\n"
+			".Cm anon ,\n"
+			"the process's own, or\n"
+			".Cm memfd ,\n"
+			"a file without a name that another process can map, once it is given its descriptor.\n"
+			"Most kernels back the latter by small pages, which makes guests slower, unless\n"
+			".Pa /sys/kernel/mm/transparent_hugepage/shmem_enabled\n"
+			"says\n"
+			".Ql advise\n"
+			"or\n"
+			".Ql always .\n",
 	},
 	{
 		.name = "disk",

@@ -128,7 +128,7 @@ static uint32_t dma_run(struct fw_cfg *fw, uint32_t control, uint32_t length, ui
 		select_item(fw, (uint16_t)(control >> 16));
 
 	if (control & DMA_READ) {
-		uint8_t *to = mem_span(fw->mem, address, length);
+		uint8_t *to = mem_write(fw->mem, address, length);
 
 		if (!to)
 			return DMA_ERROR;
@@ -143,7 +143,7 @@ static uint32_t dma_run(struct fw_cfg *fw, uint32_t control, uint32_t length, ui
 
 static void dma(struct fw_cfg *fw, uint64_t gpa)
 {
-	uint8_t *at = mem_span(fw->mem, gpa, sizeof(struct dma_access));
+	uint8_t *at = mem_write(fw->mem, gpa, sizeof(struct dma_access));
 	struct dma_access access;
 	uint32_t result;
 

@@ -330,8 +330,8 @@ void emu_store_bytes(const struct emu *emu, const struct walk_range *access, con
 			if (n > sizeof(piece))
 				n = sizeof(piece);
 			memcpy(&piece, from, n);
-			if (access->part[i].ram)
-				store_ram(access->part[i].ram + done, n, piece);
+			if (access->part[i].to)
+				store_ram(access->part[i].to + done, n, piece);
 			else
 				emu_store_device(emu, access->part[i].gpa + done, n, piece);
 		}
@@ -354,7 +354,7 @@ void emu_store(const struct emu *emu, const struct walk_range *access, uint64_t 
 bool emu_exchange(const struct emu *emu, const struct walk_range *access, uint64_t old,
 		  uint64_t value)
 {
-	uint8_t *ram = access->part[0].ram;
+	uint8_t *ram = access->part[0].to;
 	unsigned int len = access->part[0].len;
 	uint8_t old8 = (uint8_t)old;
 	uint16_t old16 = (uint16_t)old;

@@ -45,8 +45,8 @@ enum emu_result emu_exchange16(struct emu *emu)
 	if (ret != EMU_OK)
 		return ret;
 
-	if (access.part[0].ram)
-		found = exchange_ram(access.part[0].ram, old, value);
+	if (access.part[0].to)
+		found = exchange_ram(access.part[0].to, old, value);
 	else
 		found = exchange_device(emu, &access, old, value);
 	alu_set_flag(&emu->gprs.rflags, FLAG_ZF, found == old);

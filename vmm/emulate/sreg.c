@@ -42,7 +42,7 @@ enum emu_result emu_mark_descriptor(struct emu *emu, uint64_t la, uint8_t bits, 
 {
 	struct walk_range access;
 	enum emu_result ret = emu_translate_table(emu, segment_type_byte(la), 1, true, &access);
-	uint8_t *type = access.part[0].ram;
+	uint8_t *type = access.part[0].to;
 
 	*was_clear = true;
 	if (ret == EMU_OK && type)

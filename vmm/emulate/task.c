@@ -146,8 +146,8 @@ static void store(const struct walk_range *range, const void *buffer)
 	const uint8_t *from = buffer;
 
 	for (unsigned int i = 0; i < range->nr_parts; i++) {
-		if (range->part[i].ram)
-			memcpy(range->part[i].ram, from, range->part[i].len);
+		if (range->part[i].to)
+			memcpy(range->part[i].to, from, range->part[i].len);
 		from += range->part[i].len;
 	}
 }
@@ -245,8 +245,8 @@ static bool load_segment(struct task *t, enum seg which)
 	if (!(seg.ar & SEG_ACCESSED)) {
 		if (!reach(t, segment_type_byte(la), 1, WALK_WRITE | WALK_IMPLICIT, &range))
 			return false;
-		if (range.part[0].ram)
-			__atomic_fetch_or(range.part[0].ram, SEG_ACCESSED, __ATOMIC_SEQ_CST);
+		if (range.part[0].to)
+			__atomic_fetch_or(range.part[0].to, SEG_ACCESSED, __ATOMIC_SEQ_CST);
 		seg.ar |= SEG_ACCESSED;
 	}
 	*segment(t, which) = seg;
@@ -429,7 +429,7 @@ static bool prepare(struct task *t, struct places *p)
 /* False: another vCPU has taken the task meanwhile. */
 static bool take_task(struct task *t, const struct places *p)
 {
-	uint8_t *type = p->new_type.part[0].ram;
+	uint8_t *type = p->new_type.part[0].to;
 
 	if (type && __atomic_fetch_or(type, SEG_TSS_BUSY, __ATOMIC_SEQ_CST) & SEG_TSS_BUSY)
 		return selector_fault(t, VECTOR_GP, t->selector);
@@ -439,7 +439,7 @@ static bool take_task(struct task *t, const struct places *p)
 /* Leave the old task and enter the new one, whose segments are still to be loaded. */
 static void commit(struct task *t, const struct places *p, struct context *c)
 {
-	uint8_t *old_type = p->old_type.part[0].ram;
+	uint8_t *old_type = p->old_type.part[0].to;
 
 	if (!is_nested(t) && old_type)
 		__atomic_fetch_and(old_type, (uint8_t)~SEG_TSS_BUSY, __ATOMIC_SEQ_CST);

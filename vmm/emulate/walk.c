@@ -29,8 +29,8 @@
 #define MAX_TRIES 16
 
 struct level {
-	uint64_t *entry64; /* one of the two, NULL outside of RAM */
-	uint32_t *entry32;
+	uint64_t gpa;
+	unsigned int size;
 	uint64_t value; /* as it was read, or all ones outside of RAM */
 };
 
@@ -72,37 +72,41 @@ static enum walk_result fault(struct walker *w, uint32_t error)
 static uint64_t read_entry64(struct walker *w, uint64_t gpa)
 {
 	struct level *l = &w->level[w->nr_levels++];
+	const uint64_t *entry = mem_read(w->mem, gpa, sizeof(*entry));
 
-	l->entry64 = mem_span(w->mem, gpa, sizeof(uint64_t));
-	l->entry32 = NULL;
-	l->value = l->entry64 ? __atomic_load_n(l->entry64, __ATOMIC_RELAXED) : ~0ULL;
+	l->gpa = gpa;
+	l->size = sizeof(*entry);
+	l->value = entry ? __atomic_load_n(entry, __ATOMIC_RELAXED) : ~0ULL;
 	return l->value;
 }
 
 static uint64_t read_entry32(struct walker *w, uint64_t gpa)
 {
 	struct level *l = &w->level[w->nr_levels++];
+	const uint32_t *entry = mem_read(w->mem, gpa, sizeof(*entry));
 
-	l->entry64 = NULL;
-	l->entry32 = mem_span(w->mem, gpa, sizeof(uint32_t));
-	l->value = l->entry32 ? __atomic_load_n(l->entry32, __ATOMIC_RELAXED) : ~0U;
+	l->gpa = gpa;
+	l->size = sizeof(*entry);
+	l->value = entry ? __atomic_load_n(entry, __ATOMIC_RELAXED) : ~0U;
 	return l->value;
 }
 
-static bool set_flags(const struct level *l, uint64_t flags)
+static bool set_flags(const struct walker *w, const struct level *l, uint64_t flags)
 {
 	uint64_t old64 = l->value;
 	uint32_t old32 = (uint32_t)l->value;
+	void *entry;
 
 	if ((l->value & flags) == flags)
 		return true;
-	if (l->entry64)
-		return __atomic_compare_exchange_n(l->entry64, &old64, old64 | flags, false,
+	entry = mem_write(w->mem, l->gpa, l->size);
+	if (!entry)
+		return true;
+	if (l->size == sizeof(old64))
+		return __atomic_compare_exchange_n((uint64_t *)entry, &old64, old64 | flags, false,
 						   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-	if (l->entry32)
-		return __atomic_compare_exchange_n(l->entry32, &old32, old32 | (uint32_t)flags,
-						   false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
-	return true;
+	return __atomic_compare_exchange_n((uint32_t *)entry, &old32, old32 | (uint32_t)flags,
+					   false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 /*
@@ -141,7 +145,7 @@ static enum walk_result finish(struct walker *w, uint64_t rights)
 		bool leaf = i == w->nr_levels - 1;
 		uint64_t flags = PTE_A | (leaf && (w->access & WALK_WRITE) ? PTE_D : 0);
 
-		if (!set_flags(&w->level[i], flags))
+		if (!set_flags(w, &w->level[i], flags))
 			return WALK_RETRY;
 	}
 	return WALK_OK;
@@ -261,6 +265,7 @@ static enum walk_result add_part(const struct mem *mem, const struct hv_sregs *s
 {
 	unsigned int i = range->nr_parts;
 	enum walk_result ret;
+	uint8_t *to;
 
 	fault->la = la;
 	fault->error = 0;
@@ -268,7 +273,9 @@ static enum walk_result add_part(const struct mem *mem, const struct hv_sregs *s
 	if (ret != WALK_OK)
 		return ret;
 	range->part[i].len = len;
-	range->part[i].ram = mem_span(mem, range->part[i].gpa, len);
+	to = access & WALK_WRITE ? mem_write(mem, range->part[i].gpa, len) : NULL;
+	range->part[i].to = to;
+	range->part[i].ram = to ? to : mem_read(mem, range->part[i].gpa, len);
 	range->nr_parts++;
 	return WALK_OK;
 }

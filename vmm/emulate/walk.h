@@ -46,7 +46,9 @@ struct walk_range {
 	unsigned int nr_parts;
 	struct {
 		uint64_t gpa;
-		uint8_t *ram; /* NULL: not RAM */
+		const uint8_t *ram; /* NULL: not RAM */
+		uint8_t *
+			to; /* the same, of an access to write; NULL: not RAM that can be written */
 		unsigned int len;
 	} part[2];
 };

@@ -114,10 +114,15 @@ int hv_create_vm(int hv_fd, uint32_t tsc_khz, struct error *e)
 	return ret;
 }
 
-int hv_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, uint64_t len, void *hva, struct error *e)
+int hv_set_slot(int vm_fd, uint32_t slot, uint64_t flags, uint64_t gpa, uint64_t len, void *hva,
+		struct error *e)
 {
-	struct hv_slot args = {
-		.size = sizeof(args), .slot = slot, .gpa = gpa, .len = len, .hva = (uintptr_t)hva};
+	struct hv_slot args = {.size = sizeof(args),
+			       .slot = slot,
+			       .flags = flags,
+			       .gpa = gpa,
+			       .len = len,
+			       .hva = (uintptr_t)hva};
 	int ret = call(vm_fd, HV_SET_SLOT, &args);
 
 	if (ret < 0)

@@ -25,7 +25,9 @@ int hv_get_cpuid(int hv_fd, struct hv_cpuid_entry *entries, struct error *e);
 /* tsc_khz: frequency of the guest's TSC; 0: the host's. */
 int hv_create_vm(int hv_fd, uint32_t tsc_khz, struct error *e);
 
-int hv_set_slot(int vm_fd, uint32_t slot, uint64_t gpa, uint64_t len, void *hva, struct error *e);
+/* flags: HV_SLOT_* */
+int hv_set_slot(int vm_fd, uint32_t slot, uint64_t flags, uint64_t gpa, uint64_t len, void *hva,
+		struct error *e);
 int hv_create_vcpu(int vm_fd, uint32_t id, struct error *e);
 /* Returns how many vCPUs accepted the message. */
 int hv_signal_msi(int vm_fd, uint64_t addr, uint32_t data);

@@ -345,8 +345,11 @@ static int map_memory(struct machine *m, struct error *e)
 {
 	uint64_t memory = m->config->memory;
 	uint64_t low = memory < LAYOUT_HOLE ? memory : LAYOUT_HOLE;
-	int ret = mem_add_ram(&m->mem, 0, low, e);
+	int ret;
 
+	if (m->config->memory_backend == CONFIG_MEMORY_MEMFD)
+		m->mem.backend = MEM_MEMFD;
+	ret = mem_add_ram(&m->mem, 0, low, e);
 	if (!ret && memory > low)
 		ret = mem_add_ram(&m->mem, LAYOUT_HIGH_RAM, memory - low, e);
 	return ret;
@@ -359,7 +362,7 @@ static int give_memory(struct machine *m, struct error *e)
 	for (unsigned int i = 0; !ret && i < m->mem.nr_regions; i++) {
 		const struct mem_region *r = &m->mem.region[i];
 
-		ret = hv_set_slot(m->vm_fd, i, r->gpa, r->len, r->hva, e);
+		ret = hv_set_slot(m->vm_fd, r->slot, r->flags, r->gpa, r->len, r->hva, e);
 	}
 	return ret;
 }

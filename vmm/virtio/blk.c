@@ -38,7 +38,6 @@ _Static_assert(sizeof(struct virtio_blk_outhdr) == 16, "request header");
 struct request {
 	struct request *next_free;
 	struct block_io io;
-	uint8_t *status;   /* in guest memory, written last */
 	uint32_t data_len; /* bytes of data in the guest's buffers if it succeeds */
 	struct queue_chain chain;
 };
@@ -97,8 +96,8 @@ static void request_done(struct virtio_blk *b, struct request *r, uint8_t status
 {
 	uint32_t written = status == VIRTIO_BLK_S_OK ? r->data_len : 0;
 
-	*r->status = status;
-	queue_push(&b->dev.queue[0].vq, r->chain.head, written + (written == r->chain.in_len));
+	chain_put_last(&r->chain, status);
+	queue_push(&b->dev.queue[0].vq, &r->chain, written + (written == r->chain.in_len));
 	request_put(b, r);
 }
 
@@ -187,8 +186,7 @@ static void begin(struct virtio_blk *b, struct request *r)
 {
 	struct virtio_blk_outhdr hdr;
 
-	r->status = chain_take_last(&r->chain);
-	if (!r->status || !chain_take(&r->chain, &hdr, sizeof(hdr))) {
+	if (!chain_take_last(&r->chain) || !chain_take(&r->chain, &hdr, sizeof(hdr))) {
 		/* There is nowhere to put an answer. */
 		queue_fail(&b->dev.queue[0].vq, "a request has no header or no status");
 		request_put(b, r);
@@ -311,8 +309,10 @@ static void blk_forget(struct virtio_dev *d)
 	struct block_io *io;
 
 	b->nr_again = 0;
-	while ((io = block_drop(b->block)))
+	while ((io = block_drop(b->block))) {
+		chain_end(&to_request(io)->chain);
 		request_put(b, to_request(io));
+	}
 }
 
 struct blk_state {

@@ -21,9 +21,10 @@ static uint16_t load16(const __u16 *p)
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
-static void store16(__u16 *p, uint16_t value)
+static void store16(const struct virtqueue *q, __u16 *p, uint16_t value)
 {
 	__atomic_store_n(p, value, __ATOMIC_RELAXED);
+	mem_mark(q->mem, p, sizeof(*p));
 }
 
 /* Orders our store before our next load, as both notification schemes need (2.7.7, 2.7.10). */
@@ -33,7 +34,7 @@ static void full_barrier(void)
 }
 
 /* The two event fields lie behind the rings: 2.7.6, 2.7.8. */
-static __u16 *used_event(const struct virtqueue *q)
+static const __u16 *used_event(const struct virtqueue *q)
 {
 	return &q->avail->ring[q->size];
 }
@@ -65,11 +66,14 @@ void queue_reset(struct virtqueue *q, uint16_t max_size)
 }
 
 /* A part of the queue in host memory, or NULL when it is not aligned or not in memory. */
-static void *part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align)
+static const void *part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align)
 {
-	if (gpa % align)
-		return NULL;
-	return mem_span(mem, gpa, len);
+	return gpa % align ? NULL : mem_read(mem, gpa, len);
+}
+
+static void *own_part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align)
+{
+	return gpa % align ? NULL : mem_write(mem, gpa, len);
 }
 
 /* Find the rings that the latched registers describe. */
@@ -84,7 +88,7 @@ static int map_rings(struct virtqueue *q, const struct mem *mem, uint64_t featur
 		return -EINVAL;
 	q->desc = part(mem, regs.desc, regs.size * sizeof(struct vring_desc), ALIGN_DESC);
 	q->avail = part(mem, regs.driver, avail_len, ALIGN_DRIVER);
-	q->used = part(mem, regs.device, used_len, ALIGN_DEVICE);
+	q->used = own_part(mem, regs.device, used_len, ALIGN_DEVICE);
 	if (!q->desc || !q->avail || !q->used)
 		return -EINVAL;
 
@@ -126,24 +130,26 @@ static struct vring_desc fetch(const struct vring_desc *table, unsigned int i)
 static int add_buffer(struct virtqueue *q, struct queue_chain *c, const struct vring_desc *d)
 {
 	unsigned int nr = c->nr_out + c->nr_in;
-	void *hva;
+	bool write = d->flags & VRING_DESC_F_WRITE;
+	const void *hva;
 
 	if (nr == QUEUE_MAX)
 		return queue_fail(q, "a chain has too many descriptors");
 	if (!d->len)
 		return queue_fail(q, "a descriptor has length zero");
-	hva = mem_span(q->mem, d->addr, d->len);
+	hva = write ? mem_write(q->mem, d->addr, d->len) : mem_read(q->mem, d->addr, d->len);
 	if (!hva)
 		return queue_fail(q, "a buffer is not in memory");
 	/* 2.7.4.2 */
-	if (c->nr_in && !(d->flags & VRING_DESC_F_WRITE))
+	if (c->nr_in && !write)
 		return queue_fail(q, "a buffer to read comes after one to write");
 	/* 2.7.5: a chain has at most 2^32 bytes; with our count of written bytes, one less. */
 	if (c->out_len + c->in_len + d->len > UINT32_MAX)
 		return queue_fail(q, "a chain is longer than 4 GiB");
 
-	c->iov[nr] = (struct iovec){.iov_base = hva, .iov_len = d->len};
-	if (d->flags & VRING_DESC_F_WRITE) {
+	/* The system has one type for both directions. */
+	c->iov[nr] = (struct iovec){.iov_base = (void *)hva, .iov_len = d->len};
+	if (write) {
 		c->nr_in++;
 		c->in_len += d->len;
 	} else {
@@ -177,7 +183,7 @@ static int read_chain(struct virtqueue *q, struct queue_chain *c)
 				return queue_fail(q, "an indirect descriptor is not allowed here");
 			if (!d.len || d.len % sizeof(d) || d.len / sizeof(d) > QUEUE_MAX)
 				return queue_fail(q, "an indirect table has an impossible length");
-			table = mem_span(q->mem, d.addr, d.len);
+			table = mem_read(q->mem, d.addr, d.len);
 			if (!table)
 				return queue_fail(q, "an indirect table is not in memory");
 			count = left = d.len / sizeof(d);
@@ -217,7 +223,9 @@ static int take(struct virtqueue *q, uint16_t head, struct queue_chain *c)
 {
 	int ret;
 
+	c->mem = q->mem;
 	c->head = head;
+	c->last = NULL;
 	c->nr_out = c->nr_in = 0;
 	c->out_len = c->in_len = 0;
 	ret = read_chain(q, c);
@@ -256,18 +264,21 @@ uint16_t queue_in_flight(const struct virtqueue *q)
 	return live(q) ? q->next - q->used_idx : 0;
 }
 
-void queue_push(struct virtqueue *q, uint16_t head, uint32_t written)
+void queue_push(struct virtqueue *q, const struct queue_chain *c, uint32_t written)
 {
 	struct vring_used_elem *elem;
 
+	chain_end(c);
 	if (!live(q))
 		return;
 	elem = &q->used->ring[q->used_idx & (q->size - 1)];
-	__atomic_store_n(&elem->id, head, __ATOMIC_RELAXED);
+	__atomic_store_n(&elem->id, c->head, __ATOMIC_RELAXED);
 	__atomic_store_n(&elem->len, written, __ATOMIC_RELAXED);
+	mem_mark(q->mem, elem, sizeof(*elem));
 	q->used_idx++;
 	/* The driver sees the entry, and what is in the buffers, before the index: 2.7.8.2. */
 	__atomic_store_n(&q->used->idx, q->used_idx, __ATOMIC_RELEASE);
+	mem_mark(q->mem, &q->used->idx, sizeof(q->used->idx));
 }
 
 /* ------------------------------------------------------------------------- */
@@ -291,7 +302,7 @@ bool queue_wants_interrupt(struct virtqueue *q)
 void queue_kicks_off(struct virtqueue *q)
 {
 	if (live(q) && !q->event_idx)
-		store16(&q->used->flags, VRING_USED_F_NO_NOTIFY);
+		store16(q, &q->used->flags, VRING_USED_F_NO_NOTIFY);
 }
 
 bool queue_kicks_on(struct virtqueue *q)
@@ -299,9 +310,9 @@ bool queue_kicks_on(struct virtqueue *q)
 	if (!live(q))
 		return false;
 	if (q->event_idx)
-		store16(avail_event(q), q->next);
+		store16(q, avail_event(q), q->next);
 	else
-		store16(&q->used->flags, 0);
+		store16(q, &q->used->flags, 0);
 	full_barrier();
 	return load16(&q->avail->idx) != q->next;
 }
@@ -332,18 +343,24 @@ bool chain_take(struct queue_chain *c, void *buf, size_t len)
 	return true;
 }
 
-uint8_t *chain_take_last(struct queue_chain *c)
+bool chain_take_last(struct queue_chain *c)
 {
 	struct iovec *last;
 
 	if (!c->nr_in)
-		return NULL;
+		return false;
 	last = &c->in[c->nr_in - 1];
 	last->iov_len--;
 	c->in_len--;
 	if (!last->iov_len)
 		c->nr_in--;
-	return (uint8_t *)last->iov_base + last->iov_len;
+	c->last = (uint8_t *)last->iov_base + last->iov_len;
+	return true;
+}
+
+void chain_put_last(const struct queue_chain *c, uint8_t byte)
+{
+	*c->last = byte;
 }
 
 size_t chain_put(struct queue_chain *c, const void *buf, size_t len)
@@ -357,6 +374,16 @@ size_t chain_put(struct queue_chain *c, const void *buf, size_t len)
 		done += part_len;
 	}
 	return done;
+}
+
+void chain_end(const struct queue_chain *c)
+{
+	if (!c->mem->logging)
+		return;
+	for (unsigned int i = 0; i < c->nr_in; i++)
+		mem_mark(c->mem, c->in[i].iov_base, c->in[i].iov_len);
+	if (c->last)
+		mem_mark(c->mem, c->last, 1);
 }
 
 /* ------------------------------------------------------------------------- */

@@ -42,8 +42,8 @@ struct virtqueue {
 	/* Latched by queue_enable() */
 	struct queue_regs latched;
 	const struct mem *mem;
-	struct vring_desc *desc;
-	struct vring_avail *avail;
+	const struct vring_desc *desc;
+	const struct vring_avail *avail;
 	struct vring_used *used;
 	uint16_t size;
 	bool indirect;	/* VIRTIO_F_INDIRECT_DESC */
@@ -62,10 +62,12 @@ struct virtqueue {
  * it writes. The caller gives the array; taking from a chain shortens it.
  */
 struct queue_chain {
+	const struct mem *mem;
 	uint16_t head;
 	struct iovec *out, *in; /* read, written by the device */
 	unsigned int nr_out, nr_in;
 	uint64_t out_len, in_len; /* bytes left in each */
+	uint8_t *last;		  /* what chain_take_last() took, the last time */
 	struct iovec iov[QUEUE_MAX];
 };
 
@@ -84,8 +86,11 @@ int queue_enable(struct virtqueue *q, const struct mem *mem, uint64_t features);
 int queue_pop(struct virtqueue *q, struct queue_chain *c);
 /* The driver broke the device's own rules, too: returns -EPROTO, like queue_pop() from now on. */
 int queue_fail(struct virtqueue *q, const char *why);
-/* Give a chain back with "written" bytes in it. Nothing happens on a queue that is not live. */
-void queue_push(struct virtqueue *q, uint16_t head, uint32_t written);
+/*
+ * Give a chain back with "written" bytes in it; what the device writes to is the same iovecs again by now. Only
+ * what chain_end() does happens on a queue that is not live.
+ */
+void queue_push(struct virtqueue *q, const struct queue_chain *c, uint32_t written);
 /* Since the last call, was something pushed that the driver wants an interrupt for? */
 bool queue_wants_interrupt(struct virtqueue *q);
 
@@ -115,9 +120,13 @@ bool queue_kicks_on(struct virtqueue *q);
 
 /* Copy the first len bytes of the part to read and take them off. False: not that many. */
 bool chain_take(struct queue_chain *c, void *buf, size_t len);
-/* Take off the last byte of the part to write. NULL: there is none. */
-uint8_t *chain_take_last(struct queue_chain *c);
+/* Take off the last byte of the part to write. False: there is none. */
+bool chain_take_last(struct queue_chain *c);
+/* Write to the byte that was taken off. */
+void chain_put_last(const struct queue_chain *c, uint8_t byte);
 /* Write to the front of the part to write: returns how many of the len bytes fit. */
 size_t chain_put(struct queue_chain *c, const void *buf, size_t len);
+/* The chain will not be given back: what may have been written to it is marked. */
+void chain_end(const struct queue_chain *c);
 
 #endif

@@ -54,7 +54,7 @@ static void rng_kick(struct virtio_dev *d, unsigned int queue)
 	do {
 		queue_kicks_off(vq);
 		while (budget && queue_pop(vq, &c) > 0) {
-			queue_push(vq, c.head, fill(&c));
+			queue_push(vq, &c, fill(&c));
 			budget--;
 		}
 	} while (budget && queue_kicks_on(vq) && !vq->broken);

@@ -24,6 +24,7 @@
 #include "virtio/rng.h"
 #include "virtio/virtio_mmio.h"
 #include "suite.h"
+#include "written.h"
 
 static struct mem mem;
 static struct error err;
@@ -135,7 +136,7 @@ static void teardown(void)
 
 static const uint8_t *span(uint64_t gpa, uint64_t len)
 {
-	const uint8_t *p = mem_span(&mem, gpa, len);
+	const uint8_t *p = mem_read(&mem, gpa, len);
 
 	ck_assert_ptr_nonnull(p);
 	return p;
@@ -185,7 +186,9 @@ static const uint8_t *build(const struct acpi_config *cfg)
 	uint64_t rsdp = 0, found = 0;
 	const uint8_t *r;
 
+	written_begin(&mem);
 	ck_assert_msg(acpi_build(&mem, cfg, &rsdp, &err) == 0, "%s", err.text);
+	written_end(&mem);
 	for (uint64_t gpa = 0xe0000; gpa < 0x100000 && !found; gpa += 16) {
 		if (!memcmp(span(gpa, 8), "RSD PTR ", 8))
 			found = gpa;

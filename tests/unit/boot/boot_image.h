@@ -18,6 +18,7 @@
 
 #include "boot/boot.h"
 #include "platform/layout.h"
+#include "written.h"
 
 #define LOW_RAM	 MiB(64)
 #define HIGH_RAM MiB(16)
@@ -64,9 +65,14 @@ static inline void write_file(const char *path, const void *data, size_t len)
 /* Load kernel_path; the fields not set in cfg are the defaults. */
 static inline int boot(struct boot_config cfg)
 {
+	int ret;
+
 	cfg.kernel = kernel_path;
 	err.text[0] = '\0';
-	return boot_load(&mem, &cfg, &entry, &err);
+	written_begin(&mem);
+	ret = boot_load(&mem, &cfg, &entry, &err);
+	written_end(&mem);
+	return ret;
 }
 
 /* The message is one line, names the file, and says what to do. */
@@ -87,7 +93,7 @@ static inline void check_message(const char *path)
 
 static inline const void *at(uint64_t gpa)
 {
-	const void *p = mem_span(&mem, gpa, 1);
+	const void *p = mem_read(&mem, gpa, 1);
 
 	ck_assert_ptr_nonnull(p);
 	return p;
@@ -287,7 +293,7 @@ static inline void check_protected32(uint32_t eip)
 
 static inline void check_bytes(uint64_t gpa, uint8_t byte, size_t len)
 {
-	const uint8_t *p = mem_span(&mem, gpa, len);
+	const uint8_t *p = mem_read(&mem, gpa, len);
 
 	ck_assert_ptr_nonnull(p);
 	for (size_t i = 0; i < len; i++)
@@ -297,7 +303,7 @@ static inline void check_bytes(uint64_t gpa, uint8_t byte, size_t len)
 /* Make sure that a zeroed range was zeroed, and not just never touched. */
 static inline void dirty(uint64_t gpa, size_t len)
 {
-	memset(mem_span(&mem, gpa, len), 0xee, len);
+	memset(mem_write(&mem, gpa, len), 0xee, len);
 }
 
 #endif

@@ -221,7 +221,7 @@ static void check_fuzzed(const struct image *i)
 	if (boot_image(i) < 0)
 		check_message(kernel_path);
 	else
-		ck_assert_ptr_nonnull(mem_span(&mem, entry.gprs.rip, 1));
+		ck_assert_ptr_nonnull(mem_write(&mem, entry.gprs.rip, 1));
 }
 
 START_TEST(fuzz)

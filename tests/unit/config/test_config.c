@@ -359,6 +359,18 @@ START_TEST(test_every_item_has_an_id)
 }
 END_TEST
 
+START_TEST(test_memory_backends)
+{
+	ck_assert_int_eq(parse(NULL), 0);
+	ck_assert_uint_eq(config.memory_backend, CONFIG_MEMORY_ANON);
+	ck_assert_int_eq(parse("--memory-backend", "memfd", NULL), 0);
+	ck_assert_uint_eq(config.memory_backend, CONFIG_MEMORY_MEMFD);
+	ck_assert_int_eq(parse("--memory-backend", "anon", NULL), 0);
+	ck_assert_uint_eq(config.memory_backend, CONFIG_MEMORY_ANON);
+	refused("--memory-backend", "file", "'file'");
+}
+END_TEST
+
 START_TEST(test_transports)
 {
 	ck_assert_int_eq(parse("--disk", "a", "--disk", "b,transport=mmio", "--disk",
@@ -658,6 +670,7 @@ int main(void)
 	tcase_add_test(tc, test_bad_disks);
 	tcase_add_test(tc, test_disk_properties);
 	tcase_add_test(tc, test_every_item_has_an_id);
+	tcase_add_test(tc, test_memory_backends);
 	tcase_add_test(tc, test_transports);
 	tcase_add_test(tc, test_disks_have_their_places);
 	tcase_add_test(tc, test_modules);

@@ -128,7 +128,7 @@ START_TEST(bash_completes_options)
 	completes("vmm completion ", "bash|");
 	completes("vmm api --o", "--openapi|");
 	completes("vmm check --j", "--json|");
-	completes("vmm run --me", "--memory|");
+	completes("vmm run --me", "--memory|--memory-backend|");
 	completes("vmm run --kernel x --no", "--no-reboot|");
 	completes("vmm run --no-reboot --ti", "--time-limit|");
 	completes("vmm run --kernel=x --cp", "--cpus|");

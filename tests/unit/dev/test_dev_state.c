@@ -534,8 +534,8 @@ static void fw_cfg_half_way(void *dev)
 static void fw_cfg_see(void *dev, struct seen *s)
 {
 	uint32_t read_two[4] = {htobe32(0x02), htobe32(2), 0, htobe32(0x2000)};
-	uint8_t *low = mem_span(&mem, 0x1000, 16);
-	uint8_t *high = mem_span(&mem, LAYOUT_HIGH_RAM + 0x1000, 16);
+	uint8_t *low = mem_write(&mem, 0x1000, 16);
+	uint8_t *high = mem_write(&mem, LAYOUT_HIGH_RAM + 0x1000, 16);
 
 	(void)dev;
 	memcpy(low, read_two, 16);

@@ -12,6 +12,7 @@
 #include "dev/pvpanic.h"
 #include "platform/layout.h"
 #include "suite.h"
+#include "written.h"
 
 static unsigned int panics;
 
@@ -67,8 +68,10 @@ START_TEST(test_reset_vector_writes_the_reset_register)
 	const uint8_t *p;
 
 	ck_assert_int_eq(mem_add_ram(&m, 0, MiB(1), &e), 0);
+	written_begin(&m);
 	ck_assert_int_eq(reset_vector_place(&m, &e), 0);
-	p = mem_span(&m, 0xffff0, 16);
+	written_end(&m);
+	p = mem_write(&m, 0xffff0, 16);
 	/* mov dx, imm16; mov al, imm8; out dx, al */
 	ck_assert_uint_eq(p[0], 0xba);
 	ck_assert_uint_eq(p[1] | p[2] << 8, PORT_ACPI_RESET);

@@ -17,6 +17,7 @@
 #include "platform/bus.h"
 #include "platform/layout.h"
 #include "suite.h"
+#include "written.h"
 
 #define DMA_READ   0x02
 #define DMA_SKIP   0x04
@@ -72,12 +73,14 @@ static void read_port(uint16_t key, void *buf, size_t len)
 static void start(uint64_t gpa)
 {
 	out(4, 4, htobe32((uint32_t)(gpa >> 32)));
+	written_begin(&mem);
 	out(8, 4, htobe32((uint32_t)gpa));
+	written_end(&mem);
 }
 
 static void put_access(uint32_t control, uint32_t len, uint64_t address)
 {
-	uint8_t *at = mem_span(&mem, CONTROL, 16);
+	uint8_t *at = mem_write(&mem, CONTROL, 16);
 	uint32_t control_be = htobe32(control), len_be = htobe32(len);
 	uint64_t address_be = htobe64(address);
 
@@ -93,7 +96,7 @@ static uint32_t dma(uint32_t control, uint32_t len, uint64_t address)
 
 	put_access(control, len, address);
 	start(CONTROL);
-	memcpy(&control_be, mem_span(&mem, CONTROL, 4), 4);
+	memcpy(&control_be, mem_write(&mem, CONTROL, 4), 4);
 	return be32toh(control_be);
 }
 
@@ -197,16 +200,16 @@ START_TEST(dma_above_4g)
 
 	add_file("opt/a", "high");
 	put_access(DMA_SELECT | DMA_READ | FW_CFG_FILE_FIRST << 16, 4, to);
-	memcpy(mem_span(&mem, at, 16), mem_span(&mem, CONTROL, 16), 16);
+	memcpy(mem_write(&mem, at, 16), mem_write(&mem, CONTROL, 16), 16);
 	start(at);
-	ck_assert_mem_eq(mem_span(&mem, to, 4), "high", 4);
-	ck_assert_mem_eq(mem_span(&mem, at, 4), "\0\0\0\0", 4);
+	ck_assert_mem_eq(mem_write(&mem, to, 4), "high", 4);
+	ck_assert_mem_eq(mem_write(&mem, at, 4), "\0\0\0\0", 4);
 	/* A half address of the wrong width is none. */
-	memset(mem_span(&mem, to, 4), 0, 4);
+	memset(mem_write(&mem, to, 4), 0, 4);
 	out(4, 2, htobe32((uint32_t)(at >> 32)));
-	memcpy(mem_span(&mem, at, 16), mem_span(&mem, CONTROL, 16), 16);
+	memcpy(mem_write(&mem, at, 16), mem_write(&mem, CONTROL, 16), 16);
 	out(8, 4, htobe32((uint32_t)at));
-	ck_assert_mem_eq(mem_span(&mem, to, 4), "\0\0\0\0", 4);
+	ck_assert_mem_eq(mem_write(&mem, to, 4), "\0\0\0\0", 4);
 }
 END_TEST
 
@@ -238,8 +241,8 @@ END_TEST
 
 START_TEST(dma_read)
 {
-	char *buf = mem_span(&mem, 0x2000, 16);
-	char *high = mem_span(&mem, LAYOUT_HIGH_RAM + RAM - 4, 4);
+	char *buf = mem_write(&mem, 0x2000, 16);
+	char *high = mem_write(&mem, LAYOUT_HIGH_RAM + RAM - 4, 4);
 
 	add_file("opt/x", "0123456789");
 	memset(buf, '.', 16);
@@ -305,20 +308,20 @@ START_TEST(dma_hostile)
 	ck_assert_uint_eq(in(1, 1), '0');
 	/* Data over the access structure: the result is written last. */
 	ck_assert_uint_eq(dma(0x20 << 16 | DMA_SELECT | DMA_READ, 16, CONTROL), 0);
-	ck_assert_mem_eq(mem_span(&mem, CONTROL + 4, 8), "456789\0\0", 8);
+	ck_assert_mem_eq(mem_write(&mem, CONTROL + 4, 8), "456789\0\0", 8);
 }
 END_TEST
 
 START_TEST(dma_unaligned)
 {
-	uint8_t *at = mem_span(&mem, 0x3003, 16);
+	uint8_t *at = mem_write(&mem, 0x3003, 16);
 	const uint8_t access[16] = {0, 0,    0,	  DMA_SELECT | DMA_READ, 0, 0, 0, 4, 0, 0, 0, 0, 0,
 				    0, 0x40, 0x01};
 
 	memcpy(at, access, 16);
 	start(0x3003);
 	ck_assert_mem_eq(at, "\0\0\0\0", 4);
-	ck_assert_mem_eq(mem_span(&mem, 0x4001, 4), "QEMU", 4);
+	ck_assert_mem_eq(mem_write(&mem, 0x4001, 4), "QEMU", 4);
 }
 END_TEST
 
@@ -343,7 +346,7 @@ START_TEST(odd_accesses)
 	out(4, 4, 0xffffffff);
 	out(8, 4, 0);
 	out(8, 4, htobe32(CONTROL));
-	ck_assert_mem_eq(mem_span(&mem, 0x2000, 4), "QEMU", 4);
+	ck_assert_mem_eq(mem_write(&mem, 0x2000, 4), "QEMU", 4);
 }
 END_TEST
 
@@ -369,12 +372,14 @@ START_TEST(threads)
 	add_file("opt/x", "x");
 	add_file("opt/y", "0123456789");
 	dma(0x21 << 16 | DMA_SELECT | DMA_READ, 64, 0x2000);
+	written_off = true;
 	for (int i = 0; i < 4; i++)
 		ck_assert_int_eq(pthread_create(&t[i], NULL, hammer, &keys[i]), 0);
 	for (int i = 0; i < 4; i++)
 		pthread_join(t[i], NULL);
+	written_off = false;
 	ck_assert_uint_eq(dma(DMA_SELECT | DMA_READ, 4, 0x2000), 0);
-	ck_assert_mem_eq(mem_span(&mem, 0x2000, 4), "QEMU", 4);
+	ck_assert_mem_eq(mem_write(&mem, 0x2000, 4), "QEMU", 4);
 }
 END_TEST
 

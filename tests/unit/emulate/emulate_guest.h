@@ -14,6 +14,7 @@
 #include "emulate/emulate.h"
 #include "x86.h"
 #include "guest_memory.h"
+#include "written.h"
 
 #define RAM_SIZE  0x200000
 #define CODE	  0x8000
@@ -119,7 +120,7 @@ static const struct bus_ops port_ops = {port_read, port_write};
 
 static inline uint8_t *ram(uint64_t gpa)
 {
-	return mem_span(&mem, gpa, 1);
+	return mem_write(&mem, gpa, 1);
 }
 
 static inline uint64_t dev_get(unsigned int offset, unsigned int size)
@@ -231,6 +232,8 @@ static inline uint64_t pte_of(uint64_t la)
 static inline enum emulate_result go_bytes(const uint8_t *bytes, unsigned int len,
 					   unsigned int known)
 {
+	enum emulate_result result;
+
 	memcpy(ram(CODE), bytes, len);
 	memset(&run.exit, 0, sizeof(run.exit));
 	run.exit_reason = HV_EXIT_EMULATE;
@@ -239,7 +242,10 @@ static inline enum emulate_result go_bytes(const uint8_t *bytes, unsigned int le
 	memcpy(run.exit.emulate.insn, bytes, known);
 	run.gprs.rip = CODE;
 	run.dirty = 0;
-	return emulate(&env, &run, why, sizeof(why));
+	written_begin(&mem);
+	result = emulate(&env, &run, why, sizeof(why));
+	written_end(&mem);
+	return result;
 }
 
 #define GO(...)                                                   \

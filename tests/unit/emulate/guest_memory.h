@@ -13,13 +13,13 @@ static inline uint64_t peek(uint64_t gpa, unsigned int size)
 {
 	uint64_t value = 0;
 
-	memcpy(&value, mem_span(&mem, gpa, size), size);
+	memcpy(&value, mem_write(&mem, gpa, size), size);
 	return value;
 }
 
 static inline void poke(uint64_t gpa, unsigned int size, uint64_t value)
 {
-	memcpy(mem_span(&mem, gpa, size), &value, size);
+	memcpy(mem_write(&mem, gpa, size), &value, size);
 }
 
 #endif

@@ -14,6 +14,7 @@
 #include "emulate/task.h"
 #include "x86.h"
 #include "guest_memory.h"
+#include "written.h"
 
 #define RAM_SIZE  0x200000
 #define GDT_AT	  0x1000
@@ -107,7 +108,7 @@ static inline unsigned int type_of(unsigned int selector)
 
 static inline void set_tss32(uint64_t at)
 {
-	memset(mem_span(&mem, at, SIZE32), 0, SIZE32);
+	memset(mem_write(&mem, at, SIZE32), 0, SIZE32);
 	poke(at + LINK, 2, 0xeeee);
 	poke(at + CR3, 4, OTHER_DIR);
 	poke(at + EIP, 4, CODE);
@@ -125,7 +126,7 @@ static inline void set_tss32(uint64_t at)
 
 static inline void set_tss16(uint64_t at)
 {
-	memset(mem_span(&mem, at, SIZE16), 0, SIZE16);
+	memset(mem_write(&mem, at, SIZE16), 0, SIZE16);
 	poke(at + IP16, 2, CODE);
 	poke(at + FLAGS16, 2, 0x202);
 	for (unsigned int i = 0; i < 8; i++)
@@ -159,7 +160,7 @@ static inline void set_up(void)
 	set_descriptor(SEL_USER_DATA, 0, 0xfffff, DATA_SEG | USER, 0xc);
 	set_descriptor(SEL_LOCAL, 0x100, 0xffff, DATA_SEG, 4);
 	set_tss32(NEW_TSS);
-	memset(mem_span(&mem, OLD_TSS, SIZE32), 0xcc, SIZE32);
+	memset(mem_write(&mem, OLD_TSS, SIZE32), 0xcc, SIZE32);
 
 	memset(&run, 0, sizeof(run));
 	run.valid = HV_REGS_ALL;
@@ -187,13 +188,18 @@ static inline void tear_down(void)
 
 static inline bool go(enum hv_task_source source, unsigned int flags)
 {
+	bool done;
+
 	run.exit_reason = HV_EXIT_TASK;
 	run.exit.task.selector = SEL_NEW;
 	run.exit.task.source = source;
 	run.exit.task.flags = flags;
 	run.exit.task.error = flags & HV_TASK_ERROR_CODE ? 0x1238 : 0;
 	run.exit.task.next_rip = flags & HV_TASK_EVENT ? run.gprs.rip : run.gprs.rip + 2;
-	return task_switch(&mem, &run);
+	written_begin(&mem);
+	done = task_switch(&mem, &run);
+	written_end(&mem);
+	return done;
 }
 
 /* What came to the gate. */

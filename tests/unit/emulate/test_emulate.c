@@ -485,6 +485,7 @@ START_TEST(locked_against_others)
 
 	long_mode(0);
 	R(RBX) = DATA;
+	written_off = true;
 	ck_assert_int_eq(pthread_create(&other, NULL, add_too, ram(DATA)), 0);
 	for (unsigned int i = 0; i < ADDITIONS; i++) {
 		/* Given up for this time, it is executed again. */
@@ -497,6 +498,7 @@ START_TEST(locked_against_others)
 	__atomic_store_n(&added_enough, true, __ATOMIC_RELAXED);
 	ck_assert_int_eq(pthread_join(other, &others), 0);
 	ck_assert_uint_eq(peek(DATA, 8), ADDITIONS + (uintptr_t)others);
+	written_off = false;
 }
 END_TEST
 

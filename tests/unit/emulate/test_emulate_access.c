@@ -382,6 +382,7 @@ START_TEST(any_bytes)
 		uint8_t bytes[15];
 		unsigned int j, len = 1 + random64() % 15;
 
+		written_off = i % 512 > 7;
 		switch (i % 4) {
 		case 0:
 			real_mode();

@@ -302,6 +302,7 @@ START_TEST(random_guests)
 		unsigned int changes = 1 + nonsense() % 4;
 		uint8_t *sregs = (uint8_t *)&run.sregs;
 
+		written_off = i % 512 > 7;
 		if (nonsense() % 2)
 			turn_paging_on();
 		while (changes--) {

@@ -18,7 +18,7 @@ static void remember(void)
 	free(image);
 	image = malloc(RAM_SIZE);
 	ck_assert_ptr_nonnull(image);
-	memcpy(image, mem_span(&mem, 0, RAM_SIZE), RAM_SIZE);
+	memcpy(image, mem_write(&mem, 0, RAM_SIZE), RAM_SIZE);
 	before = run;
 }
 
@@ -30,7 +30,7 @@ static void expect_old_fault(uint8_t vector, uint32_t error)
 	ck_assert_mem_eq(&run.gprs, &before.gprs, sizeof(run.gprs));
 	ck_assert_mem_eq(&run.sregs, &before.sregs, sizeof(run.sregs));
 	ck_assert_mem_eq(&run.dregs, &before.dregs, sizeof(run.dregs));
-	ck_assert_mem_eq(mem_span(&mem, 0, RAM_SIZE), image, RAM_SIZE);
+	ck_assert_mem_eq(mem_write(&mem, 0, RAM_SIZE), image, RAM_SIZE);
 	free(image);
 	image = NULL;
 	tear_down();
@@ -189,12 +189,12 @@ START_TEST(page_crossing)
 	uint8_t table[GDT_LIMIT + 1], *ram;
 
 	turn_paging_on();
-	memcpy(table, mem_span(&mem, GDT_AT, sizeof(table)), sizeof(table));
+	memcpy(table, mem_write(&mem, GDT_AT, sizeof(table)), sizeof(table));
 	set_page(0x22000, 0x42000 | PTE_P | PTE_W);
 	set_page(0x24000, 0x44000 | PTE_P | PTE_W);
 	set_page(0x26000, 0x46000 | PTE_P | PTE_W);
 	set_tss32(new);
-	ram = mem_span(&mem, 0, RAM_SIZE);
+	ram = mem_write(&mem, 0, RAM_SIZE);
 	memcpy(ram + 0x44000, ram + 0x24000, 4096);
 	memset(ram + 0x24000, 0, 4096);
 	memcpy(ram + gdt, table, sizeof(table));

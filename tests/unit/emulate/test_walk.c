@@ -7,6 +7,7 @@
 #include "emulate/walk.h"
 #include "x86.h"
 #include "suite.h"
+#include "written.h"
 
 #define P   1ULL
 #define W   2ULL
@@ -40,26 +41,30 @@ static void tear_down(void)
 
 static void poke(uint64_t at, unsigned int size, uint64_t value)
 {
-	memcpy(mem_span(&mem, at, size), &value, size);
+	memcpy(mem_write(&mem, at, size), &value, size);
 }
 
 static uint64_t peek(uint64_t at, unsigned int size)
 {
 	uint64_t value = 0;
 
-	memcpy(&value, mem_span(&mem, at, size), size);
+	memcpy(&value, mem_write(&mem, at, size), size);
 	return value;
 }
 
 static void maps(uint64_t la, unsigned int access, uint64_t to)
 {
+	written_begin(&mem);
 	ck_assert_int_eq(walk(&mem, &sregs, la, access, &gpa, &error), WALK_OK);
+	written_end(&mem);
 	ck_assert_uint_eq(gpa, to);
 }
 
 static void faults(uint64_t la, unsigned int access, uint32_t want)
 {
+	written_begin(&mem);
 	ck_assert_int_eq(walk(&mem, &sregs, la, access, &gpa, &error), WALK_FAULT);
+	written_end(&mem);
 	ck_assert_uint_eq(error, want);
 }
 

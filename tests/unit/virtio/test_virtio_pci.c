@@ -34,7 +34,7 @@ static void echo_kick(struct virtio_dev *d, unsigned int queue)
 
 	kicks++;
 	while (queue_pop(&d->queue[queue].vq, &chain) > 0)
-		queue_push(&d->queue[queue].vq, chain.head, chain.in_len);
+		queue_push(&d->queue[queue].vq, &chain, chain.in_len);
 	queue_kicks_on(&d->queue[queue].vq);
 	virtio_batch_done(d, queue);
 }

@@ -37,7 +37,7 @@ static struct queue_chain chain;
 
 static void *at(uint64_t gpa)
 {
-	void *p = mem_span(&mem, gpa, 1);
+	void *p = mem_write(&mem, gpa, 1);
 
 	ck_assert_ptr_nonnull(p);
 	return p;
@@ -87,6 +87,14 @@ static void tear_down(void)
 	mem_destroy(&mem);
 }
 
+/* Of a chain, only its head matters to the used ring. */
+static void give_back(uint16_t head, uint32_t written)
+{
+	const struct queue_chain c = {.mem = &mem, .head = head};
+
+	queue_push(&q, &c, written);
+}
+
 /* The queue is dead, and says why. */
 static void assert_broken(const char *why)
 {
@@ -97,7 +105,7 @@ static void assert_broken(const char *why)
 	set_desc(DESC, 0, DATA, 16, 0, 0);
 	offer(0);
 	ck_assert_int_eq(queue_pop(&q, &chain), -EPROTO);
-	queue_push(&q, 0, 1);
+	give_back(0, 1);
 	ck_assert_uint_eq(used()->idx, 0);
 	ck_assert(!queue_wants_interrupt(&q));
 	ck_assert(!queue_kicks_on(&q));
@@ -132,7 +140,7 @@ START_TEST(one_chain)
 	ck_assert_uint_eq(chain.in[1].iov_len, 1);
 	ck_assert_int_eq(queue_pop(&q, &chain), 0);
 
-	queue_push(&q, 3, 513);
+	give_back(3, 513);
 	ck_assert_uint_eq(used()->idx, 1);
 	ck_assert_uint_eq(used()->ring[0].id, 3);
 	ck_assert_uint_eq(used()->ring[0].len, 513);
@@ -167,7 +175,7 @@ START_TEST(wrapping)
 		}
 		ck_assert_int_eq(queue_pop(&q, &chain), 0);
 		for (unsigned int i = 4; i-- > 0;)
-			queue_push(&q, (n + i) % SIZE, 1);
+			give_back((n + i) % SIZE, 1);
 		ck_assert_uint_eq(used()->idx, (uint16_t)(n + 4));
 		ck_assert_uint_eq(used()->ring[n % SIZE].id, (n + 3) % SIZE);
 	}
@@ -183,7 +191,7 @@ START_TEST(full_ring)
 	for (unsigned int i = 0; i < SIZE; i++)
 		ck_assert_int_eq(queue_pop(&q, &chain), 1);
 	ck_assert_int_eq(queue_pop(&q, &chain), 0);
-	queue_push(&q, 4, 0);
+	give_back(4, 0);
 	offer(4);
 	ck_assert_int_eq(queue_pop(&q, &chain), 1);
 }
@@ -466,7 +474,7 @@ START_TEST(impossible_places)
 		q.regs = bad[i];
 		ck_assert_int_eq(queue_enable(&q, &mem, BOTH), -EINVAL);
 		ck_assert_int_eq(queue_pop(&q, &chain), 0);
-		queue_push(&q, 0, 0);
+		give_back(0, 0);
 	}
 	/* The last places that are possible */
 	q.regs = (struct queue_regs){REGION - 16 * SIZE, REGION - 6 - 2 * SIZE, USED, SIZE};
@@ -480,12 +488,12 @@ START_TEST(rewritten_after_activation)
 	q.regs = (struct queue_regs){.desc = -16ULL, .driver = 1, .device = 3, .size = 0xffff};
 	offer(0);
 	ck_assert_int_eq(queue_pop(&q, &chain), 1);
-	queue_push(&q, 0, 0);
+	give_back(0, 0);
 	ck_assert_uint_eq(used()->idx, 1);
 	ck_assert_ptr_null(q.broken);
 	queue_reset(&q, SIZE);
 	ck_assert_int_eq(queue_pop(&q, &chain), 0);
-	queue_push(&q, 0, 0);
+	give_back(0, 0);
 	ck_assert_uint_eq(used()->idx, 1);
 }
 END_TEST
@@ -497,13 +505,13 @@ START_TEST(interrupt_flag)
 {
 	enable(0);
 	ck_assert(!queue_wants_interrupt(&q));
-	queue_push(&q, 0, 0);
-	queue_push(&q, 1, 0);
+	give_back(0, 0);
+	give_back(1, 0);
 	ck_assert(queue_wants_interrupt(&q));
 	/* Once for all of them */
 	ck_assert(!queue_wants_interrupt(&q));
 	avail()->flags = VRING_AVAIL_F_NO_INTERRUPT;
-	queue_push(&q, 0, 0);
+	give_back(0, 0);
 	ck_assert(!queue_wants_interrupt(&q));
 }
 END_TEST
@@ -514,21 +522,21 @@ START_TEST(interrupt_event)
 
 	*event = 2; /* after the third */
 	for (unsigned int i = 0; i < 6; i++) {
-		queue_push(&q, 0, 0);
+		give_back(0, 0);
 		ck_assert(queue_wants_interrupt(&q) == (i == 2));
 	}
 	/* A batch that passes it */
 	*event = 8;
 	for (unsigned int i = 0; i < 5; i++)
-		queue_push(&q, 0, 0);
+		give_back(0, 0);
 	ck_assert(queue_wants_interrupt(&q));
 	*event = 7;
-	queue_push(&q, 0, 0);
+	give_back(0, 0);
 	ck_assert(!queue_wants_interrupt(&q));
 	/* The flag has no meaning here. */
 	avail()->flags = VRING_AVAIL_F_NO_INTERRUPT;
 	*event = 12;
-	queue_push(&q, 0, 0);
+	give_back(0, 0);
 	ck_assert(queue_wants_interrupt(&q));
 }
 END_TEST
@@ -587,16 +595,72 @@ START_TEST(taking)
 	ck_assert_uint_eq(chain.nr_out, 0);
 	ck_assert(!chain_take(&chain, buf, 1));
 
-	ck_assert_ptr_eq(chain_take_last(&chain), at(DATA + 0x200));
+	ck_assert(chain_take_last(&chain));
+	chain_put_last(&chain, 7);
+	ck_assert_uint_eq(*(uint8_t *)at(DATA + 0x200), 7);
 	ck_assert_uint_eq(chain.nr_in, 1);
-	ck_assert_ptr_eq(chain_take_last(&chain), at(DATA + 0x103));
+	ck_assert(chain_take_last(&chain));
+	ck_assert_ptr_eq(chain.last, at(DATA + 0x103));
 	ck_assert_uint_eq(chain.in_len, 3);
 	ck_assert_uint_eq(chain_put(&chain, "xyz!", 4), 3);
 	ck_assert_mem_eq(at(DATA + 0x100), "xyz\0", 4);
 	for (unsigned int i = 0; i < 3; i++)
-		ck_assert_ptr_nonnull(chain_take_last(&chain));
-	ck_assert_ptr_null(chain_take_last(&chain));
+		ck_assert(chain_take_last(&chain));
+	ck_assert(!chain_take_last(&chain));
 	ck_assert_uint_eq(chain_put(&chain, "x", 1), 0);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------- */
+/* The log of written pages                                                   */
+
+static uint64_t fetch_log(void)
+{
+	uint64_t words[2];
+
+	mem_log_fetch(&mem, 0, &words[0]);
+	mem_log_fetch(&mem, 1, &words[1]);
+	return words[0] | words[1] << 16;
+}
+
+static uint64_t page_of(uint64_t gpa)
+{
+	return 1ULL << gpa / MEM_PAGE;
+}
+
+/* Buffers count as written when they are given back, whenever the log began: the host filled them at any time. */
+START_TEST(writes_are_logged)
+{
+	set_desc(DESC, 0, DATA, 16, NEXT, 1);
+	set_desc(DESC, 1, REGION + 0xfff, 2, NEXT | WRITE, 2);
+	set_desc(DESC, 2, REGION + 0x3000, 0x1000, NEXT | WRITE, 3);
+	set_desc(DESC, 3, REGION + 0x8000, 1, WRITE, 0);
+	offer(0);
+	ck_assert_int_eq(queue_pop(&q, &chain), 1);
+	ck_assert(chain_take_last(&chain));
+	ck_assert_int_eq(mem_log_start(&mem, &error), 0);
+	chain_put_last(&chain, 1);
+	queue_push(&q, &chain, 1);
+	ck_assert_uint_eq(fetch_log(), page_of(USED) | page_of(REGION) | page_of(REGION + 0x1000) |
+					       page_of(REGION + 0x3000) | page_of(REGION + 0x8000));
+	queue_kicks_on(&q);
+	ck_assert_uint_eq(fetch_log(), page_of(USED));
+
+	/* One that is not given back, for its driver has reset the queue. */
+	offer(0);
+	ck_assert_int_eq(queue_pop(&q, &chain), 1);
+	fetch_log();
+	queue_reset(&q, SIZE);
+	queue_push(&q, &chain, 1);
+	ck_assert_uint_eq(fetch_log(), page_of(REGION) | page_of(REGION + 0x1000) |
+					       page_of(REGION + 0x3000) | page_of(REGION + 0x8000));
+
+	enable(0);
+	fetch_log();
+	queue_kicks_off(&q);
+	ck_assert_uint_eq(fetch_log(), page_of(USED));
+	queue_kicks_on(&q);
+	ck_assert_uint_eq(fetch_log(), page_of(USED));
 }
 END_TEST
 
@@ -672,7 +736,7 @@ START_TEST(random_rings)
 			check_chain();
 			good++;
 			if (random() % 2)
-				queue_push(&q, chain.head, 1);
+				queue_push(&q, &chain, 1);
 			if (random() % 4 == 0)
 				avail()->idx++;
 			queue_wants_interrupt(&q);
@@ -703,6 +767,7 @@ static Suite *suite(void)
 	tcase_add_test(t, kick_flag);
 	tcase_add_test(t, kick_event);
 	tcase_add_test(t, taking);
+	tcase_add_test(t, writes_are_logged);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("hostile");

@@ -234,7 +234,7 @@ static void guest_end(void)
 
 static inline void *guest_ptr(uint64_t gpa)
 {
-	void *p = mem_span(&guest.mem, gpa, 1);
+	void *p = mem_write(&guest.mem, gpa, 1);
 
 	ck_assert_ptr_nonnull(p);
 	return p;
