@@ -17,7 +17,7 @@ START_TEST(memmap)
 		{LAYOUT_ECAM, LAYOUT_ECAM_LEN, MEMMAP_RESERVED},
 		{LAYOUT_HIGH_RAM, HIGH_RAM, MEMMAP_RAM},
 	};
-	struct mem one = {.nr_regions = 1, .region = {{0, 0x90000, NULL}}};
+	struct mem one = {.nr_regions = 1, .region = {{.gpa = 0, .len = 0x90000}}};
 	struct memmap map;
 
 	memmap_build(&mem, &map);
