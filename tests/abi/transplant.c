@@ -621,9 +621,9 @@ static void serve(struct machine *m, struct vcpu *v)
 		string_io(m, v);
 		return;
 	case HV_EXIT_TASK: /* on VT-x; as the monitor does it */
-		CHECK(task_switch(
-			&(struct mem){.region = {{0, GUEST_RAM, m->vm.ram}}, .nr_regions = 1},
-			v->run));
+		CHECK(task_switch(&(struct mem){.region = {{.len = GUEST_RAM, .hva = m->vm.ram}},
+						.nr_regions = 1},
+				  v->run));
 		return;
 	default:
 		test_fail("vCPU %u: %s", v->id, vcpu_describe(v));

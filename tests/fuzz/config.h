@@ -8,8 +8,8 @@
 
 static inline void check_config(const struct config *c)
 {
-	must(c->kernel && c->name && c->cmdline);
-	must(*c->name && strlen(c->name) <= CONFIG_NAME_MAX);
+	must(c->kernel && c->cmdline);
+	must(!c->name || (*c->name && strlen(c->name) <= CONFIG_NAME_MAX));
 	must(c->cpus >= 1 && c->cpus <= 64);
 	must(c->memory >= CONFIG_MIN_MEMORY && c->memory <= CONFIG_MAX_MEMORY);
 	must(!(c->memory & 0xfff));
