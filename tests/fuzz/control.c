@@ -40,10 +40,10 @@ static int stop(void *arg, int *seconds, struct error *e)
 	return act(arg, e);
 }
 
-static void get_status(void *arg, struct api_status *s)
+static void get_status(void *arg, struct status *s)
 {
 	(void)arg;
-	*s = (struct api_status){.state = acts & 1 ? "running" : "paused"};
+	*s = (struct status){.name = "fuzz", .state = acts & 1 ? STATE_RUNNING : STATE_PAUSED};
 }
 
 static void get_stats(void *arg, struct api_stats *s)

@@ -96,10 +96,9 @@ static int rename_all(const struct file *f)
 /* Whether FILE is still ours: somebody may have moved it away, or put another one there. */
 static bool is_ours(const struct file *f)
 {
-	struct stat here, there;
+	struct stat st;
 
-	return !fstat(f->fd, &here) && !fstatat(f->place.dir, f->place.name, &there, 0) &&
-	       here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+	return !fstat(f->fd, &st) && place_is(f->place.dir, f->place.name, &st);
 }
 
 static int begin_new(struct file *f)

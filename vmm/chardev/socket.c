@@ -16,34 +16,30 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "chardev/chardev.h"
 #include "chardev/outlet.h"
 #include "log.h"
 #include "resource.h"
+#include "sandbox/listener.h"
 
 #define MAX_CLIENTS 8
 #define CHUNK_SIZE  4096
 
 struct client {
-	struct listener *l;  /* set while there is one */
-	struct outlet out;   /* its descriptor is for both ways */
-	unsigned long since; /* who came first has the lowest */
-	bool writes;	     /* what it sends is input, and more may come */
-	bool silent;	     /* it says nothing more */
-	bool gone;	     /* only what it sent is left of it */
+	struct console_socket *l; /* set while there is one */
+	struct outlet out;	  /* its descriptor is for both ways */
+	unsigned long since;	  /* who came first has the lowest */
+	bool writes;		  /* what it sends is input, and more may come */
+	bool silent;		  /* it says nothing more */
+	bool gone;		  /* only what it sent is left of it */
 };
 
-struct listener {
+struct console_socket {
 	struct chardev dev;
-	int fd;
-	bool deaf;	 /* clients cannot be accepted now */
-	dev_t inode_dev; /* which inode is ours to remove */
-	ino_t inode;
-	struct place place;
+	struct listener listener;
+	bool deaf; /* clients cannot be accepted now */
 	struct loop_timer *again_timer;
 	struct client client[MAX_CLIENTS]; /* out.fd -1: there is none */
 	unsigned long came;
@@ -65,7 +61,7 @@ static void drop(struct client *c)
 }
 
 /* Whose input it is the turn of: of who came first. */
-static struct client *next_writer(struct listener *l)
+static struct client *next_writer(struct console_socket *l)
 {
 	struct client *first = NULL;
 
@@ -81,7 +77,7 @@ static struct client *next_writer(struct listener *l)
 /* What is to be known of a client now. That it hangs up always is. */
 static void watch(struct client *c)
 {
-	struct listener *l = c->l;
+	struct console_socket *l = c->l;
 	uint32_t events = 0;
 
 	if (!c->gone)
@@ -93,7 +89,7 @@ static void watch(struct client *c)
 		drop(c);
 }
 
-static void watch_all(struct listener *l)
+static void watch_all(struct console_socket *l)
 {
 	for (unsigned int i = 0; i < MAX_CLIENTS; i++) {
 		if (is_there(&l->client[i]))
@@ -139,7 +135,7 @@ static void input_ended(struct client *c)
 
 static void read_client(struct client *c)
 {
-	struct listener *l = c->l;
+	struct console_socket *l = c->l;
 	size_t room = console_room(l->dev.con);
 	uint8_t buf[CHUNK_SIZE];
 	ssize_t n;
@@ -178,7 +174,7 @@ static bool write_client(struct client *c, bool retry)
 
 static bool socket_output(struct chardev *d, bool retry)
 {
-	struct listener *l = (struct listener *)d;
+	struct console_socket *l = (struct console_socket *)d;
 	bool more = false;
 
 	for (unsigned int i = 0; i < MAX_CLIENTS; i++) {
@@ -190,13 +186,13 @@ static bool socket_output(struct chardev *d, bool retry)
 
 static void socket_input(struct chardev *d)
 {
-	watch_all((struct listener *)d);
+	watch_all((struct console_socket *)d);
 }
 
 static void on_client(void *arg, int fd, uint32_t events)
 {
 	struct client *c = arg;
-	struct listener *l = c->l;
+	struct console_socket *l = c->l;
 
 	if ((events & EPOLLOUT) && write_client(c, true))
 		console_more(l->dev.con);
@@ -210,7 +206,7 @@ static void on_client(void *arg, int fd, uint32_t events)
 
 static size_t socket_pending(struct chardev *d)
 {
-	struct listener *l = (struct listener *)d;
+	struct console_socket *l = (struct console_socket *)d;
 	size_t sum = 0;
 
 	for (unsigned int i = 0; i < MAX_CLIENTS; i++) {
@@ -224,7 +220,7 @@ static size_t socket_pending(struct chardev *d)
 /* Coming                                                                     */
 
 /* A free place, or else that of one who has left, and to whom the guest did not listen. */
-static struct client *find_place(struct listener *l)
+static struct client *find_place(struct console_socket *l)
 {
 	struct client *oldest = NULL;
 
@@ -241,7 +237,7 @@ static struct client *find_place(struct listener *l)
 	return oldest;
 }
 
-static bool somebody_writes(struct listener *l)
+static bool somebody_writes(struct console_socket *l)
 {
 	bool found = false;
 
@@ -256,7 +252,7 @@ static bool somebody_writes(struct listener *l)
 	return found;
 }
 
-static void welcome(struct listener *l, int fd)
+static void welcome(struct console_socket *l, int fd)
 {
 	static const char busy[] = "The console is in use by too many clients.\r\n";
 	bool reads_only = somebody_writes(l);
@@ -279,7 +275,7 @@ static void welcome(struct listener *l, int fd)
 
 static void on_connect(void *arg, int listen_fd, uint32_t events)
 {
-	struct listener *l = arg;
+	struct console_socket *l = arg;
 	int fd = accept4(listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	(void)events;
@@ -299,106 +295,62 @@ static void on_connect(void *arg, int listen_fd, uint32_t events)
 
 static void on_again(void *arg)
 {
-	struct listener *l = arg;
+	struct console_socket *l = arg;
 
-	loop_mod_fd(l->dev.loop, l->fd, EPOLLIN);
+	loop_mod_fd(l->dev.loop, l->listener.fd, EPOLLIN);
 }
 
 /* ------------------------------------------------------------------------- */
 /* The socket                                                                 */
 
-/* A socket that nobody listens on was left behind by a process that was killed. */
-static bool is_dead_socket(const struct sockaddr_un *addr)
-{
-	struct stat st;
-	bool dead;
-	int fd;
-
-	if (lstat(addr->sun_path, &st) || !S_ISSOCK(st.st_mode))
-		return false;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	dead = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) && errno == ECONNREFUSED;
-	close(fd);
-	return dead;
-}
-
-static int bind_socket(int fd, const struct sockaddr_un *addr)
-{
-	const struct sockaddr *sa = (const struct sockaddr *)addr;
-
-	/* Whoever connects is at the guest's console: the inode gets these rights. */
-	if (fchmod(fd, 0600))
-		return -errno;
-	if (!bind(fd, sa, sizeof(*addr)))
-		return 0;
-	if (errno != EADDRINUSE || !is_dead_socket(addr))
-		return -errno;
-	if (unlink(addr->sun_path) || bind(fd, sa, sizeof(*addr)))
-		return -errno;
-	return 0;
-}
-
 /* One that the caller made, named and has listen: it is his to remove. */
-static int take_listener(struct listener *l, struct error *e)
+static int take_listener(struct console_socket *l, struct error *e)
 {
 	socklen_t len = sizeof(int);
+	int fd = resource_open(l->dev.path, O_RDWR | O_NONBLOCK, 0);
 	int listens = 0, family = 0;
 
-	l->fd = resource_open(l->dev.path, O_RDWR | O_NONBLOCK, 0);
-	if (l->fd >= 0 && !getsockopt(l->fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) &&
-	    listens && !getsockopt(l->fd, SOL_SOCKET, SO_DOMAIN, &family, &len) &&
-	    family == AF_UNIX)
-		return 0;
+	l->listener.fd = fd;
+	if (fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) && listens &&
+	    !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) && family == AF_UNIX)
+		return listen(fd, MAX_CLIENTS) ? -errno : 0;
 	return error_set(
-		e, l->fd < 0 ? errno : EINVAL,
+		e, fd < 0 ? errno : EINVAL,
 		"console socket '%s': is no Unix socket that listens and was left open for vmm",
 		l->dev.path);
 }
 
-static int make_listener(struct listener *l, struct error *e)
+static int make_listener(struct console_socket *l, struct error *e)
 {
 	const char *path = l->dev.path;
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	struct stat st;
-	int ret;
+	int ret = listener_open(&l->listener, path, MAX_CLIENTS);
 
-	if (strlen(path) >= sizeof(addr.sun_path))
+	switch (-ret) {
+	case 0:
+		return 0;
+	case ENAMETOOLONG:
 		return error_set(e, ENAMETOOLONG,
 				 "console socket '%s': a socket's path can have "
-				 "%zu characters at most",
-				 path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, path);
-	l->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (l->fd < 0)
-		return error_set(e, errno, "console socket: %s", strerror(errno));
-	ret = bind_socket(l->fd, &addr);
-	if (ret == -EADDRINUSE)
+				 "%d characters at most",
+				 path, LISTENER_MAX_PATH);
+	case EADDRINUSE:
 		return error_set(e, EADDRINUSE,
 				 "console socket '%s': in use by another process, "
 				 "or not a socket; remove it or choose another path",
 				 path);
-	if (ret < 0)
+	default:
 		return error_set(e, -ret, "console socket '%s': %s%s", path, strerror(-ret),
 				 chardev_remedy(-ret));
-	ret = chardev_place(&l->dev, &l->place, PLACE_REMOVE, "console socket", e);
-	if (ret)
-		return ret;
-	if (!fstatat(l->place.dir, l->place.name, &st, AT_SYMLINK_NOFOLLOW)) {
-		l->inode_dev = st.st_dev;
-		l->inode = st.st_ino;
 	}
-	return 0;
 }
 
 static int socket_open(struct chardev *d, const struct console_where *where, struct error *e)
 {
-	struct listener *l = (struct listener *)d;
+	struct console_socket *l = (struct console_socket *)d;
 	int ret;
 
 	(void)where;
-	l->fd = -1;
+	l->listener.fd = -1;
 	for (unsigned int i = 0; i < MAX_CLIENTS; i++)
 		l->client[i].out.fd = -1;
 	l->again_timer = loop_timer_create(d->loop, on_again, l);
@@ -407,30 +359,16 @@ static int socket_open(struct chardev *d, const struct console_where *where, str
 	ret = resource_is_fd(d->path) ? take_listener(l, e) : make_listener(l, e);
 	if (ret)
 		return ret;
-	ret = listen(l->fd, MAX_CLIENTS) ? -errno : 0;
-	if (!ret)
-		ret = loop_add_fd(d->loop, l->fd, EPOLLIN, on_connect, l);
+	ret = loop_add_fd(d->loop, l->listener.fd, EPOLLIN, on_connect, l);
 	if (ret < 0)
 		return error_set(e, -ret, "console socket '%s': %s", d->path, strerror(-ret));
 	return 0;
 }
 
-/* Ours only: somebody may have removed it and put another one there. */
-static void remove_inode(struct listener *l)
-{
-	struct stat st;
-
-	if (l->inode && !fstatat(l->place.dir, l->place.name, &st, AT_SYMLINK_NOFOLLOW) &&
-	    st.st_dev == l->inode_dev && st.st_ino == l->inode)
-		unlinkat(l->place.dir, l->place.name, 0);
-	place_close(&l->place);
-}
-
 static void socket_close(struct chardev *d)
 {
-	struct listener *l = (struct listener *)d;
+	struct console_socket *l = (struct console_socket *)d;
 
-	remove_inode(l);
 	for (unsigned int i = 0; i < MAX_CLIENTS; i++) {
 		struct client *c = &l->client[i];
 
@@ -442,14 +380,13 @@ static void socket_close(struct chardev *d)
 		drop(c);
 	}
 	loop_timer_destroy(l->again_timer);
-	if (l->fd >= 0) {
-		loop_del_fd(d->loop, l->fd);
-		close(l->fd);
-	}
+	if (l->listener.fd >= 0)
+		loop_del_fd(d->loop, l->listener.fd);
+	listener_close(&l->listener);
 }
 
 const struct chardev_ops socket_ops = {
-	.size = sizeof(struct listener),
+	.size = sizeof(struct console_socket),
 	.open = socket_open,
 	.output = socket_output,
 	.input = socket_input,

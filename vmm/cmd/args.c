@@ -6,10 +6,8 @@
 #include <string.h>
 
 #include "cmd/args.h"
+#include "control/api.h"
 #include "log.h"
-
-/* A day, as for the API; in milliseconds it is an int. */
-#define MAX_TIMEOUT 86400
 
 static int parse_timeout(const char *command, const char *text, struct args *a)
 {
@@ -17,10 +15,11 @@ static int parse_timeout(const char *command, const char *text, struct args *a)
 	unsigned long seconds;
 
 	errno = 0;
-	seconds = text && isdigit((unsigned char)*text) ? strtoul(text, &end, 10) : MAX_TIMEOUT + 1;
-	if (errno || seconds > MAX_TIMEOUT || *end) {
-		log_error("--timeout needs seconds, from 0 to %d: try 'vmm %s --help'", MAX_TIMEOUT,
-			  command);
+	seconds = text && isdigit((unsigned char)*text) ? strtoul(text, &end, 10)
+							: API_MAX_TIMEOUT + 1;
+	if (errno || seconds > API_MAX_TIMEOUT || *end) {
+		log_error("--timeout needs seconds, from 0 to %d: try 'vmm %s --help'",
+			  API_MAX_TIMEOUT, command);
 		return -EINVAL;
 	}
 	a->timeout = (int)seconds;

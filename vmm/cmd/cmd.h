@@ -4,7 +4,7 @@
 #define VMM_CMD_CMD_H
 
 /* Exit statuses; part of the interface, see vmm(1). */
-enum status {
+enum exit_status {
 	STATUS_OK = 0,
 	STATUS_ERROR = 1, /* host or configuration */
 	STATUS_USAGE = 2,

@@ -213,10 +213,10 @@ int home_add_consoles(const struct home *h, const struct config *config, struct 
 	return ret ? ret : add_socket(runtime_dir(h->runtime), console, e);
 }
 
-void home_set_state(const struct home *h, const char *state)
+void home_set_status(const struct home *h, const struct status *status)
 {
 	if (h->runtime)
-		runtime_set_state(h->runtime, state);
+		runtime_set_status(h->runtime, status);
 }
 
 void home_close(struct home *h, int status)

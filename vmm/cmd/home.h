@@ -30,8 +30,8 @@ int home_open(const struct config *config, struct home *h, struct error *e);
 int home_add_consoles(const struct home *h, const struct config *config, struct console *console,
 		      struct error *e);
 
-/* The machine does something else now: a word for its status. */
-void home_set_state(const struct home *h, const char *state);
+/* The machine does something else now. */
+void home_set_status(const struct home *h, const struct status *status);
 
 /* The machine runs. With --detach the parent ends, and standard output and error are messages.log. */
 void home_ready(struct home *h);

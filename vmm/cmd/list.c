@@ -49,13 +49,6 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct row *)a)->name, ((const struct row *)b)->name);
 }
 
-static const char *state_of(const struct row *row)
-{
-	const char *state = json_string_value(json_object_get(row->status, "state"));
-
-	return state ? state : "starting";
-}
-
 static json_int_t number_of(const struct row *row, const char *key)
 {
 	return json_integer_value(json_object_get(row->status, key));
@@ -92,7 +85,8 @@ static void print_text(const struct table *t)
 	for (size_t i = 0; i < t->nr; i++) {
 		const struct row *row = &t->row[i];
 
-		printf("%-*s %8d  %-9.32s ", width, row->name, (int)row->pid, state_of(row));
+		printf("%-*s %8d  %-9.32s ", width, row->name, (int)row->pid,
+		       runtime_state(row->status));
 		if (row->status)
 			printf("%5" PRId64 " %7" PRId64 "M  %s\n", (int64_t)number_of(row, "cpus"),
 			       (int64_t)number_of(row, "memory") >> 20,
@@ -112,9 +106,9 @@ static int print_json(const struct table *t)
 		const struct row *row = &t->row[i];
 		json_t *item = row->status ? json_copy(row->status) : json_object();
 
-		ret = json_object_update_new(item,
-					     json_pack("{s:s, s:i, s:s}", "name", row->name, "pid",
-						       (int)row->pid, "state", state_of(row)));
+		ret = json_object_update_new(item, json_pack("{s:s, s:i, s:s}", "name", row->name,
+							     "pid", (int)row->pid, "state",
+							     runtime_state(row->status)));
 		if (json_array_append_new(list, item))
 			ret = -1;
 	}

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* From the end of a machine to what the user gets to see of it. Called by cmd/run.c. */
 #include <jansson.h>
-#include <string.h>
 
 #include "cmd/cmd.h"
 #include "cmd/result.h"
+#include "control/errors.h"
 #include "log.h"
 
 static const struct {
@@ -62,34 +62,6 @@ void result_say(const struct config *config, const struct machine_result *result
 	}
 }
 
-/*
- * JSON is UTF-8, and the name of a file need not be, nor a sentence that was cut
- * off at its greatest length: what is lost then is what is not ASCII.
- */
-static json_t *message(const char *text)
-{
-	char ascii[sizeof(((struct error *)0)->text)];
-	json_t *string = json_string(text);
-	size_t i;
-
-	if (string)
-		return string;
-	for (i = 0; text[i] && i < sizeof(ascii) - 1; i++)
-		ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
-	ascii[i] = '\0';
-	return json_string(ascii);
-}
-
-static json_t *error_object(const char *code, const char *path, const char *text)
-{
-	json_t *o = json_pack("{s:s}", "code", code);
-
-	if (path[0])
-		json_object_set_new(o, "path", message(path));
-	json_object_set_new(o, "message", message(text));
-	return o;
-}
-
 /* One line; takes the object. */
 static int print_line(FILE *out, json_t *root)
 {
@@ -105,7 +77,7 @@ int result_print_usage(FILE *out, const struct error *e)
 {
 	return print_line(out,
 			  json_pack("{s:s, s:i, s:o}", "reason", "usage", "status", STATUS_USAGE,
-				    "error", error_object(e->code, e->path, e->text)));
+				    "error", errors_object(e->code, e->path, e->text)));
 }
 
 int result_print_json(FILE *out, const struct config *config, const struct machine_result *result,
@@ -123,10 +95,10 @@ int result_print_json(FILE *out, const struct config *config, const struct machi
 	if (result->end == MACHINE_DEBUG_EXIT)
 		json_object_set_new(root, "value", json_integer(result->value));
 	if (result->text[0])
-		json_object_set_new(root, "message", message(result->text));
+		json_object_set_new(root, "message", errors_text(result->text));
 	if (result->code)
 		json_object_set_new(root, "error",
-				    error_object(result->code, result->path, result->text));
+				    errors_object(result->code, result->path, result->text));
 	/* The guest's last line on the same terminal may lack its end. */
 	if (out == stdout && config_has_tty(config))
 		fputc('\n', out);

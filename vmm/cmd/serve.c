@@ -37,26 +37,23 @@ static int send_nmi(void *arg, struct error *e)
 	return session_nmi(arg, e);
 }
 
-static void get_status(void *arg, struct api_status *status)
+static void get_status(void *arg, struct status *status)
 {
-	struct session_status s;
-
-	session_status(arg, &s);
-	*status = (struct api_status){.state = s.state, .started = s.started, .since = s.since};
+	session_status(arg, status);
 }
 
 static void get_stats(void *arg, struct api_stats *stats)
 {
-	struct session_status s;
+	struct run_totals totals;
 
-	session_status(arg, &s);
+	session_totals(arg, &totals);
 	*stats = (struct api_stats){
-		.pio = s.totals.exits.pio,
-		.mmio = s.totals.exits.mmio,
-		.emulate = s.totals.exits.emulate,
-		.eoi = s.totals.exits.eoi,
-		.reboots = s.totals.reboots,
-		.seconds = s.totals.seconds,
+		.pio = totals.exits.pio,
+		.mmio = totals.exits.mmio,
+		.emulate = totals.exits.emulate,
+		.eoi = totals.exits.eoi,
+		.reboots = totals.reboots,
+		.seconds = totals.seconds,
 	};
 }
 

@@ -40,7 +40,7 @@ struct session {
 	int continued_fd;
 	/* Used by callbacks of the loop. NULL before the first one is made, and once the last has ended. */
 	struct machine *machine;
-	const char *state;
+	enum status_state state;
 	time_t started, since;
 	bool restart; /* the user wants it, whatever --no-reboot says of the guest */
 	uint64_t
@@ -58,14 +58,17 @@ static void check_notify(int err)
 			strerror(-err));
 }
 
-static void set_state(struct session *s, const char *state)
+static void set_state(struct session *s, enum status_state state)
 {
-	if (!strcmp(s->state, state))
+	struct status status;
+
+	if (s->state == state)
 		return;
 	s->state = state;
 	s->since = time(NULL);
-	home_set_state(s->home, state);
-	if (!strcmp(state, "stopping") || !strcmp(state, "ended"))
+	session_status(s, &status);
+	home_set_status(s->home, &status);
+	if (state == STATE_STOPPING || state == STATE_ENDED)
 		check_notify(notify_send("STOPPING=1"));
 	if (s->api)
 		api_state_changed(s->api);
@@ -92,12 +95,12 @@ int session_pause(struct session *s, struct error *e)
 	int ret = absent(s, e);
 
 	/* It could not hear that it is to end. */
-	if (!ret && !strcmp(s->state, "stopping"))
+	if (!ret && s->state == STATE_STOPPING)
 		ret = error_set(e, EBUSY, "the machine is asked to power off");
 	if (!ret)
 		ret = machine_pause(s->machine, e);
 	if (!ret)
-		set_state(s, "paused");
+		set_state(s, STATE_PAUSED);
 	return ret;
 }
 
@@ -107,8 +110,8 @@ int session_resume(struct session *s, struct error *e)
 
 	if (!ret)
 		ret = machine_resume(s->machine, e);
-	if (!ret && !strcmp(s->state, "paused"))
-		set_state(s, "running");
+	if (!ret && s->state == STATE_PAUSED)
+		set_state(s, STATE_RUNNING);
 	return ret;
 }
 
@@ -153,7 +156,7 @@ int session_stop(struct session *s, int *seconds, struct error *e)
 		return ret;
 	s->stop_deadline = loop_now() + (uint64_t)*seconds * NSEC;
 	arm_stop_timer(s);
-	set_state(s, "stopping");
+	set_state(s, STATE_STOPPING);
 	return 0;
 }
 
@@ -171,17 +174,24 @@ int session_nmi(struct session *s, struct error *e)
 	return ret ? ret : machine_nmi(s->machine, e);
 }
 
-void session_status(const struct session *s, struct session_status *status)
+void session_status(const struct session *s, struct status *status)
 {
-	*status = (struct session_status){
+	*status = (struct status){
+		.name = s->config->name,
 		.state = s->state,
 		.started = s->started,
 		.since = s->since,
-		.totals = *s->totals,
+		.cpus = s->config->cpus,
+		.memory = s->config->memory,
 	};
-	status->totals.seconds = (double)(loop_now() - s->began) / (double)NSEC;
+}
+
+void session_totals(const struct session *s, struct run_totals *totals)
+{
+	*totals = *s->totals;
+	totals->seconds = (double)(loop_now() - s->began) / (double)NSEC;
 	if (s->machine)
-		machine_count(s->machine, &status->totals.exits);
+		machine_count(s->machine, &totals->exits);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -323,7 +333,7 @@ static int run_once(struct session *s, struct machine_result *result, struct err
 
 	machine_start(s->machine);
 	if (!s->totals->reboots) {
-		set_state(s, "running");
+		set_state(s, STATE_RUNNING);
 		home_ready(s->home);
 		check_notify(notify_send("READY=1"));
 	}
@@ -502,7 +512,7 @@ void session_run(const struct config *config, struct home *home, struct machine_
 		.home = home,
 		.signal_fd = -1,
 		.continued_fd = -1,
-		.state = "starting",
+		.state = STATE_STARTING,
 		.started = time(NULL),
 		.began = loop_now(),
 		.totals = totals,
@@ -522,7 +532,7 @@ void session_run(const struct config *config, struct home *home, struct machine_
 		snprintf(result->text, sizeof(result->text), "%s", e.text);
 	}
 	deliver_output(&s, result->end);
-	set_state(&s, "ended");
+	set_state(&s, STATE_ENDED);
 	close_session(&s);
 	totals->seconds = (double)(loop_now() - s.began) / (double)NSEC;
 }

@@ -6,11 +6,10 @@
 #ifndef VMM_CMD_SESSION_H
 #define VMM_CMD_SESSION_H
 
-#include <time.h>
-
 #include "cmd/home.h"
 #include "cmd/result.h"
 #include "config/config.h"
+#include "control/status.h"
 #include "error.h"
 #include "machine/machine.h"
 
@@ -35,12 +34,8 @@ int session_stop(struct session *s, int *seconds, struct error *e);
 /* Also when there is no machine any more, but its last words are waited for. */
 int session_kill(struct session *s, struct error *e);
 
-struct session_status {
-	const char *state;     /* "starting", "running", "paused", "stopping", "ended" */
-	time_t started, since; /* the session; this state */
-	struct run_totals totals;
-};
-
-void session_status(const struct session *s, struct session_status *status);
+void session_status(const struct session *s, struct status *status);
+/* Until now. */
+void session_totals(const struct session *s, struct run_totals *totals);
 
 #endif

@@ -10,13 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "control/client.h"
+#include "control/errors.h"
 #include "control/runtime.h"
+#include "host/loop.h"
 #include "log.h"
 
 /* An answer is ready at once, if the monitor's loop turns. */
@@ -84,14 +85,6 @@ static int ask(const struct verb *v, struct target *t, const struct args *a)
 /* ------------------------------------------------------------------------- */
 /* Waiting for the end                                                        */
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 /* Until its monitor has ended: 0, or -ETIMEDOUT; the time is from "begin" on, for ever when it is negative. */
 static int await_end(struct target *t, uint64_t begin, int ms)
 {
@@ -100,7 +93,7 @@ static int await_end(struct target *t, uint64_t begin, int ms)
 
 	/* One of another PID namespace, or an old kernel, is looked at from time to time. */
 	while (runtime_lives(&t->m)) {
-		uint64_t now = now_ms();
+		uint64_t now = loop_now_ms();
 		int left = ms < 0 ? -1 : now < deadline ? (int)(deadline - now) : 0;
 
 		if (!left)
@@ -154,7 +147,8 @@ static int begin_stop(const struct verb *v, struct target *t, const struct args 
 	snprintf(body, sizeof(body), "{\"timeout\": %d}", a->timeout);
 	ret = request(t, &r);
 	/* It may be about to end by itself, having closed its connections. */
-	if (ret && ret != -EREMOTEIO && ret != -ETIMEDOUT && !await_end(t, now_ms(), ENDING_MS))
+	if (ret && ret != -EREMOTEIO && ret != -ETIMEDOUT &&
+	    !await_end(t, loop_now_ms(), ENDING_MS))
 		return 0;
 	return ret;
 }
@@ -205,7 +199,7 @@ static int end_kill(const struct verb *v, struct target *t, const struct args *a
 			return error_set(&t->error, errno,
 					 "cannot kill machine '%s', process %d: %s", t->name,
 					 (int)t->m.pid, strerror(errno));
-		ret = await_end(t, now_ms(), KILLED_MS);
+		ret = await_end(t, loop_now_ms(), KILLED_MS);
 	}
 	if (ret)
 		return error_set(
@@ -267,14 +261,13 @@ static void print_members(const char *prefix, json_t *object)
 static int print_json(const struct verb *v, const struct target *t)
 {
 	json_t *line = json_is_object(t->answer) ? json_copy(t->answer) : json_object();
-	int ret = json_object_set_new(line, "name", json_string_nocheck(t->name));
+	int ret = json_object_set_new(line, "name", errors_text(t->name));
 
 	if (!ret && !t->status && !v->prints)
 		ret = json_object_set_new(line, "ok", json_true());
 	if (!ret && t->status)
 		ret = json_object_set_new(
-			line, "error",
-			json_pack("{s:s, s:s}", "code", t->error.code, "message", t->error.text));
+			line, "error", errors_object(t->error.code, t->error.path, t->error.text));
 	if (!ret)
 		ret = json_dumpf(line, stdout, JSON_COMPACT);
 	putchar('\n');
@@ -305,7 +298,7 @@ static void print_event(void *arg, const char *text)
 	if (!json_is_object(event)) {
 		log_error("machine '%s': an event that is none is left out", t->name);
 	} else if (t->json) {
-		json_object_set_new(event, "name", json_string_nocheck(t->name));
+		json_object_set_new(event, "name", errors_text(t->name));
 		json_dumpf(event, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else {
@@ -368,7 +361,7 @@ static int follow(struct target *t, int nr)
 				      ? client_stream_read(t[i].stream, &t[i].error)
 				      : 1;
 			/* That a killed monitor did not end its stream is no failure of ours. */
-			if (ret < 0 && await_end(&t[i], now_ms(), ENDING_MS))
+			if (ret < 0 && await_end(&t[i], loop_now_ms(), ENDING_MS))
 				fail(&t[i], ret);
 			if (ret <= 0)
 				close_stream(&t[i]);
@@ -475,7 +468,7 @@ static int run_verb(const struct verb *v, struct target *t, const struct args *a
 	for (int i = 0; i < a->nr_names; i++)
 		find(&t[i], a->names[i]);
 	for (int i = 0; i < a->nr_names; i++) {
-		t[i].asked = now_ms();
+		t[i].asked = loop_now_ms();
 		ret = t[i].status ? 0 : v->begin(v, &t[i], a);
 		if (ret)
 			fail(&t[i], ret);

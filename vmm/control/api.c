@@ -12,17 +12,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "control/api.h"
+#include "control/errors.h"
+#include "control/internal.h"
 #include "include/uapi/hv.h"
 #include "version.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define NSEC_PER_SEC  1e9
-
-/* As http.c allows them. */
-#define MAX_STREAMS 32
-/* Of a "stop" request: a day. */
-#define MAX_TIMEOUT 86400
 
 struct stream {
 	bool there;
@@ -35,11 +31,9 @@ struct api {
 	const struct api_ops *ops;
 	void *arg;
 	struct http_server *http;
-	struct stream stream[MAX_STREAMS];
+	struct stream stream[HTTP_MAX_STREAMS];
 	uint64_t sequence; /* of the last event */
 };
-
-const char *const api_states[] = {"starting", "running", "paused", "stopping", "ended", NULL};
 
 /* ------------------------------------------------------------------------- */
 /* Schemas                                                                    */
@@ -59,7 +53,7 @@ static const struct schema root_schema = {"Root", "What answers", MEMBERS(root_m
 static const struct schema_member status_members[] = {
 	{"name", SCHEMA_STRING, true, .help = "of the machine"},
 	{"pid", SCHEMA_INTEGER, true, .help = "of its monitor"},
-	{"state", SCHEMA_STRING, true, .choices = api_states, .help = "what it does"},
+	{"state", SCHEMA_STRING, true, .choices = status_names, .help = "what it does"},
 	{"started", SCHEMA_INTEGER, true, .help = "when, in seconds since 1970"},
 	{"since", SCHEMA_INTEGER, true, .help = "the time of its last change of state"},
 	{"cpus", SCHEMA_INTEGER, true, .help = "processors"},
@@ -73,19 +67,19 @@ static const struct schema config_schema = {"Config", "The machine, as a file fo
 					    .describe = openapi_config_members};
 
 static const struct schema_member state_members[] = {
-	{"state", SCHEMA_STRING, true, .choices = api_states, .help = "afterwards"},
+	{"state", SCHEMA_STRING, true, .choices = status_names, .help = "afterwards"},
 };
 static const struct schema state_schema = {"State", "An action is done, or has begun",
 					   MEMBERS(state_members)};
 
 static const struct schema_member stop_members[] = {
-	{"timeout", SCHEMA_INTEGER, .max = MAX_TIMEOUT,
+	{"timeout", SCHEMA_INTEGER, .max = API_MAX_TIMEOUT,
 	 .help = "how many seconds the guest has to power off before the machine is ended"},
 };
 static const struct schema stop_schema = {"Stop", "How to stop it", MEMBERS(stop_members)};
 
 static const struct schema_member stopping_members[] = {
-	{"state", SCHEMA_STRING, true, .choices = api_states, .help = "afterwards"},
+	{"state", SCHEMA_STRING, true, .choices = status_names, .help = "afterwards"},
 	{"timeout", SCHEMA_INTEGER, true, .help = "the seconds that hold"},
 };
 static const struct schema stopping_schema = {"Stopping", "The machine is about to end",
@@ -98,7 +92,7 @@ static const struct schema_member event_members[] = {
 	{"time", SCHEMA_NUMBER, true, .help = "seconds since 1970"},
 	{"event", SCHEMA_STRING, true, .choices = event_names,
 	 .help = "a change of state; or that some were lost, as the client is slow"},
-	{"state", SCHEMA_STRING, .choices = api_states, .help = "the new one"},
+	{"state", SCHEMA_STRING, .choices = status_names, .help = "the new one"},
 	{"count", SCHEMA_INTEGER, .help = "how many were lost"},
 };
 static const struct schema event_schema = {"Event", "A line of the stream", MEMBERS(event_members)};
@@ -133,16 +127,10 @@ static int get_root(struct api *a, struct api_call *c, struct error *e)
 
 static int get_status(struct api *a, struct api_call *c, struct error *e)
 {
-	struct api_status s;
+	struct status s;
 
 	a->ops->status(a->arg, &s);
-	return answer(c,
-		      json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:s}", "name", a->config->name,
-				"pid", (int)getpid(), "state", s.state, "started",
-				(json_int_t)s.started, "since", (json_int_t)s.since, "cpus",
-				(json_int_t)a->config->cpus, "memory",
-				(json_int_t)a->config->memory, "version", VMM_VERSION),
-		      e);
+	return answer(c, status_object(&s), e);
 }
 
 static int get_config(struct api *a, struct api_call *c, struct error *e)
@@ -169,12 +157,12 @@ static int get_stats(struct api *a, struct api_call *c, struct error *e)
 
 static int get_metrics(struct api *a, struct api_call *c, struct error *e)
 {
-	struct api_status status;
+	struct status status;
 	struct api_stats stats;
 
 	a->ops->status(a->arg, &status);
 	a->ops->stats(a->arg, &stats);
-	c->text = metrics_text(a->config->name, a->config, &status, &stats, &c->len);
+	c->text = metrics_text(&status, &stats, &c->len);
 	return c->text ? 0 : no_memory(e);
 }
 
@@ -183,10 +171,10 @@ static int get_metrics(struct api *a, struct api_call *c, struct error *e)
 
 static json_t *state_object(const struct api *a)
 {
-	struct api_status s;
+	struct status s;
 
 	a->ops->status(a->arg, &s);
-	return json_pack("{s:s}", "state", s.state);
+	return json_pack("{s:s}", "state", status_names[s.state]);
 }
 
 static int act(struct api *a, struct api_call *c, int (*action)(void *arg, struct error *e),
@@ -337,30 +325,11 @@ static void answer_json(struct api *a, struct http_id id, unsigned int status, c
 	free(text);
 }
 
-/* A sentence quotes names, which need not be UTF-8, and may be cut within a character. */
-static json_t *sentence(const char *text)
-{
-	char plain[sizeof(((struct error *)0)->text)];
-	json_t *string = json_string(text);
-	size_t i;
-
-	if (string)
-		return string;
-	for (i = 0; text[i] && i < sizeof(plain) - 1; i++)
-		plain[i] = (char)(text[i] & 0x80 ? '?' : text[i]);
-	plain[i] = '\0';
-	return json_string(plain);
-}
-
 static void answer_error(struct api *a, struct http_id id, unsigned int status,
 			 const struct error *e, const char *allow)
 {
-	json_t *about = json_pack("{s:s, s:o}", "code", e->code, "message", sentence(e->text));
-	json_t *object;
+	json_t *object = json_pack("{s:o}", "error", errors_object(e->code, e->path, e->text));
 
-	if (about && e->path[0])
-		json_object_set_new(about, "path", sentence(e->path));
-	object = json_pack("{s:o}", "error", about);
 	answer_json(a, id, status, object, allow);
 	json_decref(object);
 }
@@ -428,11 +397,11 @@ static bool write_event(struct api *a, const struct stream *s, json_t *event)
 
 static json_t *state_event(const struct api *a)
 {
-	struct api_status s;
+	struct status s;
 
 	a->ops->status(a->arg, &s);
 	return json_pack("{s:I, s:f, s:s, s:s}", "sequence", (json_int_t)a->sequence, "time", now(),
-			 "event", "state", "state", s.state);
+			 "event", "state", "state", status_names[s.state]);
 }
 
 static void tell_state(struct api *a, struct stream *s)
@@ -444,7 +413,7 @@ static void tell_state(struct api *a, struct stream *s)
 void api_state_changed(struct api *a)
 {
 	a->sequence++;
-	for (unsigned int i = 0; i < MAX_STREAMS; i++) {
+	for (unsigned int i = 0; i < HTTP_MAX_STREAMS; i++) {
 		if (a->stream[i].there)
 			tell_state(a, &a->stream[i]);
 	}
@@ -452,7 +421,7 @@ void api_state_changed(struct api *a)
 
 static struct stream *find_stream(struct api *a, struct http_id id)
 {
-	for (unsigned int i = 0; i < MAX_STREAMS; i++) {
+	for (unsigned int i = 0; i < HTTP_MAX_STREAMS; i++) {
 		struct stream *s = &a->stream[i];
 
 		if (s->there && s->id.place == id.place && s->id.turn == id.turn)
@@ -491,7 +460,7 @@ static void begin_stream(struct api *a, struct http_id id)
 	struct stream *s = NULL;
 
 	/* There are as many places as http.c has streams. */
-	for (unsigned int i = 0; i < MAX_STREAMS && !s; i++)
+	for (unsigned int i = 0; i < HTTP_MAX_STREAMS && !s; i++)
 		s = a->stream[i].there ? NULL : &a->stream[i];
 	if (!http_stream_begin(a->http, id, "application/x-ndjson") || !s)
 		return;
@@ -601,7 +570,6 @@ struct api *api_create(struct loop *loop, int listen_fd, const struct config *co
 		.stream_room = on_stream_room,
 		.stream_gone = on_stream_gone,
 	};
-	struct http_limits limits = http_default_limits;
 	struct api *a = calloc(1, sizeof(*a));
 
 	if (!a) {
@@ -611,8 +579,7 @@ struct api *api_create(struct loop *loop, int listen_fd, const struct config *co
 	a->config = config;
 	a->ops = ops;
 	a->arg = arg;
-	limits.streams = MAX_STREAMS;
-	a->http = http_create(loop, listen_fd, &limits, &http_ops, a, e);
+	a->http = http_create(loop, listen_fd, &http_default_limits, &http_ops, a, e);
 	if (a->http)
 		return a;
 	free(a);
@@ -623,7 +590,7 @@ void api_destroy(struct api *a)
 {
 	if (!a)
 		return;
-	for (unsigned int i = 0; i < MAX_STREAMS; i++) {
+	for (unsigned int i = 0; i < HTTP_MAX_STREAMS; i++) {
 		if (a->stream[i].there)
 			http_stream_end(a->http, a->stream[i].id);
 	}

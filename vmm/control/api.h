@@ -9,13 +9,11 @@
 #define VMM_CONTROL_API_H
 
 #include <jansson.h>
-#include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
 #include "config/config.h"
 #include "control/http.h"
-#include "control/schema.h"
+#include "control/status.h"
 #include "error.h"
 #include "host/loop.h"
 
@@ -28,13 +26,8 @@ struct api_stats {
 	double seconds; /* since the start */
 };
 
-struct api_status {
-	const char *state;     /* one of api_states */
-	time_t started, since; /* the machine, and this state */
-};
-
-/* "running", "paused"...: what a machine can be, up to a NULL. */
-extern const char *const api_states[];
+/* The most seconds that a guest can be given to power off: a day. */
+#define API_MAX_TIMEOUT 86400
 
 /*
  * Each returns 0 or a negative errno with a sentence: EBUSY for what cannot be done in this state. "stop" is told how
@@ -48,7 +41,7 @@ struct api_ops {
 	int (*stop)(void *arg, int *seconds, struct error *e);
 	int (*kill)(void *arg, struct error *e);
 	int (*nmi)(void *arg, struct error *e);
-	void (*status)(void *arg, struct api_status *status);
+	void (*status)(void *arg, struct status *status);
 	void (*stats)(void *arg, struct api_stats *stats);
 };
 
@@ -64,46 +57,5 @@ void api_state_changed(struct api *a);
 
 /* An OpenAPI 3 document of the table, or NULL without memory. */
 json_t *api_describe(void);
-
-/* ------------------------------------------------------------------------- */
-/* The table                                                                  */
-
-enum api_kind {
-	API_JSON,   /* the function makes an object */
-	API_TEXT,   /* it makes a text */
-	API_STREAM, /* events */
-};
-
-/* A request that is being answered. */
-struct api_call {
-	struct http_id id;
-	const json_t *body; /* checked; NULL: none */
-	json_t *answer;	    /* API_JSON: what the function makes */
-	char *text;	    /* API_TEXT, for free() */
-	size_t len;
-};
-
-struct api_row {
-	const char *method, *path;
-	enum api_kind kind;
-	const struct schema *body;   /* NULL: none is taken; otherwise it may be left out */
-	const struct schema *answer; /* of a stream, of each line; NULL: a text */
-	/* 0, or a negative errno with a sentence; a stream has none. */
-	int (*call)(struct api *a, struct api_call *c, struct error *e);
-	const char *help;
-};
-
-extern const struct api_row api_rows[];
-extern const unsigned int api_nr_rows;
-
-/* control/metrics.c: stats as an object, and all that is measured in the text format of OpenMetrics. */
-extern const struct schema api_stats_schema;
-json_t *metrics_object(const struct api_stats *stats);
-/* For free(); NULL without memory. */
-char *metrics_text(const char *name, const struct config *config, const struct api_status *status,
-		   const struct api_stats *stats, size_t *len);
-
-/* control/openapi.c: an object of all options' schemas. */
-json_t *openapi_config_members(void);
 
 #endif

@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "control/client.h"
+#include "host/loop.h"
 
 #define MAX_REQUEST 4096
 #define MAX_BODY    (1U << 20)
@@ -40,17 +40,9 @@ struct client_stream {
 /* ------------------------------------------------------------------------- */
 /* Time                                                                       */
 
-static uint64_t now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
 static int time_left(uint64_t deadline)
 {
-	uint64_t now = now_ms();
+	uint64_t now = loop_now_ms();
 
 	return now < deadline ? (int)(deadline - now) : 0;
 }
@@ -269,7 +261,7 @@ static int take_reply(const struct client_stream *s, struct client_reply *reply,
 int client_call(const struct runtime_machine *m, const struct client_request *request,
 		struct client_reply *reply, struct error *e)
 {
-	uint64_t deadline = now_ms() + request->timeout_ms;
+	uint64_t deadline = loop_now_ms() + request->timeout_ms;
 	struct client_stream s = {.fd = -1, .most = MAX_BODY};
 	int ret = start(&s, m, request, deadline);
 
@@ -305,7 +297,7 @@ int client_stream_open(const struct runtime_machine *m, const char *path, unsign
 		       client_line_fn fn, void *arg, struct client_stream **stream, struct error *e)
 {
 	const struct client_request request = {.method = "GET", .path = path};
-	uint64_t deadline = now_ms() + timeout_ms;
+	uint64_t deadline = loop_now_ms() + timeout_ms;
 	struct client_stream *s = calloc(1, sizeof(*s));
 	int ret;
 

@@ -80,7 +80,7 @@ struct http_server {
 
 const struct http_limits http_default_limits = {
 	.connections = 256,
-	.streams = 32,
+	.streams = HTTP_MAX_STREAMS,
 	.request_ms = 10000,
 	.idle_ms = 60000,
 	.linger_ms = 2000,

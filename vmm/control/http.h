@@ -62,6 +62,8 @@ struct http_limits {
 	unsigned int linger_ms;	 /* for a client to read an answer, and close */
 };
 
+#define HTTP_MAX_STREAMS 32
+
 extern const struct http_limits http_default_limits;
 
 /* The descriptor listens, does not block, and remains the caller's. NULL with a sentence. */

@@ -6,9 +6,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "control/api.h"
+#include "control/internal.h"
 #include "version.h"
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
@@ -68,20 +67,21 @@ static void head(FILE *out, const char *family, const char *type, const char *un
 }
 
 /* A machine's name needs no escapes: see the options. */
-static void print(FILE *out, const char *name, const struct config *config,
-		  const struct api_status *status, const struct api_stats *stats)
+static void print(FILE *out, const struct status *status, const struct api_stats *stats)
 {
+	const char *name = status->name;
+
 	head(out, "hv_machine", "info", NULL, "The machine and its monitor.");
 	fprintf(out, "hv_machine_info{machine=\"%s\",version=\"%s\"} 1\n", name, VMM_VERSION);
 	head(out, "hv_state", "stateset", NULL, "What the machine does.");
-	for (unsigned int i = 0; api_states[i]; i++)
-		fprintf(out, "hv_state{machine=\"%s\",hv_state=\"%s\"} %d\n", name, api_states[i],
-			!strcmp(api_states[i], status->state));
+	for (unsigned int i = 0; status_names[i]; i++)
+		fprintf(out, "hv_state{machine=\"%s\",hv_state=\"%s\"} %d\n", name, status_names[i],
+			i == status->state);
 	head(out, "hv_cpus", "gauge", NULL, "Processors of the machine.");
-	fprintf(out, "hv_cpus{machine=\"%s\"} %u\n", name, config->cpus);
+	fprintf(out, "hv_cpus{machine=\"%s\"} %u\n", name, status->cpus);
 	head(out, "hv_memory_bytes", "gauge", "bytes", "Memory of the machine.");
 	fprintf(out, "hv_memory_bytes{machine=\"%s\"} %llu\n", name,
-		(unsigned long long)config->memory);
+		(unsigned long long)status->memory);
 	head(out, "hv_uptime_seconds", "gauge", "seconds", "Time since the machine was started.");
 	fprintf(out, "hv_uptime_seconds{machine=\"%s\"} %.3f\n", name, stats->seconds);
 	head(out, "hv_reboots", "counter", NULL, "Resets of the machine.");
@@ -94,15 +94,14 @@ static void print(FILE *out, const char *name, const struct config *config,
 	fputs("# EOF\n", out);
 }
 
-char *metrics_text(const char *name, const struct config *config, const struct api_status *status,
-		   const struct api_stats *stats, size_t *len)
+char *metrics_text(const struct status *status, const struct api_stats *stats, size_t *len)
 {
 	char *text = NULL;
 	FILE *out = open_memstream(&text, len);
 
 	if (!out)
 		return NULL;
-	print(out, name, config, status, stats);
+	print(out, status, stats);
 	if (!fclose(out))
 		return text;
 	free(text);

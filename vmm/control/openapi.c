@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "config/option.h"
-#include "control/api.h"
+#include "control/internal.h"
 #include "version.h"
 
 /* ------------------------------------------------------------------------- */

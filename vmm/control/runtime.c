@@ -25,8 +25,8 @@
 #include <unistd.h>
 
 #include "control/runtime.h"
+#include "sandbox/listener.h"
 #include "sandbox/place.h"
-#include "version.h"
 
 #define OWNER	0
 #define KEEPER	1
@@ -48,8 +48,6 @@
 
 struct runtime {
 	char name[RUNTIME_NAME_MAX + 1];
-	struct runtime_facts facts;
-	time_t started;
 	int base, dir, lock, status, api;
 	struct place base_place, dir_place; /* for the end, when the monitor is confined */
 };
@@ -180,10 +178,9 @@ static int open_private_file(int dir, const char *file, int flags)
 
 static bool is_same(int fd, int dir, const char *name)
 {
-	struct stat ours, there;
+	struct stat st;
 
-	return !fstat(fd, &ours) && !fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) &&
-	       ours.st_dev == there.st_dev && ours.st_ino == there.st_ino;
+	return !fstat(fd, &st) && place_is(dir, name, &st);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -325,41 +322,26 @@ static int own(struct runtime *r, struct error *e)
 		r->name);
 }
 
-/* A socket's path can have 107 characters, a directory's more. */
-static struct sockaddr_un socket_address(int dir, const char *name)
+/* The path of a file in a directory that is open, which may be longer than a socket's can be. */
+#define SHORT_PATH_SIZE 64
+
+static void short_path(char *path, int dir, const char *name)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d/%s", dir, name);
-	return addr;
-}
-
-static int listen_at(int dir, const char *name)
-{
-	struct sockaddr_un addr = socket_address(dir, name);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int err;
-
-	if (fd < 0)
-		return -errno;
-	/* The inode gets these rights. */
-	if (!fchmod(fd, 0600) && !bind(fd, (struct sockaddr *)&addr, sizeof(addr)) &&
-	    !listen(fd, BACKLOG))
-		return fd;
-	err = errno;
-	close(fd);
-	return -err;
+	snprintf(path, SHORT_PATH_SIZE, "/proc/self/fd/%d/%s", dir, name);
 }
 
 static int make_files(struct runtime *r, struct error *e)
 {
+	char path[SHORT_PATH_SIZE];
+
 	remove_live(r->dir);
 	remove_logs(r->dir);
 	r->status = open_private_file(r->dir, STATUS, O_WRONLY | O_CREAT | O_EXCL);
 	if (r->status < 0)
 		return error_set(e, -r->status, "cannot make the status of machine '%s': %s",
 				 r->name, strerror(-r->status));
-	r->api = listen_at(r->dir, RUNTIME_API);
+	short_path(path, r->dir, RUNTIME_API);
+	r->api = listener_bind(path, BACKLOG);
 	if (r->api < 0)
 		return error_set(e, -r->api,
 				 "cannot make the socket that machine '%s' is controlled by: %s",
@@ -370,6 +352,14 @@ static int make_files(struct runtime *r, struct error *e)
 int runtime_create(const char *name, const struct runtime_facts *facts, struct runtime **out,
 		   struct error *e)
 {
+	const time_t now = time(NULL);
+	const struct status starting = {
+		.name = name,
+		.started = now,
+		.since = now,
+		.cpus = facts->cpus,
+		.memory = facts->memory,
+	};
 	struct runtime *r;
 	int ret = check_name(name, e);
 
@@ -378,9 +368,8 @@ int runtime_create(const char *name, const struct runtime_facts *facts, struct r
 	r = calloc(1, sizeof(*r));
 	if (!r)
 		return error_set(e, ENOMEM, "out of memory");
-	*r = (struct runtime){.facts = *facts, .dir = -1, .lock = -1, .status = -1, .api = -1};
+	*r = (struct runtime){.dir = -1, .lock = -1, .status = -1, .api = -1};
 	snprintf(r->name, sizeof(r->name), "%s", name);
-	r->started = time(NULL);
 	r->base = open_base(true, e);
 	ret = r->base < 0 ? r->base : own(r, e);
 	if (!ret)
@@ -391,7 +380,7 @@ int runtime_create(const char *name, const struct runtime_facts *facts, struct r
 	}
 	place_hold(&r->base_place, r->base, PLACE_REMOVE_DIR);
 	place_hold(&r->dir_place, r->dir, PLACE_REMOVE);
-	runtime_set_state(r, "starting");
+	runtime_set_status(r, &starting);
 	give_back(r->lock, KEEPER);
 	*out = r;
 	return 0;
@@ -412,14 +401,10 @@ int runtime_api_fd(const struct runtime *r)
 	return r->api;
 }
 
-void runtime_set_state(struct runtime *r, const char *state)
+void runtime_set_status(struct runtime *r, const struct status *s)
 {
 	char text[RUNTIME_STATUS_SIZE];
-	json_t *status =
-		json_pack("{s:s, s:i, s:s, s:I, s:I, s:i, s:I, s:s}", "name", r->name, "pid",
-			  (int)getpid(), "state", state, "started", (json_int_t)r->started, "since",
-			  (json_int_t)time(NULL), "cpus", (int)r->facts.cpus, "memory",
-			  (json_int_t)r->facts.memory, "version", VMM_VERSION);
+	json_t *status = status_object(s);
 
 	memset(text, ' ', sizeof(text));
 	text[sizeof(text) - 1] = '\n';
@@ -477,11 +462,11 @@ static json_t *read_status(int dir)
 	return status;
 }
 
-const char *runtime_state(const struct runtime_machine *m)
+const char *runtime_state(const json_t *status)
 {
-	const char *state = json_string_value(json_object_get(m->status, "state"));
+	const char *state = json_string_value(json_object_get(status, "state"));
 
-	return state ? state : "starting";
+	return state ? state : status_names[STATE_STARTING];
 }
 
 /* 0, and m is to be released; or a negative errno, ENOENT when it does not run. */
@@ -591,12 +576,13 @@ int runtime_pidfd(const struct runtime_machine *m)
 
 int runtime_connect(const struct runtime_machine *m, const char *socket_name)
 {
-	struct sockaddr_un addr = socket_address(m->dir, socket_name);
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	int err;
 
 	if (fd < 0)
 		return -errno;
+	short_path(addr.sun_path, m->dir, socket_name);
 	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
 		return fd;
 	err = errno;

@@ -4,7 +4,7 @@
  * for root and $XDG_RUNTIME_DIR/hv for others, and has a directory for each machine:
  *
  *   lock         locked by its monitor, for as long as that lives
- *   status       what it is and does, as JSON: see runtime_set_state()
+ *   status       what it is and does, as JSON: see runtime_set_status()
  *   api.sock     where it is controlled
  *   console.sock, console.log, messages.log
  *                of a machine that was started with --detach
@@ -21,6 +21,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "control/status.h"
 #include "error.h"
 
 #define RUNTIME_NAME_MAX     63
@@ -34,7 +35,6 @@
 /* ------------------------------------------------------------------------- */
 /* For a monitor                                                              */
 
-/* What does not change while it runs. */
 struct runtime_facts {
 	unsigned int cpus;
 	uint64_t memory; /* bytes */
@@ -53,8 +53,8 @@ const char *runtime_name(const struct runtime *r);
 int runtime_dir(const struct runtime *r);
 /* Listens, does not block; r keeps it. */
 int runtime_api_fd(const struct runtime *r);
-/* A word; opens nothing. Readers see the old status or the new one. */
-void runtime_set_state(struct runtime *r, const char *state);
+/* Opens nothing. Readers see the old status or the new one. */
+void runtime_set_status(struct runtime *r, const struct status *s);
 /*
  * Give the name back, and remove the directory as far as we may; keep_logs leaves logs for vmm-logs until a machine
  * of this name starts. NULL is nothing.
@@ -72,8 +72,8 @@ struct runtime_machine {
 	int lock;
 };
 
-/* The state of its status, "starting" when it has none. */
-const char *runtime_state(const struct runtime_machine *m);
+/* The state of a status, be it one of another version; of NULL "starting". */
+const char *runtime_state(const json_t *status);
 
 /*
  * Each machine that runs, in no order; what is left of others is removed. fn may keep nothing but its name and a

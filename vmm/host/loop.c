@@ -172,6 +172,11 @@ uint64_t loop_now(void)
 	return (uint64_t)t.tv_sec * NSEC + t.tv_nsec;
 }
 
+uint64_t loop_now_ms(void)
+{
+	return loop_now() / 1000000;
+}
+
 /* Called with the lock held. */
 static void set_timer_fd(struct loop *loop)
 {

@@ -28,6 +28,8 @@ void loop_del_fd(struct loop *loop, int fd);
 
 /* The clock of timers: CLOCK_MONOTONIC in nanoseconds. */
 uint64_t loop_now(void);
+/* The same in milliseconds. */
+uint64_t loop_now_ms(void);
 
 struct loop_timer;
 typedef void (*loop_timer_fn)(void *arg);

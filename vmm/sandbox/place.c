@@ -67,3 +67,11 @@ void place_close(struct place *p)
 	free(p->name);
 	*p = (struct place){0};
 }
+
+bool place_is(int dir, const char *name, const struct stat *inode)
+{
+	struct stat there;
+
+	return !fstatat(dir, name, &there, AT_SYMLINK_NOFOLLOW) && there.st_dev == inode->st_dev &&
+	       there.st_ino == inode->st_ino;
+}

@@ -6,6 +6,9 @@
 #ifndef VMM_SANDBOX_PLACE_H
 #define VMM_SANDBOX_PLACE_H
 
+#include <stdbool.h>
+#include <sys/stat.h>
+
 /* What is done there. */
 #define PLACE_CREATE	 0x1 /* make files, and rename them */
 #define PLACE_REMOVE	 0x2 /* remove files that are no directories */
@@ -30,6 +33,9 @@ int place_open(struct place *p, const char *path, unsigned int rights);
 void place_hold(struct place *p, int dir, unsigned int rights);
 /* Nothing is done for one that is zero. */
 void place_close(struct place *p);
+
+/* Whether what has the name is this inode; somebody may have put another one there. */
+bool place_is(int dir, const char *name, const struct stat *inode);
 
 /* All that are open. */
 extern struct place *place_first;

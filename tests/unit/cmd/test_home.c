@@ -67,10 +67,12 @@ static const char *read_all(int fd)
 
 static void runs(struct home *h)
 {
+	const struct status running = {.name = "m", .state = STATE_RUNNING};
+
 	if (home_open(&config, h, &e))
 		_exit(98);
 	log_error("before");
-	home_set_state(h, "running");
+	home_set_status(h, &running);
 	home_ready(h);
 	log_error("after");
 	if (getsid(0) != getpid() || isatty(STDIN_FILENO))
@@ -89,7 +91,7 @@ START_TEST(test_runs)
 	ck_assert_str_eq(read_all(out), "vmm: before\nm\n");
 	ck_assert_int_eq(runtime_lookup("m", &m, &e), 0);
 	ck_assert_int_ne(m.pid, pid);
-	ck_assert_str_eq(runtime_state(&m), "running");
+	ck_assert_str_eq(runtime_state(m.status), "running");
 	fd = runtime_open_file("m", RUNTIME_MESSAGES_LOG, &e);
 	ck_assert_int_ge(fd, 0);
 	do {

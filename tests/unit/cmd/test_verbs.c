@@ -88,6 +88,17 @@ START_TEST(test_actions)
 }
 END_TEST
 
+/* JSON is UTF-8; what a user types need not be. */
+START_TEST(test_name_that_is_not_utf8)
+{
+	ck_assert_int_eq(vmm("status --json caf\xe9"), VERB_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, "\"name\":\"caf?\""));
+	ck_assert_ptr_nonnull(strstr(said, "\"error\":{\"code\":\"bad-value\""));
+	ck_assert_int_eq(vmm("wait --json caf\xe9"), VERB_FAILED);
+	ck_assert_ptr_nonnull(strstr(said, "\"name\":\"caf?\""));
+}
+END_TEST
+
 START_TEST(test_refusal)
 {
 	const struct fake f = {
@@ -290,6 +301,7 @@ int main(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, test_usage);
 	tcase_add_test(tc, test_actions);
+	tcase_add_test(tc, test_name_that_is_not_utf8);
 	tcase_add_test(tc, test_refusal);
 	tcase_add_test(tc, test_status);
 	tcase_add_test(tc, test_events);

@@ -88,6 +88,7 @@ static inline void fake_serve(struct runtime *r, const struct fake *f)
 static inline pid_t fake_start(const char *name, const struct fake *f)
 {
 	const struct runtime_facts facts = {.cpus = 1, .memory = 64 << 20};
+	const struct status running = {.name = name, .state = STATE_RUNNING};
 	int ready[2];
 	char byte;
 	pid_t pid;
@@ -100,7 +101,7 @@ static inline pid_t fake_start(const char *name, const struct fake *f)
 
 		if (runtime_create(name, &facts, &r, &e))
 			_exit(1);
-		runtime_set_state(r, "running");
+		runtime_set_status(r, &running);
 		(void)!write(ready[1], "", 1);
 		close(ready[1]);
 		fake_serve(r, f);

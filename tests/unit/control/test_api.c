@@ -3,7 +3,7 @@
 #include <check.h>
 #include <math.h>
 
-#include "control/api.h"
+#include "control/internal.h"
 #include "http_client.h"
 #include "suite.h"
 
@@ -18,7 +18,7 @@ static struct error e;
 static json_t *answer; /* of the last request */
 
 /* The machine. */
-static const char *state;
+static enum status_state state;
 static char did[64]; /* what it was told last */
 static int seconds;
 static int failure;
@@ -49,14 +49,21 @@ static int stop_it(void *arg, int *timeout, struct error *error)
 	seconds = *timeout;
 	if (*timeout < 0)
 		*timeout = 30;
-	state = "stopping";
+	state = STATE_STOPPING;
 	return act(arg, "stop_it", error);
 }
 
-static void get_status(void *arg, struct api_status *s)
+static void get_status(void *arg, struct status *s)
 {
 	(void)arg;
-	*s = (struct api_status){.state = state, .started = 1000, .since = 2000};
+	*s = (struct status){
+		.name = config.name,
+		.state = state,
+		.started = 1000,
+		.since = 2000,
+		.cpus = config.cpus,
+		.memory = config.memory,
+	};
 }
 
 static void get_stats(void *arg, struct api_stats *s)
@@ -83,7 +90,7 @@ static void set_up(void)
 			"--disk", "d,readonly=on,id=a", NULL};
 
 	ck_assert_msg(!config_parse(9, argv, &config, &e), "%s", e.text);
-	state = "running";
+	state = STATE_RUNNING;
 	failure = 0;
 	listen_somewhere();
 	api = api_create(loop, listen_fd, &config, &ops, NULL, &e);
@@ -320,8 +327,13 @@ END_TEST
 static void change(void *arg)
 {
 	if (arg)
-		state = arg;
+		state = *(enum status_state *)arg;
 	api_state_changed(api);
+}
+
+static void change_to(enum status_state other)
+{
+	on_loop(change, &other);
 }
 
 static void change_often(void *arg)
@@ -376,15 +388,15 @@ START_TEST(events)
 	int early = open_events(), late;
 
 	event_is(early, 0, "running");
-	on_loop(change, "paused");
+	change_to(STATE_PAUSED);
 	event_is(early, 1, "paused");
 	late = open_events();
 	event_is(late, 1, "paused");
-	on_loop(change, "running");
+	change_to(STATE_RUNNING);
 	event_is(early, 2, "running");
 	event_is(late, 2, "running");
 	close(early);
-	on_loop(change, "ended");
+	change_to(STATE_ENDED);
 	event_is(late, 3, "ended");
 	/* With the machine the stream ends. */
 	end_loop();
@@ -423,7 +435,7 @@ START_TEST(lost_events)
 	/* Those that were lost before are not counted again. */
 	on_loop(change_often, NULL);
 	keeps_count(fd, 10001, 20000);
-	on_loop(change, "paused");
+	change_to(STATE_PAUSED);
 	event_is(fd, 20001, "paused");
 	close(fd);
 }

@@ -86,11 +86,15 @@ static pid_t start_owner(const char *name)
 	ck_assert_int_eq(pipe(ready), 0);
 	pid = fork();
 	if (!pid) {
+		const struct status running = {.name = name,
+					       .state = STATE_RUNNING,
+					       .cpus = facts.cpus,
+					       .memory = facts.memory};
 		struct runtime *r;
 
 		if (runtime_create(name, &facts, &r, &e))
 			_exit(1);
-		runtime_set_state(r, "running");
+		runtime_set_status(r, &running);
 		create_log(r, RUNTIME_MESSAGES_LOG);
 		(void)!write(ready[1], "", 1);
 		for (;;)
@@ -168,7 +172,7 @@ START_TEST(test_status)
 	ck_assert_int_eq(runtime_lookup("m", &m, &e), 0);
 	ck_assert_int_eq(m.pid, pid);
 	ck_assert_str_eq(m.name, "m");
-	ck_assert_str_eq(runtime_state(&m), "running");
+	ck_assert_str_eq(runtime_state(m.status), "running");
 	status = m.status;
 	ck_assert_int_eq(json_integer_value(json_object_get(status, "pid")), pid);
 	ck_assert_int_eq(json_integer_value(json_object_get(status, "cpus")), 2);
@@ -222,7 +226,11 @@ END_TEST
 /* Whenever it is read, it is one that was written. */
 START_TEST(test_status_is_whole)
 {
-	static const char *const states[] = {"running", "a-state-that-is-longer-than-the-other"};
+	/* One is longer than the other. */
+	static const struct status states[] = {
+		{.name = "m", .state = STATE_RUNNING},
+		{.name = "m", .state = STATE_STOPPING, .memory = UINT32_MAX, .started = 1000000000},
+	};
 	pid_t pid = fork();
 	struct runtime_machine m;
 	int found = 0;
@@ -233,14 +241,20 @@ START_TEST(test_status_is_whole)
 		if (runtime_create("m", &facts, &r, &e))
 			_exit(1);
 		for (unsigned int i = 0;; i++)
-			runtime_set_state(r, states[i % 2]);
+			runtime_set_status(r, &states[i % 2]);
 	}
 	while (found < 300) {
 		if (runtime_lookup("m", &m, &e))
 			continue;
-		if (strcmp(runtime_state(&m), "starting")) {
-			ck_assert(!strcmp(runtime_state(&m), states[0]) ||
-				  !strcmp(runtime_state(&m), states[1]));
+		if (strcmp(runtime_state(m.status), "starting")) {
+			const struct status *s =
+				&states[!strcmp(runtime_state(m.status), "stopping")];
+
+			ck_assert_str_eq(runtime_state(m.status), status_names[s->state]);
+			ck_assert_int_eq(json_integer_value(json_object_get(m.status, "memory")),
+					 (json_int_t)s->memory);
+			ck_assert_int_eq(json_integer_value(json_object_get(m.status, "started")),
+					 s->started);
 			found++;
 		}
 		runtime_release(&m);
@@ -535,7 +549,7 @@ START_TEST(test_damaged_status)
 			ck_assert_int_eq(write(fd, text, RUNTIME_STATUS_SIZE), RUNTIME_STATUS_SIZE);
 		close(fd);
 		ck_assert_int_eq(runtime_lookup("m", &m, &e), 0);
-		ck_assert_str_eq(runtime_state(&m), "starting");
+		ck_assert_str_eq(runtime_state(m.status), "starting");
 		ck_assert_int_eq(m.pid, pid);
 		runtime_release(&m);
 	}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* The one writer of a machine's status. Called by control/runtime.c and api.c. */
+#include <unistd.h>
+
+#include "control/status.h"
+#include "version.h"
+
+const char *const status_names[] = {
+	[STATE_STARTING] = "starting", [STATE_RUNNING] = "running", [STATE_PAUSED] = "paused",
+	[STATE_STOPPING] = "stopping", [STATE_ENDED] = "ended",	    NULL,
+};
+
+json_t *status_object(const struct status *s)
+{
+	return json_pack("{s:s, s:i, s:s, s:I, s:I, s:I, s:I, s:s}", "name", s->name, "pid",
+			 (int)getpid(), "state", status_names[s->state], "started",
+			 (json_int_t)s->started, "since", (json_int_t)s->since, "cpus",
+			 (json_int_t)s->cpus, "memory", (json_int_t)s->memory, "version",
+			 VMM_VERSION);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What a machine is and does, as its status file and its control socket say it. */
+#ifndef VMM_CONTROL_STATUS_H
+#define VMM_CONTROL_STATUS_H
+
+#include <jansson.h>
+#include <stdint.h>
+#include <time.h>
+
+enum status_state {
+	STATE_STARTING,
+	STATE_RUNNING,
+	STATE_PAUSED,
+	STATE_STOPPING, /* asked to power off */
+	STATE_ENDED,
+};
+
+/* Their names, up to a NULL. */
+extern const char *const status_names[];
+
+struct status {
+	const char *name;
+	enum status_state state;
+	time_t started, since; /* the machine; this state */
+	unsigned int cpus;
+	uint64_t memory; /* bytes */
+};
+
+/* NULL without memory. */
+json_t *status_object(const struct status *s);
+
+#endif
