@@ -22,6 +22,7 @@
 #define GUEST_LINES_PER_SECOND 10
 
 #define LINE_MAX_LEN	       1024
+#define TEXT_MAX_LEN	       (LINE_MAX_LEN - 2) /* without its end */
 
 /* How long a message waits for a reader that is slow or stopped. */
 #define PATIENCE_MS 1000
@@ -92,26 +93,11 @@ static bool can_write(int patience_ms)
 	return ret == 1;
 }
 
-static void put_line(int patience_ms, const char *fmt, va_list args)
+/* The line has room for its end. */
+static void put_line(char *line, size_t len, int patience_ms)
 {
 	const char *end = line_end();
-	char line[LINE_MAX_LEN];
-	size_t len = strlen(prefix);
-	size_t room = sizeof(line) - len - strlen(end);
-	int n;
 
-	memcpy(line, prefix, len);
-	n = vsnprintf(line + len, room, fmt, args);
-	if (n < 0)
-		return;
-	n = (size_t)n < room ? n : (int)room - 1;
-
-	/* File names and guests must not be able to send escape sequences. */
-	for (char *c = line + len; c < line + len + n; c++) {
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
-	}
-	len += n;
 	memcpy(line + len, end, strlen(end));
 	len += strlen(end);
 
@@ -120,12 +106,46 @@ static void put_line(int patience_ms, const char *fmt, va_list args)
 		return;
 }
 
+static void put_message(int patience_ms, const char *fmt, va_list args)
+{
+	char line[LINE_MAX_LEN];
+	size_t len = strlen(prefix);
+	size_t room = TEXT_MAX_LEN - len;
+	int n;
+
+	memcpy(line, prefix, len);
+	n = vsnprintf(line + len, room + 1, fmt, args);
+	if (n < 0)
+		return;
+	n = (size_t)n < room ? n : (int)room;
+
+	/* File names and guests must not be able to send escape sequences. */
+	for (char *c = line + len; c < line + len + n; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	}
+	put_line(line, len + n, patience_ms);
+}
+
+void log_last_words(const char *const *words)
+{
+	char line[LINE_MAX_LEN];
+	size_t len = strlen(prefix);
+
+	memcpy(line, prefix, len);
+	for (; *words; words++) {
+		for (const char *c = *words; *c && len < TEXT_MAX_LEN; c++)
+			line[len++] = *c;
+	}
+	put_line(line, len, PATIENCE_MS);
+}
+
 void log_error(const char *fmt, ...)
 {
 	va_list args;
 
 	va_start(args, fmt);
-	put_line(PATIENCE_MS, fmt, args);
+	put_message(PATIENCE_MS, fmt, args);
 	va_end(args);
 }
 
@@ -134,7 +154,7 @@ void log_info(const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	put_line(PATIENCE_MS, fmt, args);
+	put_message(PATIENCE_MS, fmt, args);
 	va_end(args);
 }
 
@@ -158,6 +178,6 @@ void log_guest(const char *fmt, ...)
 		return;
 	va_start(args, fmt);
 	/* Called with devices' locks held: no vCPU waits for a reader of its complaints. */
-	put_line(0, fmt, args);
+	put_message(0, fmt, args);
 	va_end(args);
 }

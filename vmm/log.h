@@ -17,4 +17,10 @@ void log_info(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* What a guest did wrong: rate-limited, shown only with --verbose. */
 void log_guest(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/*
+ * In a handler of a signal that ends the process, wherever that has struck: the words (NULL ends them) as they are, one
+ * behind the other.
+ */
+void log_last_words(const char *const *words);
+
 #endif

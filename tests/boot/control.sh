@@ -36,6 +36,10 @@ does() {
 	fi
 }
 
+process_of() {
+	vmm list | awk -v name="$1" '$1 == name { print $2 }'
+}
+
 # attach: to the console of "box", typing by file descriptor 3; the screen is $work/console. leave: as Ctrl-A d does.
 attach() {
 	rm -f "$work/keys"
@@ -58,6 +62,12 @@ expect "a machine that is detached" 0
 does "the command says its name" 0 "^box$" list -q
 does "it runs" 0 "^box .* running " list
 does "what it is" 0 "^state: running" status box
+names=$(cat "/proc/$(process_of box)/task/"*/comm)
+if [ "$(echo "$names" | sort | tr '\n' ' ')" = "vcpu0 box vmm box " ]; then
+	ok "its threads are named after it"
+else
+	not_ok "its threads are named after it" "$names"
+fi
 does "it is paused" 0 "" pause box
 does "and listed so" 0 "^box .* paused " list
 does "it is resumed, with an answer for programs" 0 '"ok":true' resume --json box
@@ -101,7 +111,7 @@ expect "another one" 0
 begin_limit "$LIMIT"
 until vmm logs victim 2>/dev/null | grep -q . || ! within_limit; do sleep 0.5; done
 # A monitor that hangs.
-kill -STOP "$(vmm list --json | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p')"
+kill -STOP "$(process_of victim)"
 does "one that hangs is killed" 0 "" kill victim
 does "and its name is free" 4 "no machine" wait victim
 does "what it said is there" 0 . logs victim

@@ -16,6 +16,7 @@
 
 #include "block/engine.h"
 #include "sandbox/sandbox.h"
+#include "thread.h"
 
 struct worker {
 	struct engine engine;
@@ -74,10 +75,9 @@ static void enter(struct worker *w)
 	pthread_cond_broadcast(&w->change);
 }
 
-static void *work(void *arg)
+static void work(struct worker *w)
 {
 	const uint64_t one = 1;
-	struct worker *w = arg;
 	struct block_io *io;
 
 	pthread_mutex_lock(&w->lock);
@@ -97,6 +97,13 @@ static void *work(void *arg)
 			;
 	}
 	pthread_mutex_unlock(&w->lock);
+}
+
+static void *thread_main(void *arg)
+{
+	thread_begin("disk");
+	work(arg);
+	thread_end();
 	return NULL;
 }
 
@@ -168,12 +175,11 @@ static void worker_destroy(struct engine *engine)
 /* Signals are for the threads that know what to do with them. */
 static int start(struct worker *w)
 {
-	sigset_t all, old;
+	sigset_t old;
 	int ret;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	ret = pthread_create(&w->thread, NULL, work, w);
+	thread_block_signals(&old);
+	ret = pthread_create(&w->thread, NULL, thread_main, w);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return ret;
 }

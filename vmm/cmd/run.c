@@ -21,6 +21,7 @@
 #include "host/process.h"
 #include "log.h"
 #include "resource.h"
+#include "thread.h"
 
 static void print_help(void)
 {
@@ -90,6 +91,8 @@ static int run(const struct config *config, struct home *home, FILE *out)
 	struct run_totals totals = {0};
 
 	log_set_verbose(config->verbose);
+	thread_set_machine(config->name);
+	thread_begin("vmm");
 	/* A raw terminal must not outlive us, whatever ends us. */
 	process_set_fatal_signals(terminal_restore);
 	atexit(terminal_restore);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Standard descriptors and signals of the process. Called by main.c and cmd/run.c. */
+#define _GNU_SOURCE /* sigabbrev_np() */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,6 +15,8 @@
 #include <unistd.h>
 
 #include "host/process.h"
+#include "log.h"
+#include "thread.h"
 
 /* Constant once handlers are set. */
 static void (*fatal_clean_up)(void);
@@ -38,9 +41,66 @@ int process_flush_stdout(void)
 	return fflush(stdout) || ferror(stdout) ? -EIO : 0;
 }
 
-static void on_fatal_signal(int signal)
+/* As digits, at the end of the buffer. */
+static const char *digits(uint64_t value, unsigned int base, char buffer[21])
 {
+	char *c = buffer + 20;
+
+	*c = 0;
+	do {
+		*--c = "0123456789abcdef"[value % base];
+		value /= base;
+	} while (value);
+	return c;
+}
+
+/* Of a signal that the kernel sent for what the thread did. */
+static const char *cause(const siginfo_t *info)
+{
+	if (info->si_signo != SIGBUS)
+		return ": a fault of vmm's own";
+	switch (info->si_code) {
+	case BUS_ADRERR:
+		return ": that memory is not to be had; the file that it is of was made shorter, or the "
+		       "host has none left";
+	case BUS_MCEERR_AR:
+	case BUS_MCEERR_AO:
+		return ": the host's memory is damaged there";
+	case BUS_ADRALN:
+		return ": a locked access across two cache lines, which this host forbids "
+		       "(split_lock_detect)";
+	default:
+		return ": a fault of vmm's own";
+	}
+}
+
+/* What happened, in a line; nothing here waits for a lock, or takes memory. */
+static void tell(const siginfo_t *info)
+{
+	const char *words[] = {
+		"thread ", thread_what(), " got SIG", sigabbrev_np(info->si_signo), "", "",
+		"",	   NULL};
+	bool sent = info->si_code <= 0 && info->si_pid != getpid();
+	char number[21];
+
+	if (sent) {
+		words[4] = ", sent by process ";
+		words[5] = digits((uint64_t)info->si_pid, 10, number);
+	} else if (thread_own_signal(info->si_signo)) {
+		words[6] = cause(info);
+		if (info->si_code > 0) {
+			words[4] = " at 0x";
+			words[5] = digits((uint64_t)(uintptr_t)info->si_addr, 16, number);
+		}
+	}
+	log_last_words(words);
+}
+
+static void on_fatal_signal(int signal, siginfo_t *info, void *context)
+{
+	(void)context;
 	fatal_clean_up();
+	tell(info);
 	raise(signal);
 }
 
@@ -51,7 +111,8 @@ void process_set_fatal_signals(void (*clean_up)(void))
 				    SIGPROF, SIGPWR,  SIGQUIT, SIGSEGV, SIGSTKFLT, SIGSYS,
 				    SIGTRAP, SIGUSR1, SIGUSR2, SIGXCPU, SIGVTALRM};
 	/* The second time, the default action: that is what raise() brings about. */
-	struct sigaction action = {.sa_handler = on_fatal_signal, .sa_flags = SA_RESETHAND};
+	struct sigaction action = {.sa_sigaction = on_fatal_signal,
+				   .sa_flags = SA_SIGINFO | SA_RESETHAND | SA_ONSTACK};
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
 	fatal_clean_up = clean_up;

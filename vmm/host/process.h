@@ -25,7 +25,7 @@ int process_flush_stdout(void);
 
 /*
  * Before a signal ends the process by its default action, call clean_up, which
- * must be safe in a signal handler. A reader that left (SIGPIPE) and a file that
+ * must be safe in a signal handler, and say in a message what happened to which thread. A reader that left (SIGPIPE) and a file that
  * may not grow (SIGXFSZ) become errors of the one write.
  */
 void process_set_fatal_signals(void (*clean_up)(void));

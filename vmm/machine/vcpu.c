@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "emulate/emulate.h"
@@ -19,6 +18,7 @@
 #include "machine/crash.h"
 #include "machine/vcpu.h"
 #include "sandbox/sandbox.h"
+#include "thread.h"
 #include "x86.h"
 
 /* Device code runs on it, and nothing in the monitor recurses. */
@@ -347,22 +347,18 @@ static bool park_itself(struct vcpu *v)
 	return interrupted(v);
 }
 
-static void *thread_main(void *arg)
+static void work(struct vcpu *v)
 {
-	struct vcpu *v = arg;
 	struct error e;
-	char name[16];
 	bool go_on;
 
-	snprintf(name, sizeof(name), "vcpu%u", v->id);
-	prctl(PR_SET_NAME, name);
 	current_run = v->run;
 	if (sandbox_enter(SANDBOX_VCPU, &e)) {
 		end(v, VCPU_FAILED, e.text);
 		/* Nor will it ever run. */
 		while (park_itself(v))
 			;
-		return NULL;
+		return;
 	}
 	/* Parked, until all are confined. */
 	go_on = interrupted(v);
@@ -376,6 +372,17 @@ static void *thread_main(void *arg)
 		else
 			go_on = handle_exit(v) || park_itself(v);
 	}
+}
+
+static void *thread_main(void *arg)
+{
+	struct vcpu *v = arg;
+	char name[sizeof("vcpu") + 10];
+
+	snprintf(name, sizeof(name), "vcpu%u", v->id);
+	thread_begin(name);
+	work(v);
+	thread_end();
 	return NULL;
 }
 

@@ -3,13 +3,18 @@
  * Standard descriptors and signals (vmm/host/process.c). Each test is a process of its
  * own (libcheck forks), so it may close and block what it likes.
  */
+#define _GNU_SOURCE /* memfd_create() */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
@@ -18,7 +23,9 @@
 #include <unistd.h>
 
 #include "host/process.h"
+#include "log.h"
 #include "suite.h"
+#include "thread.h"
 
 static int report;
 
@@ -238,6 +245,140 @@ START_TEST(fatal_signal)
 }
 END_TEST
 
+/* ------------------------------------------------------------------------- */
+/* What a monitor that is ended by a signal says                              */
+
+static void no_clean_up(void)
+{
+}
+
+/* Guest memory of a file that somebody made shorter. */
+static void *touch_short_file(void *arg)
+{
+	int fd = memfd_create("memory", 0);
+	volatile char *p;
+
+	(void)arg;
+	thread_begin("vcpu3");
+	if (ftruncate(fd, 4096))
+		return NULL;
+	p = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	*p = 1;
+	if (ftruncate(fd, 0))
+		return NULL;
+	*p = 2;
+	return NULL;
+}
+
+static unsigned int descend(volatile unsigned int *above)
+{
+	volatile unsigned int here[64] = {*above};
+
+	return *above ? descend(here) + here[1] : 0;
+}
+
+static void *use_up_the_stack(void *arg)
+{
+	volatile unsigned int first = 1;
+
+	(void)arg;
+	thread_begin("vcpu5");
+	descend(&first);
+	return NULL;
+}
+
+static void *be_sent_a_signal(void *arg)
+{
+	(void)arg;
+	thread_begin("disk");
+	kill(getppid(), SIGUSR2);
+	pause();
+	return NULL;
+}
+
+static const struct {
+	void *(*work)(void *arg);
+	bool blocked; /* as a disk's thread */
+	int signal;
+	const char *says[3];
+} tales[] = {
+	{touch_short_file,
+	 false,
+	 SIGBUS,
+	 {"vmm: box: thread vcpu3 got SIGBUS at 0x", ": that memory is not to be had;"}},
+	{touch_short_file,
+	 true,
+	 SIGBUS,
+	 {"vmm: box: thread vcpu3 got SIGBUS at 0x", ": that memory is not to be had;"}},
+	{use_up_the_stack,
+	 false,
+	 SIGSEGV,
+	 {"vmm: box: thread vcpu5 got SIGSEGV at 0x", ": a fault of vmm's own\n"}},
+	{be_sent_a_signal, false, SIGUSR1, {"vmm: box: thread ", " got SIGUSR1, sent by process "}},
+};
+
+#define NR_TALES (sizeof(tales) / sizeof(tales[0]))
+
+static size_t tale;
+
+static int end_in_thread(void)
+{
+	const struct rlimit no_core = {0};
+	pthread_attr_t attr;
+	pthread_t thread;
+	sigset_t old;
+
+	setrlimit(RLIMIT_CORE, &no_core);
+	dup2(report, STDERR_FILENO);
+	log_set_name("box");
+	thread_begin("vmm");
+	process_set_fatal_signals(no_clean_up);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 128 << 10);
+	if (tales[tale].blocked)
+		thread_block_signals(&old);
+	if (pthread_create(&thread, &attr, tales[tale].work, NULL))
+		return 1;
+	pthread_join(thread, NULL);
+	return 2;
+}
+
+/* The child waits for it. */
+static void send_signal(int signal, siginfo_t *info, void *context)
+{
+	(void)signal;
+	(void)context;
+	kill(info->si_pid, SIGUSR1);
+}
+
+START_TEST(last_words)
+{
+	struct sigaction action = {.sa_sigaction = send_signal,
+				   .sa_flags = SA_SIGINFO | SA_RESTART};
+	char text[512] = "", sender[32];
+	int fds[2], status;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	report = fds[1];
+	tale = (size_t)_i;
+	ck_assert_int_eq(sigaction(SIGUSR2, &action, NULL), 0);
+	status = in_child(end_in_thread);
+	close(fds[1]);
+	ck_assert_int_gt(read(fds[0], text, sizeof(text) - 1), 0);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == tales[_i].signal, "status %#x: %s",
+		      status, text);
+	for (const char *const *says = tales[_i].says; *says; says++)
+		ck_assert_msg(strstr(text, *says) != NULL, "no '%s' in: %s", *says, text);
+	snprintf(sender, sizeof(sender), " process %d\n", (int)getpid());
+	ck_assert_msg(tales[_i].signal != SIGUSR1 || strstr(text, sender), "%s", text);
+	/* One line. */
+	ck_assert_ptr_eq(strchr(text, '\n'), text + strlen(text) - 1);
+	close(fds[0]);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------- */
+
 START_TEST(writes_fail_rather_than_kill)
 {
 	int fds[2];
@@ -310,6 +451,7 @@ int main(void)
 	tcase_add_test(tc, ignored_signals_stay_ignored);
 	tcase_add_test(tc, inherited_mask_is_dropped);
 	tcase_add_loop_test(tc, fatal_signal, 0, NR_FATAL);
+	tcase_add_loop_test(tc, last_words, 0, NR_TALES);
 	tcase_add_test(tc, writes_fail_rather_than_kill);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);

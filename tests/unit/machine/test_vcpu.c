@@ -3,14 +3,18 @@
 #define _GNU_SOURCE /* memfd_create() */
 #include <check.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdarg.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "machine/vcpu.h"
 #include "suite.h"
+#include "thread.h"
 
 static struct hv_run *page; /* the test's own view of the run page */
 static atomic_uint runs;
@@ -56,11 +60,12 @@ static void set_up(void)
 	ck_assert_int_eq(ftruncate(fd, 4096), 0);
 	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	ck_assert_ptr_ne(page, MAP_FAILED);
-	vcpu = vcpu_create(fd, 0, &caps, &env, &e);
+	vcpu = vcpu_create(fd, 7, &caps, &env, &e);
 	ck_assert_ptr_nonnull(vcpu);
 	/* One that has no thread yet is parked. */
 	vcpu_park(vcpu);
 	vcpu_wait_parked(vcpu);
+	thread_set_machine("box");
 	ck_assert_int_eq(vcpu_launch(vcpu, &e), 0);
 	ends = 0;
 	atomic_store(&runs, 0);
@@ -104,6 +109,31 @@ START_TEST(parked_is_still)
 }
 END_TEST
 
+/* Whose it is can be seen on the host. */
+START_TEST(thread_is_named)
+{
+	unsigned int found = 0;
+	glob_t tasks;
+
+	/* It has begun. */
+	start();
+	while (!atomic_load(&runs))
+		usleep(100);
+	park();
+	ck_assert_int_eq(glob("/proc/self/task/*/comm", 0, NULL, &tasks), 0);
+	for (size_t i = 0; i < tasks.gl_pathc; i++) {
+		FILE *file = fopen(tasks.gl_pathv[i], "r");
+		char name[32];
+
+		ck_assert_ptr_nonnull(file);
+		found += fgets(name, sizeof(name), file) && !strcmp(name, "vcpu7 box\n");
+		fclose(file);
+	}
+	globfree(&tasks);
+	ck_assert_uint_eq(found, 1);
+}
+END_TEST
+
 /* It need not have noticed that it was to run. */
 START_TEST(started_and_parked_at_once)
 {
@@ -140,6 +170,7 @@ int main(void)
 	tcase_set_timeout(t, 20);
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, parked_is_still);
+	tcase_add_test(t, thread_is_named);
 	tcase_add_test(t, started_and_parked_at_once);
 	tcase_add_test(t, goes_on_after_an_end);
 	suite_add_tcase(s, t);

@@ -27,10 +27,12 @@
 #include <time.h>
 
 #include "include/uapi/hv.h"
+#include "host/process.h"
 #include "log.h"
 #include "sandbox/place.h"
 #include "sandbox/sandbox.h"
 #include "suite.h"
+#include "thread.h"
 
 /* The sanitisers would have a thread and files of their own at the end. */
 #define DONE	     0
@@ -308,6 +310,38 @@ START_TEST(what_is_needed_works)
 }
 END_TEST
 
+static void no_clean_up(void)
+{
+}
+
+/* Its end is an ordinary one: the filter lets the handler say what happened. */
+static long fault(void)
+{
+	thread_begin("faulty");
+	process_set_fatal_signals(no_clean_up);
+	raise(SIGBUS);
+	return 1;
+}
+
+START_TEST(faults_are_told)
+{
+	int kept = dup(STDERR_FILENO), fds[2], status;
+	char text[256] = "";
+
+	ck_assert_int_eq(pipe(fds), 0);
+	dup2(fds[1], STDERR_FILENO);
+	close(fds[1]);
+	status = in_child(SANDBOX_ON, kinds[_i], fault);
+	dup2(kept, STDERR_FILENO);
+	close(kept);
+	ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGBUS, "status %#x",
+		      (unsigned int)status);
+	ck_assert_int_gt(read(fds[0], text, sizeof(text) - 1), 0);
+	ck_assert_msg(strstr(text, "thread faulty got SIGBUS") != NULL, "%s", text);
+	close(fds[0]);
+}
+END_TEST
+
 /* ------------------------------------------------------------------------- */
 /* The process, before the filters                                            */
 
@@ -532,6 +566,7 @@ int main(void)
 	tcase_add_loop_test(tc, off_kills_nobody, 0, nr_kinds);
 	tcase_add_loop_test(tc, log_kills_nobody, 0, nr_kinds);
 	tcase_add_loop_test(tc, what_is_needed_works, 0, nr_kinds);
+	tcase_add_loop_test(tc, faults_are_told, 0, nr_kinds);
 	tcase_add_test(tc, process_without_filters);
 	tcase_add_test(tc, places);
 	tcase_add_test(tc, places_are_not_left);
