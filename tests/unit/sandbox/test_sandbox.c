@@ -99,6 +99,8 @@ ATTEMPT(try_unlink, unlink(outside))
 ATTEMPT(try_chmod, chmod(outside, 0777))
 ATTEMPT(try_stat, syscall(SYS_stat, outside, NULL))
 ATTEMPT(try_send_to, sendto(STDIN_FILENO, "x", 1, 0, (const struct sockaddr *)outside, 16))
+/* It could bring descriptors. */
+ATTEMPT(try_recvmsg, recvmsg(STDIN_FILENO, NULL, 0))
 ATTEMPT(try_limit, syscall(SYS_prlimit64, 0, RLIMIT_NOFILE, NULL, NULL))
 ATTEMPT(try_dumpable, prctl(PR_SET_DUMPABLE, 1))
 /* A number that only differs above what the kernel looks at is the same. */
@@ -133,7 +135,7 @@ static const struct {
 	ROW(try_typing),   ROW(try_create_vm),	ROW(try_set_slot),	 ROW(try_owner),
 	ROW(try_rename),   ROW(try_unlink),	ROW(try_chmod),		 ROW(try_stat),
 	ROW(try_send_to),  ROW(try_limit),	ROW(try_dumpable),	 ROW(try_high_half),
-	ROW(try_int80),
+	ROW(try_int80),	   ROW(try_recvmsg),
 };
 
 #define NR_REFUSED (sizeof(refused) / sizeof(refused[0]))
@@ -418,6 +420,23 @@ static long setuid_in_place(void)
 	return call(fchmod(fd, 04755));
 }
 
+/* By the mode that it is made with, too. */
+static long make_setuid_in_place(void)
+{
+	return call(openat(place.dir, place.name, O_WRONLY | O_CREAT | O_EXCL, 04755));
+}
+
+static long make_setgid_in_place(void)
+{
+	return call(openat(place.dir, place.name, O_WRONLY | O_CREAT | O_EXCL, 02755));
+}
+
+/* With O_PATH the kernel looks neither at O_CREAT nor at O_EXCL. */
+static long name_what_is_there(void)
+{
+	return call(openat(place.dir, "/etc", O_PATH | O_CREAT | O_EXCL, 0600));
+}
+
 static long unlink_by_path(void)
 {
 	return call(unlinkat(AT_FDCWD, outside, 0));
@@ -425,7 +444,9 @@ static long unlink_by_path(void)
 
 START_TEST(places)
 {
-	static long (*const kill[])(void) = {open_in_place, setuid_in_place, unlink_by_path};
+	static long (*const kill[])(void) = {open_in_place,	   setuid_in_place,
+					     make_setuid_in_place, make_setgid_in_place,
+					     name_what_is_there,   unlink_by_path};
 	int status;
 
 	ck_assert_int_eq(place_open(&place, inside, PLACE_CREATE), 0);
@@ -434,8 +455,9 @@ START_TEST(places)
 		      (unsigned int)status);
 	for (size_t i = 0; i < sizeof(kill) / sizeof(kill[0]); i++) {
 		status = in_child(SANDBOX_ON, SANDBOX_LOOP_PLACES, kill[i]);
-		ck_assert(WIFSIGNALED(status));
-		ck_assert_int_eq(WTERMSIG(status), SIGSYS);
+		ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
+			      "attempt %zu: status %#x", i, (unsigned int)status);
+		unlink(inside);
 	}
 	/* Without that kind's filter, not even these. */
 	status = in_child(SANDBOX_ON, SANDBOX_LOOP, use_place);

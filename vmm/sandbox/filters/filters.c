@@ -7,7 +7,7 @@
  * What is not listed kills the process. Nothing here creates a thread, starts a program, makes a
  * socket or memory that can be executed.
  */
-#define _GNU_SOURCE /* F_OFD_SETLK, AT_EMPTY_PATH */
+#define _GNU_SOURCE /* F_OFD_SETLK, AT_EMPTY_PATH, O_PATH */
 #include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -33,10 +33,10 @@ struct row {
 	int call;
 	const char *name;
 	unsigned int nr_args;
-	struct scmp_arg_cmp arg[2];
+	struct scmp_arg_cmp arg[3];
 };
 
-/* Any arguments; the second kind: one condition, or two. */
+/* Any arguments; the second kind: one condition, two or three. */
 #define ANY(call)                         \
 	{                                 \
 		SCMP_SYS(call), #call, 0, \
@@ -60,6 +60,13 @@ struct row {
 			__VA_ARGS__       \
 		}                         \
 	}
+#define IF3(call, ...)                    \
+	{                                 \
+		SCMP_SYS(call), #call, 3, \
+		{                         \
+			__VA_ARGS__       \
+		}                         \
+	}
 
 /* Conditions on argument n. */
 #define IS(n, value)                                               \
@@ -78,9 +85,9 @@ struct row {
 	{                                                  \
 		n, SCMP_CMP_MASKED_EQ, (uint32_t)(bits), 0 \
 	}
-#define HAS_ALL(n, bits)                                                  \
-	{                                                                 \
-		n, SCMP_CMP_MASKED_EQ, (uint32_t)(bits), (uint32_t)(bits) \
+#define HAS_ALL_AND_NOT(n, bits, others)                                               \
+	{                                                                              \
+		n, SCMP_CMP_MASKED_EQ, (uint32_t)((bits) | (others)), (uint32_t)(bits) \
 	}
 #define IS_DESCRIPTOR(n)                    \
 	{                                   \
@@ -181,7 +188,6 @@ static const struct row loop[] = {
 	/* Clients of sockets, and the service manager, to which one is connected from the start. */
 	ANY(accept4),
 	ANY(recvfrom),
-	ANY(recvmsg),
 	IF(sendto, IS_NULL(4)),
 	IF2(getsockopt, IS(1, SOL_SOCKET), IS(2, SO_PEERCRED)),
 	IF2(getsockopt, IS(1, SOL_SOCKET), IS(2, SO_ERROR)),
@@ -195,10 +201,12 @@ static const struct row loop[] = {
 /*
  * Files that have to be made, renamed or removed while the machine runs (sandbox/place.c): relative
  * to a directory that is open, of which Landlock and the mount namespace make more than a word. No
- * file that is there can be opened so.
+ * file that is there can be opened so (the kernel forgets O_EXCL where it finds O_PATH), nor one made
+ * that gives its owner's rights to who runs it.
  */
 static const struct row places[] = {
-	IF2(openat, IS_DESCRIPTOR(0), HAS_ALL(2, O_CREAT | O_EXCL)),
+	IF3(openat, IS_DESCRIPTOR(0), HAS_ALL_AND_NOT(2, O_CREAT | O_EXCL, O_PATH),
+	    HAS_NOT(3, ~0777)),
 	IF2(renameat, IS_DESCRIPTOR(0), IS_DESCRIPTOR(2)),
 	IF(unlinkat, IS_DESCRIPTOR(0)),
 	IF(newfstatat, IS_DESCRIPTOR(0)),
