@@ -554,7 +554,8 @@ bool runtime_lives(const struct runtime_machine *m)
 {
 	pid_t pid;
 
-	return is_owned(m->lock, &pid);
+	/* Another of its name may have come after it, and taken the same file. */
+	return is_owned(m->lock, &pid) && pid == m->pid;
 }
 
 int runtime_pidfd(const struct runtime_machine *m)

@@ -314,6 +314,21 @@ START_TEST(test_dead_owner)
 }
 END_TEST
 
+/* Who waits for the end of a machine does not wait for the next one of its name. */
+START_TEST(test_successor)
+{
+	pid_t pid = start_owner("m"), next;
+	struct runtime_machine m;
+
+	ck_assert_int_eq(runtime_lookup("m", &m, &e), 0);
+	kill_owner(pid);
+	next = start_owner("m");
+	ck_assert(!runtime_lives(&m));
+	runtime_release(&m);
+	kill_owner(next);
+}
+END_TEST
+
 START_TEST(test_keeps_logs)
 {
 	struct runtime *r = create("m");
@@ -582,6 +597,7 @@ int main(void)
 	tcase_add_test(tc, test_status_is_whole);
 	tcase_add_test(tc, test_name_is_taken);
 	tcase_add_test(tc, test_dead_owner);
+	tcase_add_test(tc, test_successor);
 	tcase_add_test(tc, test_keeps_logs);
 	tcase_add_test(tc, test_race);
 	tcase_add_test(tc, test_bad_names);
