@@ -67,7 +67,13 @@ static uint64_t size_of(int fd)
 	return (uint64_t)st.st_size;
 }
 
-/* All that are open: poll() knows which numbers are not, in one call. */
+/* What is ours is closed on exec, also what was named as "fd=N": the rest was left open by mistake. */
+static bool close_strange(int fd)
+{
+	return fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC) && !close(fd);
+}
+
+/* By all that are open and stay so: poll() knows which numbers are not, in one call. */
 static void set_limits(void)
 {
 	struct pollfd descriptor[MOST_DESCRIPTORS];
@@ -83,12 +89,14 @@ static void set_limits(void)
 		descriptor[fd] = (struct pollfd){.fd = fd};
 	poll(descriptor, limit.rlim_cur, 0);
 	for (int fd = 0; fd < (int)limit.rlim_cur; fd++) {
-		uint64_t size = descriptor[fd].revents & POLLNVAL ? 0 : size_of(fd);
+		uint64_t size;
 
+		if (descriptor[fd].revents & POLLNVAL || close_strange(fd))
+			continue;
+		size = size_of(fd);
 		if (size > largest)
 			largest = size;
-		if (!(descriptor[fd].revents & POLLNVAL))
-			last = fd;
+		last = fd;
 	}
 	lower(RLIMIT_FSIZE, largest);
 	lower(RLIMIT_NOFILE, (uint64_t)last + MORE_DESCRIPTORS);

@@ -502,6 +502,30 @@ START_TEST(places_are_not_left)
 }
 END_TEST
 
+static int inherited, opened;
+
+static long looks_at_descriptors(void)
+{
+	if (fcntl(STDIN_FILENO, F_GETFD) < 0 || fcntl(opened, F_GETFD) < 0)
+		return 1;
+	return fcntl(inherited, F_GETFD) < 0 ? DONE : 2;
+}
+
+/* What was left open for us by mistake is not there for a guest that breaks out. */
+START_TEST(strange_descriptors)
+{
+	int status;
+
+	inherited = dup(STDERR_FILENO);
+	opened = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+	status = in_child(SANDBOX_ON, -1, looks_at_descriptors);
+	ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == DONE, "status %#x",
+		      (unsigned int)status);
+	close(inherited);
+	close(opened);
+}
+END_TEST
+
 static long write_far(void)
 {
 	int fd = open("/proc/self/fd/0", O_RDONLY);
@@ -512,7 +536,7 @@ static long write_far(void)
 /* Files grow no further than the largest that there is, if none is one that grows. */
 START_TEST(size_of_files)
 {
-	int fd = memfd_create("disk", 0), status;
+	int fd = memfd_create("disk", MFD_CLOEXEC), status;
 	pid_t pid;
 
 	ck_assert_int_eq(ftruncate(fd, 4 << 20), 0);
@@ -592,6 +616,7 @@ int main(void)
 	tcase_add_test(tc, process_without_filters);
 	tcase_add_test(tc, places);
 	tcase_add_test(tc, places_are_not_left);
+	tcase_add_test(tc, strange_descriptors);
 	tcase_add_test(tc, size_of_files);
 	tcase_add_test(tc, no_such_user);
 	tcase_add_loop_test(tc, becomes_a_user, 0, 2);
