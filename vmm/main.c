@@ -5,52 +5,27 @@
 #include <string.h>
 
 #include "cmd/cmd.h"
+#include "cmd/command.h"
 #include "host/process.h"
 #include "include/uapi/hv.h"
 #include "log.h"
 #include "version.h"
 
-static const struct {
-	const char *name;
-	int (*run)(int argc, char **argv);
-} commands[] = {
-	{"run", cmd_run},
-	{"check", cmd_check},
-	{"list", cmd_list},
-	{"console", cmd_console},
-	{"logs", cmd_logs},
-	{"status", cmd_verb},
-	{"stats", cmd_verb},
-	{"events", cmd_verb},
-	{"pause", cmd_verb},
-	{"resume", cmd_verb},
-	{"reset", cmd_verb},
-	{"power-button", cmd_verb},
-	{"nmi", cmd_verb},
-	{"stop", cmd_verb},
-	{"kill", cmd_verb},
-	{"wait", cmd_verb},
-	/* The rest is of no machine. */
-	{"completion", cmd_completion},
-	{"options", cmd_options},
-	{"api", cmd_api},
-};
-
 static void print_help(void)
 {
+	struct command c;
+	char words[64];
+
 	fputs("vmm - run virtual machines on /dev/hv\n"
 	      "\n"
-	      "Usage:\n"
-	      "  vmm run --kernel FILE [FLAGS]   run a machine\n"
-	      "  vmm check [--json]              can this host run machines? if not, what mends it\n"
-	      "  vmm list                        the machines that run\n"
-	      "  vmm status|stats|events NAME... what a machine is, did, and what happens to it\n"
-	      "  vmm console|logs NAME           attach to its console; what that said so far\n"
-	      "  vmm stop|kill|wait NAME...      end it, and wait for that\n"
-	      "  vmm pause|resume|reset|power-button|nmi NAME...\n"
-	      "  vmm api --openapi               what the control socket of a machine understands\n"
-	      "  vmm completion bash             a script that completes options in bash\n"
-	      "  vmm --version\n"
+	      "Usage:\n",
+	      stdout);
+	for (unsigned int n = 0; command_at(n, &c); n++) {
+		snprintf(words, sizeof(words), "%s %s", c.name, c.usage);
+		if (c.help)
+			printf("  vmm %-25s  %s\n", words, c.help);
+	}
+	fputs("  vmm --version\n"
 	      "  vmm --help\n"
 	      "\n"
 	      "Begin with 'vmm check'. 'vmm run --help' lists the flags, vmm(1) says everything.\n"
@@ -63,15 +38,14 @@ static void print_help(void)
 static int run_command(int argc, char **argv)
 {
 	const char *word = argc > 1 ? argv[1] : NULL;
+	struct command command;
 
 	if (!word) {
 		log_error("a command is missing: try 'vmm --help'");
 		return STATUS_USAGE;
 	}
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-		if (!strcmp(word, commands[i].name))
-			return commands[i].run(argc - 1, argv + 1);
-	}
+	if (command_find(word, &command))
+		return command.run(argc - 1, argv + 1);
 	if (!strcmp(word, "--help") || !strcmp(word, "-h") || !strcmp(word, "help")) {
 		print_help();
 		return STATUS_OK;

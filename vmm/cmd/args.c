@@ -2,6 +2,7 @@
 /* Flags and names of the subcommands that act on machines. */
 #include <ctype.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,31 +27,44 @@ static int parse_timeout(const char *command, const char *text, struct args *a)
 	return 0;
 }
 
-/* The bit of a flag, 0 when there is none such, and where it is kept. */
-static unsigned int find_flag(const char *word, struct args *a, bool **flag)
-{
-	const struct {
-		const char *word, *letter;
-		unsigned int bit;
-		bool *flag;
-	} flags[] = {
-		{"--json", "", ARGS_JSON, &a->json},
-		{"--quiet", "-q", ARGS_QUIET, &a->quiet},
-		{"--read-only", "", ARGS_READ_ONLY, &a->read_only},
-		{"--messages", "", ARGS_MESSAGES, &a->messages},
-	};
+/* Those without a value, and where they are kept. */
+static const struct {
+	const char *word, *letter;
+	unsigned int bit;
+	size_t offset;
+} flag_table[] = {
+	{"--json", "", ARGS_JSON, offsetof(struct args, json)},
+	{"--quiet", "-q", ARGS_QUIET, offsetof(struct args, quiet)},
+	{"--read-only", "", ARGS_READ_ONLY, offsetof(struct args, read_only)},
+	{"--messages", "", ARGS_MESSAGES, offsetof(struct args, messages)},
+};
 
-	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
-		*flag = flags[i].flag;
-		if (!strcmp(word, flags[i].word) || !strcmp(word, flags[i].letter))
-			return flags[i].bit;
+#define NR_FLAGS (sizeof(flag_table) / sizeof(flag_table[0]))
+
+static bool set_flag(const char *word, unsigned int flags, struct args *a)
+{
+	for (size_t i = 0; i < NR_FLAGS; i++) {
+		if (!(flags & flag_table[i].bit) ||
+		    (strcmp(word, flag_table[i].word) && strcmp(word, flag_table[i].letter)))
+			continue;
+		*(bool *)((char *)a + flag_table[i].offset) = true;
+		return true;
 	}
-	return 0;
+	return false;
+}
+
+void args_print_flags(FILE *out, unsigned int flags)
+{
+	for (size_t i = 0; i < NR_FLAGS; i++) {
+		if (flags & flag_table[i].bit)
+			fprintf(out, "%s ", flag_table[i].word);
+	}
+	fprintf(out, "%s--help", flags & ARGS_TIMEOUT ? "--timeout " : "");
 }
 
 int args_parse(int argc, char **argv, unsigned int flags, int least, int most, struct args *a)
 {
-	bool only_names = false, *flag;
+	bool only_names = false;
 	int ret;
 
 	*a = (struct args){.timeout = -1, .names = argv + 1};
@@ -72,9 +86,7 @@ int args_parse(int argc, char **argv, unsigned int flags, int least, int most, s
 			ret = parse_timeout(argv[0], argv[++i], a);
 			if (ret)
 				return ret;
-		} else if (flags & find_flag(word, a, &flag)) {
-			*flag = true;
-		} else {
+		} else if (!set_flag(word, flags, a)) {
 			log_error("unknown flag %s: try 'vmm %s --help'", word, argv[0]);
 			return -EINVAL;
 		}

@@ -4,6 +4,7 @@
 #define VMM_CMD_ARGS_H
 
 #include <stdbool.h>
+#include <stdio.h>
 
 struct args {
 	bool json, quiet, read_only, messages;
@@ -26,5 +27,8 @@ enum {
  * flag, a bad number, or names that are not between least and most.
  */
 int args_parse(int argc, char **argv, unsigned int flags, int least, int most, struct args *a);
+
+/* The words of flags, with --help, with blanks between. */
+void args_print_flags(FILE *out, unsigned int flags);
 
 #endif

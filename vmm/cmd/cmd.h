@@ -25,7 +25,7 @@ enum verb_status {
 	VERB_NO_ANSWER = 5, /* in time; or it has not ended */
 };
 
-/* argv[0] is the subcommand itself. */
+/* See command.h. */
 int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_list(int argc, char **argv);

@@ -14,6 +14,7 @@
 
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "cmd/command.h"
 #include "control/client.h"
 #include "control/errors.h"
 #include "control/runtime.h"
@@ -52,7 +53,7 @@ struct verb {
 	int (*begin)(const struct verb *v, struct target *t, const struct args *a);
 	int (*end)(const struct verb *v, struct target *t, const struct args *a);
 	bool prints; /* the answer is what was asked for */
-	const char *help;
+	const char *help, *more;
 };
 
 /* ------------------------------------------------------------------------- */
@@ -384,17 +385,35 @@ static const struct verb verbs[] = {
 	{"power-button", "POST", .begin = ask, .help = "press the power button of machines"},
 	{"nmi", "POST", .begin = ask, .help = "send an NMI to the processors of machines"},
 	{"stop", "POST", ARGS_TIMEOUT, begin_stop, end_stop,
-	 .help = "press the power button of machines and wait for their end; they are ended when\n"
-		 "they have not powered off in time: --stop-timeout of 'vmm run', or --timeout"},
+	 .help = "press the power button of machines and wait for their end",
+	 .more = "One that has not powered off in time is ended: --stop-timeout of 'vmm run', or\n"
+		 "--timeout.\n"},
 	{"kill", "POST", .begin = begin_kill, .end = end_kill,
 	 .help = "end machines at once, those too whose monitor does not answer"},
 	{"wait", .flags = ARGS_TIMEOUT, .begin = begin_wait, .end = end_wait,
 	 .help = "wait until machines have ended"},
 };
 
+#define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))
+
+bool verb_command_at(unsigned int n, struct command *c)
+{
+	if (n >= NR_VERBS)
+		return false;
+	*c = (struct command){
+		.name = verbs[n].name,
+		.run = cmd_verb,
+		.usage = "NAME...",
+		.help = verbs[n].help,
+		.flags = ARGS_JSON | verbs[n].flags,
+		.names = true,
+	};
+	return true;
+}
+
 static const struct verb *find_verb(const char *name)
 {
-	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+	for (size_t i = 0; i < NR_VERBS; i++) {
 		if (!strcmp(name, verbs[i].name))
 			return &verbs[i];
 	}
@@ -407,6 +426,7 @@ static void print_help(const struct verb *v)
 	       "\n"
 	       "Usage: vmm %s [--json]%s NAME...\n"
 	       "\n"
+	       "%s"
 	       "Each NAME is a machine of this user that runs: 'vmm list' lists them.\n"
 	       "\n"
 	       "  --json        one line of JSON for each %s\n"
@@ -417,7 +437,7 @@ static void print_help(const struct verb *v)
 	       "5 it did not answer, or not end, in time; of several machines, that of the first\n"
 	       "for which it is not 0.\n",
 	       v->name, v->help, v->name, v->flags & ARGS_TIMEOUT ? " [--timeout S]" : "",
-	       v->begin == begin_events ? "event" : "machine",
+	       v->more ? v->more : "", v->begin == begin_events ? "event" : "machine",
 	       v->flags & ARGS_TIMEOUT ? "  --timeout S   seconds\n" : "");
 }
 

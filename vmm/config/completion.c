@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* What bash needs to know to complete the words of a command line. Called by cmd/completion.c. */
+/* What bash needs to know to complete the options of a machine: _vmm_run. Called by cmd/completion.c. */
 #include <stdio.h>
 #include <string.h>
 
@@ -45,58 +45,6 @@ static const char begin[] =
 	"	esac\n"
 	"}\n"
 	"\n";
-
-static const char end[] =
-	"# _vmm_machines VERB BEGIN: a flag, or a machine that runs.\n"
-	"_vmm_machines() {\n"
-	"	local names\n"
-	"	case $1,$2 in\n"
-	"	stop,-* | wait,-*) _vmm_words '' \"$2\" --json --timeout --help ;;\n"
-	"	console,-*) _vmm_words '' \"$2\" --read-only --help ;;\n"
-	"	logs,-*) _vmm_words '' \"$2\" --messages --help ;;\n"
-	"	*,-*) _vmm_words '' \"$2\" --json --help ;;\n"
-	"	*)\n"
-	"		names=$(\"${COMP_WORDS[0]}\" list --quiet 2>/dev/null)\n"
-	"		# shellcheck disable=SC2086 # words are meant\n"
-	"		_vmm_words '' \"$2\" $names\n"
-	"		;;\n"
-	"	esac\n"
-	"}\n"
-	"\n"
-	"_vmm() {\n"
-	"	local line=${COMP_LINE:0:COMP_POINT} word before option value lead='' have\n"
-	"	COMPREPLY=()\n"
-	"	word=${line##*[[:space:]]}\n"
-	"	before=${line%\"$word\"}\n"
-	"	before=${before%\"${before##*[![:space:]]}\"}\n"
-	"	option=${before##*[[:space:]]} value=$word\n"
-	"	if [[ $word == --*=* ]]; then\n"
-	"		option=${word%%=*} value=${word#*=}\n"
-	"		lead=$option=\n"
-	"	fi\n"
-	"	if [[ $COMP_CWORD -eq 1 ]]; then\n"
-	"		_vmm_words '' \"$word\" run list console logs status stats events stop kill wait pause resume reset \\\n"
-	"			power-button nmi check api completion --help --version\n"
-	"	elif [[ ${COMP_WORDS[1]} == run ]]; then\n"
-	"		_vmm_run \"$option\" \"$lead\" \"$value\"\n"
-	"	elif [[ ${COMP_WORDS[1]} == check ]]; then\n"
-	"		_vmm_words '' \"$word\" --json --help\n"
-	"	elif [[ ${COMP_WORDS[1]} == list ]]; then\n"
-	"		_vmm_words '' \"$word\" --json --quiet --help\n"
-	"	elif [[ ${COMP_WORDS[1]} == completion ]]; then\n"
-	"		_vmm_words '' \"$word\" bash\n"
-	"	elif [[ ${COMP_WORDS[1]} == api ]]; then\n"
-	"		_vmm_words '' \"$word\" --openapi --help\n"
-	"	else\n"
-	"		_vmm_machines \"${COMP_WORDS[1]}\" \"$word\"\n"
-	"	fi\n"
-	"	have=${COMP_WORDS[COMP_CWORD]}\n"
-	"	[[ $have != [=:] ]] || have=''\n"
-	"	have=${word%\"$have\"}\n"
-	"	COMPREPLY=(\"${COMPREPLY[@]#\"$have\"}\")\n"
-	"}\n"
-	"\n"
-	"complete -F _vmm vmm\n";
 
 /* What _vmm_value is to offer. */
 static void print_kind(FILE *out, const struct option_def *o)
@@ -197,5 +145,4 @@ void config_print_completion(FILE *out)
 	      "}\n"
 	      "\n",
 	      out);
-	fputs(end, out);
 }

@@ -172,7 +172,7 @@ bool config_has_tty(const struct config *c);
 void config_print_flags(FILE *out);
 /* The same for vmm(1), in mdoc(7). */
 void config_print_manual(FILE *out);
-/* A script that has bash complete the words of a command line of vmm. */
+/* Functions by which bash completes them: _vmm_run, and those that it needs. */
 void config_print_completion(FILE *out);
 
 #endif

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd/command.h"
 #include "config/config.h"
 #include "config/option.h"
 #include "suite.h"
@@ -64,12 +65,29 @@ START_TEST(manual_has_every_option)
 }
 END_TEST
 
+/* Each subcommand that the help text lists is in the manual. */
+START_TEST(manual_has_every_command)
+{
+	static char page[1 << 17];
+	FILE *in = fopen("man/vmm.1", "r");
+	struct command c;
+
+	ck_assert_ptr_nonnull(in);
+	page[fread(page, 1, sizeof(page) - 1, in)] = '\0';
+	fclose(in);
+	for (unsigned int n = 0; command_at(n, &c); n++) {
+		ck_assert_msg(!c.help || strstr(strstr(page, ".Sh SYNOPSIS"), c.name), "%s",
+			      c.name);
+	}
+}
+END_TEST
+
 /* ------------------------------------------------------------------------- */
 /* bash                                                                       */
 
 static void setup(void)
 {
-	char *text = written(config_print_completion), path[64];
+	char *text = written(completion_print), path[64];
 	FILE *out;
 
 	strcpy(dir + strlen(dir) - 6, "XXXXXX");
@@ -123,9 +141,9 @@ START_TEST(bash_completes_options)
 	completes("vmm ru", "run|");
 	completes(
 		"vmm ",
-		"run|list|console|logs|status|stats|events|stop|kill|wait|pause|resume|reset|power-button|nmi|"
-		"check|api|completion|--help|--version|");
-	completes("vmm completion ", "bash|");
+		"run|check|list|console|logs|api|completion|status|stats|events|pause|resume|reset|"
+		"power-button|nmi|stop|kill|wait|--help|--version|");
+	completes("vmm completion b", "bash|");
 	completes("vmm api --o", "--openapi|");
 	completes("vmm check --j", "--json|");
 	completes("vmm run --me", "--memory|--memory-backend|");
@@ -144,6 +162,7 @@ START_TEST(bash_completes_machines)
 	completes("vmm pause --t", "|");
 	completes("vmm console --", "--read-only|--help|");
 	completes("vmm list --q", "--quiet|");
+	completes("vmm no-such-verb w", "|");
 }
 END_TEST
 
@@ -182,6 +201,7 @@ int main(void)
 
 	tcase_add_test(tc, manual_is_current);
 	tcase_add_test(tc, manual_has_every_option);
+	tcase_add_test(tc, manual_has_every_command);
 	suite_add_tcase(suite, tc);
 	tcase_add_checked_fixture(bash, setup, teardown);
 	tcase_set_timeout(bash, 60);
