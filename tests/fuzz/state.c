@@ -252,7 +252,7 @@ static void make_base(void)
 	base = dtb_finish(&out, &base_len);
 	must(base);
 	/* As if two requests were held. */
-	queue = fdt_path_offset(base, "/disk-0/queue-0");
+	queue = fdt_path_offset(base, "/disk-0/queue-0/ring");
 	held = fdt_path_offset(base, "/disk-0/in-flight");
 	must(!fdt_setprop_inplace(base, queue, "next", "\0\2", 2));
 	must(!fdt_setprop_inplace(base, held, "count", "\0\2", 2));

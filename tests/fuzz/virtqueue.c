@@ -83,7 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* The same bytes say what is done: what they are in memory has been read by then. */
 	in = (struct input){data, size};
 	for (unsigned int n = 0; n < 300 && in.left; n++) {
-		uint16_t was = q.used_idx;
+		uint16_t was = q.split.used_idx;
 		int ret;
 
 		memcpy(before, ram, SIZE);
@@ -101,7 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			must(chain.nr_out + chain.nr_in <= QUEUE_MAX);
 			use_chain(&chain, &in);
 			queue_push(&q, &chain, take(&in, 4));
-			must(q.used_idx == (uint16_t)(was + 1));
+			must(q.split.used_idx == (uint16_t)(was + 1));
 			break;
 		case 2:
 			queue_kicks_off(&q);

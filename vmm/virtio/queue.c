@@ -1,48 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Split virtqueues: reading descriptor chains that a hostile driver may have
- * written, and giving them back. Devices call it under their lock.
+ * Virtqueues, whatever kind of ring they have (split.c): set-up, and the buffers of a chain, each of which is
+ * bounded here. Devices call it under their lock.
  */
 #include <errno.h>
 #include <string.h>
 
 #include <linux/virtio_ring.h>
 
-#include "virtio/queue.h"
-
-/* 2.7: what each part of a queue is aligned to. */
-#define ALIGN_DESC   16
-#define ALIGN_DRIVER 2
-#define ALIGN_DEVICE 4
-
-/* Guest and device work on the rings at once: every access to a shared field is one access. */
-static uint16_t load16(const __u16 *p)
-{
-	return __atomic_load_n(p, __ATOMIC_RELAXED);
-}
-
-static void store16(const struct virtqueue *q, __u16 *p, uint16_t value)
-{
-	__atomic_store_n(p, value, __ATOMIC_RELAXED);
-	mem_mark(q->mem, p, sizeof(*p));
-}
-
-/* Orders our store before our next load, as both notification schemes need (2.7.7, 2.7.10). */
-static void full_barrier(void)
-{
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-}
-
-/* The two event fields lie behind the rings: 2.7.6, 2.7.8. */
-static const __u16 *used_event(const struct virtqueue *q)
-{
-	return &q->avail->ring[q->size];
-}
-
-static __u16 *avail_event(const struct virtqueue *q)
-{
-	return (__u16 *)&q->used->ring[q->size];
-}
+#include "virtio/ring.h"
 
 int queue_fail(struct virtqueue *q, const char *why)
 {
@@ -65,13 +31,12 @@ void queue_reset(struct virtqueue *q, uint16_t max_size)
 	q->regs.size = max_size;
 }
 
-/* A part of the queue in host memory, or NULL when it is not aligned or not in memory. */
-static const void *part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align)
+const void *ring_part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align)
 {
 	return gpa % align ? NULL : mem_read(mem, gpa, len);
 }
 
-static void *own_part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align)
+void *ring_own_part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align)
 {
 	return gpa % align ? NULL : mem_write(mem, gpa, len);
 }
@@ -79,24 +44,14 @@ static void *own_part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigne
 /* Find the rings that the latched registers describe. */
 static int map_rings(struct virtqueue *q, const struct mem *mem, uint64_t features)
 {
-	struct queue_regs regs = q->latched;
-	size_t avail_len = sizeof(struct vring_avail) + (regs.size + 1) * sizeof(__u16);
-	size_t used_len = sizeof(struct vring_used) + regs.size * sizeof(struct vring_used_elem) +
-			  sizeof(__u16);
-
-	if (!regs.size || regs.size > q->max_size || regs.size & (regs.size - 1))
+	if (!q->latched.size || q->latched.size > q->max_size)
 		return -EINVAL;
-	q->desc = part(mem, regs.desc, regs.size * sizeof(struct vring_desc), ALIGN_DESC);
-	q->avail = part(mem, regs.driver, avail_len, ALIGN_DRIVER);
-	q->used = own_part(mem, regs.device, used_len, ALIGN_DEVICE);
-	if (!q->desc || !q->avail || !q->used)
-		return -EINVAL;
-
 	q->mem = mem;
-	q->size = regs.size;
+	q->ring = &split_ring;
+	q->size = q->latched.size;
 	q->indirect = features & 1ULL << VIRTIO_RING_F_INDIRECT_DESC;
 	q->event_idx = features & 1ULL << VIRTIO_RING_F_EVENT_IDX;
-	return 0;
+	return q->ring->map(q) ? 0 : -EINVAL;
 }
 
 int queue_enable(struct virtqueue *q, const struct mem *mem, uint64_t features)
@@ -107,7 +62,7 @@ int queue_enable(struct virtqueue *q, const struct mem *mem, uint64_t features)
 	ret = map_rings(q, mem, features);
 	if (ret)
 		return ret;
-	q->avail_idx = q->next = q->used_idx = q->signalled = 0;
+	q->ring->begin(q);
 	q->broken = NULL;
 	q->enabled = true;
 	return 0;
@@ -116,110 +71,54 @@ int queue_enable(struct virtqueue *q, const struct mem *mem, uint64_t features)
 /* ------------------------------------------------------------------------- */
 /* Chains                                                                     */
 
-/* One copy, and the compiler may not look at guest memory again afterwards. */
-static struct vring_desc fetch(const struct vring_desc *table, unsigned int i)
-{
-	struct vring_desc d;
-
-	/* An indirect table may begin at any address: bytes, not a struct. */
-	memcpy(&d, (const uint8_t *)table + i * sizeof(d), sizeof(d));
-	__atomic_signal_fence(__ATOMIC_SEQ_CST);
-	return d;
-}
-
-static int add_buffer(struct virtqueue *q, struct queue_chain *c, const struct vring_desc *d)
+int chain_add(struct virtqueue *q, struct queue_chain *c, uint64_t addr, uint32_t len, bool write)
 {
 	unsigned int nr = c->nr_out + c->nr_in;
-	bool write = d->flags & VRING_DESC_F_WRITE;
 	const void *hva;
 
 	if (nr == QUEUE_MAX)
 		return queue_fail(q, "a chain has too many descriptors");
-	if (!d->len)
+	if (!len)
 		return queue_fail(q, "a descriptor has length zero");
-	hva = write ? mem_write(q->mem, d->addr, d->len) : mem_read(q->mem, d->addr, d->len);
+	hva = write ? mem_write(q->mem, addr, len) : mem_read(q->mem, addr, len);
 	if (!hva)
 		return queue_fail(q, "a buffer is not in memory");
 	/* 2.7.4.2 */
 	if (c->nr_in && !write)
 		return queue_fail(q, "a buffer to read comes after one to write");
 	/* 2.7.5: a chain has at most 2^32 bytes; with our count of written bytes, one less. */
-	if (c->out_len + c->in_len + d->len > UINT32_MAX)
+	if (c->out_len + c->in_len + len > UINT32_MAX)
 		return queue_fail(q, "a chain is longer than 4 GiB");
 
 	/* The system has one type for both directions. */
-	c->iov[nr] = (struct iovec){.iov_base = (void *)hva, .iov_len = d->len};
+	c->iov[nr] = (struct iovec){.iov_base = (void *)hva, .iov_len = len};
 	if (write) {
 		c->nr_in++;
-		c->in_len += d->len;
+		c->in_len += len;
 	} else {
 		c->nr_out++;
-		c->out_len += d->len;
+		c->out_len += len;
 	}
 	return 0;
 }
 
-/*
- * Follow a chain. It cannot visit more descriptors than its table has without
- * meeting one twice, so "left" ends every loop.
- */
-static int read_chain(struct virtqueue *q, struct queue_chain *c)
+const void *ring_table(struct virtqueue *q, uint64_t addr, uint32_t len, unsigned int *count)
 {
-	const struct vring_desc *table = q->desc;
-	unsigned int count = q->size, left = q->size, i = c->head;
-	bool indirect = false; /* not to be told by where the table is: it may be the ring itself */
-	struct vring_desc d;
+	const void *table;
 
-	for (;;) {
-		if (i >= count)
-			return queue_fail(q, "a descriptor index is out of range");
-		if (!left--)
-			return queue_fail(q, "a chain of descriptors has a loop");
-		d = fetch(table, i);
-
-		if (d.flags & VRING_DESC_F_INDIRECT) {
-			/* 2.7.5.3: a table ends the chain, and has no table in it. */
-			if (!q->indirect || indirect || d.flags & VRING_DESC_F_NEXT)
-				return queue_fail(q, "an indirect descriptor is not allowed here");
-			if (!d.len || d.len % sizeof(d) || d.len / sizeof(d) > QUEUE_MAX)
-				return queue_fail(q, "an indirect table has an impossible length");
-			table = mem_read(q->mem, d.addr, d.len);
-			if (!table)
-				return queue_fail(q, "an indirect table is not in memory");
-			count = left = d.len / sizeof(d);
-			indirect = true;
-			i = 0;
-			continue;
-		}
-
-		if (add_buffer(q, c, &d))
-			return -EPROTO;
-		if (!(d.flags & VRING_DESC_F_NEXT))
-			return 0;
-		i = d.next;
+	if (!len || len % RING_DESC_SIZE || len / RING_DESC_SIZE > QUEUE_MAX) {
+		queue_fail(q, "an indirect table has an impossible length");
+		return NULL;
 	}
+	table = mem_read(q->mem, addr, len);
+	if (!table)
+		queue_fail(q, "an indirect table is not in memory");
+	*count = len / RING_DESC_SIZE;
+	return table;
 }
 
-/*
- * How many chains wait. The driver's index may be ahead of what we gave back by
- * at most the size of the ring: each entry of it needs a descriptor of its own.
- */
-static int waiting(struct virtqueue *q)
-{
-	uint16_t in_flight = q->next - q->used_idx;
-	uint16_t n = q->avail_idx - q->next;
-
-	if (n)
-		return n;
-	/* Pairs with the driver's barrier between writing an entry and the index: 2.7.13.3. */
-	q->avail_idx = __atomic_load_n(&q->avail->idx, __ATOMIC_ACQUIRE);
-	n = q->avail_idx - q->next;
-	if (in_flight > q->size || n > q->size - in_flight)
-		return queue_fail(q, "the index of available chains jumped");
-	return n;
-}
-
-static int take(struct virtqueue *q, uint16_t head, struct queue_chain *c)
+/* Fill in the chain that begins at head, of which the ring knows where it is. */
+static int read_chain(struct virtqueue *q, uint16_t head, struct queue_chain *c)
 {
 	int ret;
 
@@ -228,7 +127,7 @@ static int take(struct virtqueue *q, uint16_t head, struct queue_chain *c)
 	c->last = NULL;
 	c->nr_out = c->nr_in = 0;
 	c->out_len = c->in_len = 0;
-	ret = read_chain(q, c);
+	ret = q->ring->read(q, c);
 	if (ret)
 		return ret;
 	c->out = c->iov;
@@ -238,47 +137,32 @@ static int take(struct virtqueue *q, uint16_t head, struct queue_chain *c)
 
 int queue_pop(struct virtqueue *q, struct queue_chain *c)
 {
+	uint16_t head;
 	int ret;
 
 	if (!live(q))
 		return q->broken ? -EPROTO : 0;
-	ret = waiting(q);
-	if (ret <= 0)
-		return ret;
-
-	ret = take(q, load16(&q->avail->ring[q->next & (q->size - 1)]), c);
-	if (ret > 0)
-		q->next++;
-	return ret;
+	ret = q->ring->next(q, &head);
+	return ret > 0 ? read_chain(q, head, c) : ret;
 }
 
 int queue_again(struct virtqueue *q, uint16_t head, struct queue_chain *c)
 {
 	if (!live(q))
 		return q->broken ? -EPROTO : 0;
-	return take(q, head, c);
+	return read_chain(q, head, c);
 }
 
 uint16_t queue_in_flight(const struct virtqueue *q)
 {
-	return live(q) ? q->next - q->used_idx : 0;
+	return live(q) ? q->ring->in_flight(q) : 0;
 }
 
 void queue_push(struct virtqueue *q, const struct queue_chain *c, uint32_t written)
 {
-	struct vring_used_elem *elem;
-
 	chain_end(c);
-	if (!live(q))
-		return;
-	elem = &q->used->ring[q->used_idx & (q->size - 1)];
-	__atomic_store_n(&elem->id, c->head, __ATOMIC_RELAXED);
-	__atomic_store_n(&elem->len, written, __ATOMIC_RELAXED);
-	mem_mark(q->mem, elem, sizeof(*elem));
-	q->used_idx++;
-	/* The driver sees the entry, and what is in the buffers, before the index: 2.7.8.2. */
-	__atomic_store_n(&q->used->idx, q->used_idx, __ATOMIC_RELEASE);
-	mem_mark(q->mem, &q->used->idx, sizeof(q->used->idx));
+	if (live(q))
+		q->ring->push(q, c, written);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -286,35 +170,19 @@ void queue_push(struct virtqueue *q, const struct queue_chain *c, uint32_t writt
 
 bool queue_wants_interrupt(struct virtqueue *q)
 {
-	uint16_t old = q->signalled, new = q->used_idx;
-
-	if (!live(q) || old == new)
-		return false;
-	q->signalled = new;
-	full_barrier();
-	if (!q->event_idx)
-		return !(load16(&q->avail->flags) & VRING_AVAIL_F_NO_INTERRUPT);
-	/* 2.7.7.2: when the index passed the driver's event. */
-	return (uint16_t)(new - load16(used_event(q)) - 1) < (uint16_t)(new - old);
+	return live(q) && q->ring->wants_interrupt(q);
 }
 
-/* With event indices there is nothing to do: one that was passed is not met again soon. */
 void queue_kicks_off(struct virtqueue *q)
 {
+	/* With event indices there is nothing to do: one that was passed is not met again soon. */
 	if (live(q) && !q->event_idx)
-		store16(q, &q->used->flags, VRING_USED_F_NO_NOTIFY);
+		q->ring->kicks_off(q);
 }
 
 bool queue_kicks_on(struct virtqueue *q)
 {
-	if (!live(q))
-		return false;
-	if (q->event_idx)
-		store16(q, avail_event(q), q->next);
-	else
-		store16(q, &q->used->flags, 0);
-	full_barrier();
-	return load16(&q->avail->idx) != q->next;
+	return live(q) && q->ring->kicks_on(q);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -393,7 +261,6 @@ struct queue_state {
 	uint16_t max_size;
 	struct queue_regs regs, latched;
 	bool enabled;
-	uint16_t next, used_idx, signalled;
 };
 
 #define REGS(member, prefix)                                                                  \
@@ -409,12 +276,9 @@ static const struct state_property properties[] = {
 	REGS(regs, ""),
 	REGS(latched, "latched-"),
 	{STATE_BOOL(struct queue_state, enabled, "enabled")},
-	{STATE_UINT(struct queue_state, next, "next", UINT16_MAX)},
-	{STATE_UINT(struct queue_state, used_idx, "used", UINT16_MAX)},
-	{STATE_UINT(struct queue_state, signalled, "signalled", UINT16_MAX)},
 };
 
-static const struct state_format format = STATE_FORMAT("virtio-split-queue", 1, properties);
+static const struct state_format format = STATE_FORMAT("virtio-queue", 1, properties);
 
 void queue_save(const struct virtqueue *q, struct dtb *out)
 {
@@ -424,21 +288,22 @@ void queue_save(const struct virtqueue *q, struct dtb *out)
 		.enabled = q->enabled,
 	};
 
-	if (q->enabled) {
+	if (q->enabled)
 		s.latched = q->latched;
-		/* Nobody gives back what is in flight of a broken one, which its device's status is of. */
-		s.next = q->broken ? q->used_idx : q->next;
-		s.used_idx = q->used_idx;
-		s.signalled = q->signalled;
-	}
 	state_put(out, &format, &s);
+	if (!q->enabled)
+		return;
+	dtb_begin(out, "ring");
+	q->ring->save(q, out);
+	dtb_end(out);
 }
 
 int queue_load(const struct virtqueue *now, struct virtqueue *copy, const struct mem *mem,
 	       uint64_t features, struct state_in *in, struct error *e)
 {
 	struct queue_state had = {.max_size = now->max_size}, s;
-	int ret = state_get_leaf(in, &format, &had, &s, e);
+	struct state_in ring;
+	int ret = state_get(in, &format, &had, &s, e);
 
 	if (ret)
 		return ret;
@@ -447,16 +312,14 @@ int queue_load(const struct virtqueue *now, struct virtqueue *copy, const struct
 		.regs = s.regs,
 		.latched = s.latched,
 	};
-	if (!s.enabled)
-		return 0;
+	if (s.enabled)
+		ret = state_child(in, "ring", &ring, e);
+	if (!ret)
+		ret = state_all_met(in, e);
+	if (ret || !s.enabled)
+		return ret;
 	if (map_rings(copy, mem, features))
 		return state_refuse(in, "latched-desc", "is of rings that are not possible", e);
 	copy->enabled = true;
-	/* The driver's index is read again. */
-	copy->avail_idx = copy->next = s.next;
-	copy->used_idx = s.used_idx;
-	copy->signalled = s.signalled;
-	if (queue_in_flight(copy) > copy->size)
-		return state_refuse(in, "next", "is too far from what was given back", e);
-	return 0;
+	return copy->ring->load(copy, &ring, e);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Split virtqueues (virtio 1.2, 2.7). This is the only place where descriptors
+ * Virtqueues (virtio 1.2, 2.7). Behind this is the only place where descriptors
  * are read: every index, length, address and chain that a guest may have made up
- * is bounded here, and devices see host memory that is safe to touch.
+ * is bounded there, and devices see host memory that is safe to touch.
  *
  * Where the rings are is checked once, when the queue is enabled, and kept until
  * it is disabled: what the driver writes into the registers meanwhile has no
@@ -28,11 +28,22 @@
 struct vring_desc;
 struct vring_avail;
 struct vring_used;
+struct ring_ops;
 
 /* What the driver writes before it enables the queue. */
 struct queue_regs {
 	uint64_t desc, driver, device; /* guest-physical addresses of the three parts */
 	uint16_t size;
+};
+
+struct split_state {
+	const struct vring_desc *desc;
+	const struct vring_avail *avail;
+	struct vring_used *used;
+	uint16_t avail_idx; /* the driver's index as last read */
+	uint16_t next;	    /* index of the next chain to take */
+	uint16_t used_idx;  /* our index in the used ring */
+	uint16_t signalled; /* used_idx at the last interrupt decision */
 };
 
 struct virtqueue {
@@ -42,19 +53,14 @@ struct virtqueue {
 	/* Latched by queue_enable() */
 	struct queue_regs latched;
 	const struct mem *mem;
-	const struct vring_desc *desc;
-	const struct vring_avail *avail;
-	struct vring_used *used;
+	const struct ring_ops *ring;
 	uint16_t size;
 	bool indirect;	/* VIRTIO_F_INDIRECT_DESC */
 	bool event_idx; /* VIRTIO_F_EVENT_IDX */
 
 	bool enabled;
 	const char *broken; /* what the driver did wrong, NULL: nothing */
-	uint16_t avail_idx; /* the driver's index as last read */
-	uint16_t next;	    /* index of the next chain to take */
-	uint16_t used_idx;  /* our index in the used ring */
-	uint16_t signalled; /* used_idx at the last interrupt decision */
+	struct split_state split;
 };
 
 /*
@@ -63,7 +69,7 @@ struct virtqueue {
  */
 struct queue_chain {
 	const struct mem *mem;
-	uint16_t head;
+	uint16_t head;		/* what the ring knows it by */
 	struct iovec *out, *in; /* read, written by the device */
 	unsigned int nr_out, nr_in;
 	uint64_t out_len, in_len; /* bytes left in each */
@@ -96,10 +102,8 @@ bool queue_wants_interrupt(struct virtqueue *q);
 
 /*
  * What is saved of a queue is what the driver wrote into its registers, what of that was latched, and how far we are
- * in the rings: the rings themselves are guest memory. Of a split ring those are three indices (next, used,
- * signalled); which chains are in flight, their device saves: the head of each is enough to take it again, for
- * its descriptors stay in the table until it is given back. (A ring that is written over as chains are given
- * back would need its wrap counters, and a copy of the chains' descriptors.)
+ * in the rings: the rings themselves are guest memory. Which chains are in flight, their device saves: the head of
+ * each is enough to take it again, for the descriptors of a split ring stay in their table until it is given back.
  */
 void queue_save(const struct virtqueue *q, struct dtb *out);
 /*

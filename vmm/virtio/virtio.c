@@ -404,7 +404,8 @@ static int load_queues(struct virtio_dev *d, const struct core_state *s, struct 
 			ret = state_refuse(&child, "enabled",
 					   "is not, before features are agreed on", e);
 		if (!ret && !d->type->ops->load && queue_in_flight(&queues[i]))
-			ret = state_refuse(&child, "next", "is ahead of what was given back", e);
+			ret = state_refuse(&child, "ring", "has chains that were not given back",
+					   e);
 	}
 	return ret;
 }

@@ -208,7 +208,7 @@ static void await_taken(uint16_t n)
 	do {
 		usleep(1000);
 		pthread_mutex_lock(&d->lock);
-		taken = d->queue[0].vq.next;
+		taken = queue_in_flight(&d->queue[0].vq) + used_idx();
 		pthread_mutex_unlock(&d->lock);
 	} while (taken != n);
 }
