@@ -10,8 +10,14 @@
 
 static void print_text(const struct hostcheck_finding *finding, size_t nr, bool ready)
 {
+	static const char *const words[] = {
+		[CHECK_OK] = "ok",
+		[CHECK_WARN] = "weaker",
+		[CHECK_FAIL] = "missing",
+	};
+
 	for (size_t i = 0; i < nr; i++) {
-		printf("%-8s %s\n", finding[i].good ? "ok" : "missing", finding[i].what);
+		printf("%-8s %s\n", words[finding[i].result], finding[i].what);
 		if (finding[i].fix[0])
 			printf("         mend it: %s\n", finding[i].fix);
 	}
@@ -26,9 +32,10 @@ static int print_json(const struct hostcheck_finding *finding, size_t nr, bool r
 	int ret;
 
 	for (size_t i = 0; i < nr; i++)
-		json_array_append_new(list,
-				      json_pack("{s:b, s:s, s:s}", "ok", finding[i].good, "what",
-						finding[i].what, "fix", finding[i].fix));
+		json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "id",
+						      hostcheck_id(finding[i].subject), "result",
+						      hostcheck_result(finding[i].result), "text",
+						      finding[i].what, "advice", finding[i].fix));
 	root = json_pack("{s:b, s:o}", "ready", ready, "findings", list);
 	ret = json_dumpf(root, stdout, JSON_INDENT(2));
 	putchar('\n');
@@ -45,7 +52,7 @@ static void print_help(void)
 	      "Looks at the processor, the firmware, the hv module, /dev/hv and other\n"
 	      "hypervisors, and prints for each thing missing the command that mends it.\n"
 	      "\n"
-	      "  --json   print the findings as one JSON object\n"
+	      "  --json   print the findings as one JSON object; vmm(1) lists their ids\n"
 	      "  --help   this text\n"
 	      "\n"
 	      "Exit status: 0 machines can run, 1 they cannot, 2 wrong usage.\n",

@@ -60,15 +60,46 @@ struct hostcheck_facts {
 	bool rival_loaded[NR_RIVALS];
 	bool rival_used[NR_RIVALS]; /* its use count is not zero */
 	bool kvm_holds;		    /* kvm.enable_virt_at_load: loaded means holding */
+
+	bool landlock; /* the kernel has it, and it is on */
+};
+
+/* What a finding is about. Programs go by the names, which stay as they are; see hostcheck_id(). */
+enum hostcheck_subject {
+	CHECK_PROCESSOR,
+	CHECK_FIRMWARE,
+	CHECK_FEATURES,
+	CHECK_MODULE_INSTALLED,
+	CHECK_MODULE_LOADED,
+	CHECK_MODULE_SIGNATURE,
+	CHECK_MODULE_ANSWER,
+	CHECK_MODULE_VERSION,
+	CHECK_DEVICE,
+	CHECK_PERMISSION,
+	CHECK_RIVAL,
+	CHECK_MACHINE,
+	CHECK_SANDBOX,
+	NR_CHECKS,
+};
+
+enum hostcheck_result {
+	CHECK_OK,
+	CHECK_WARN, /* machines can run all the same */
+	CHECK_FAIL,
 };
 
 struct hostcheck_finding {
-	bool good;
+	enum hostcheck_subject subject;
+	enum hostcheck_result result;
 	char what[160];
 	char fix[256]; /* the command that mends it; "" when good or none exists */
 };
 
-#define HOSTCHECK_MAX_FINDINGS 8
+#define HOSTCHECK_MAX_FINDINGS 9
+
+/* Their names for programs: "module-loaded"; "ok", "warn", "fail". */
+const char *hostcheck_id(enum hostcheck_subject subject);
+const char *hostcheck_result(enum hostcheck_result result);
 
 /*
  * The findings, in the order in which to mend them; returns how many. *ready is

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
+#include <linux/landlock.h>
 #include <pwd.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -312,6 +314,8 @@ void hostcheck_gather(struct hostcheck_facts *f)
 	f->firmware = read_firmware_lock(f);
 	hostcheck_read_files("", f);
 	try_device(f);
+	f->landlock =
+		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) > 0;
 	/* A module under /sys only, as in some containers: what answers is loaded. */
 	f->module_loaded |= !f->open_error;
 }

@@ -35,6 +35,7 @@ static void setup(void)
 		.abi_version = HV_ABI_VERSION,
 		.backend = HV_BACKEND_SVM,
 		.max_vcpus = 64,
+		.landlock = true,
 	};
 }
 
@@ -46,15 +47,16 @@ static void decide(void)
 }
 
 /* Not ready, and one finding says this and mends it so. */
-static void lacks(const char *what, const char *fix)
+static void lacks(enum hostcheck_subject subject, const char *what, const char *fix)
 {
 	bool found = false;
 
 	decide();
 	ck_assert(!ready);
 	for (size_t i = 0; i < nr; i++) {
-		if (!finding[i].good && strstr(finding[i].what, what)) {
+		if (finding[i].result == CHECK_FAIL && strstr(finding[i].what, what)) {
 			found = true;
+			ck_assert_int_eq(finding[i].subject, subject);
 			ck_assert_msg(strstr(finding[i].fix, fix), "'%s' is no '%s'",
 				      finding[i].fix, fix);
 		}
@@ -67,9 +69,55 @@ START_TEST(test_good_host)
 	decide();
 	ck_assert(ready);
 	for (size_t i = 0; i < nr; i++) {
-		ck_assert(finding[i].good);
+		ck_assert_int_eq(finding[i].result, CHECK_OK);
 		ck_assert_str_eq(finding[i].fix, "");
 	}
+	ck_assert_uint_eq(nr, 5);
+}
+END_TEST
+
+/* Programs go by these words; whoever changes one breaks them. */
+START_TEST(test_ids)
+{
+	static const char *const ids[] = {
+		"processor",	 "firmware",	      "processor-features", "module-installed",
+		"module-loaded", "module-signature",  "module-answer",	    "module-version",
+		"device",	 "device-permission", "other-hypervisor",   "machine",
+		"sandbox",
+	};
+	FILE *file = fopen("man/vmm.1", "r");
+	char manual[65536], item[64];
+	size_t len;
+
+	ck_assert_ptr_nonnull(file);
+	len = fread(manual, 1, sizeof(manual) - 1, file);
+	fclose(file);
+	manual[len] = '\0';
+	ck_assert_uint_eq(NR_CHECKS, sizeof(ids) / sizeof(ids[0]));
+	for (int i = 0; i < NR_CHECKS; i++) {
+		ck_assert_str_eq(hostcheck_id((enum hostcheck_subject)i), ids[i]);
+		snprintf(item, sizeof(item), "\n.It Ql %s\n", ids[i]);
+		ck_assert_msg(strstr(manual, item) != NULL, "vmm(1) does not say '%s'", ids[i]);
+	}
+	ck_assert_str_eq(hostcheck_result(CHECK_OK), "ok");
+	ck_assert_str_eq(hostcheck_result(CHECK_WARN), "warn");
+	ck_assert_str_eq(hostcheck_result(CHECK_FAIL), "fail");
+}
+END_TEST
+
+START_TEST(test_no_landlock)
+{
+	facts.landlock = false;
+	facts.root = false;
+	decide();
+	/* Machines run. */
+	ck_assert(ready);
+	ck_assert_int_eq(finding[nr - 1].subject, CHECK_SANDBOX);
+	ck_assert_int_eq(finding[nr - 1].result, CHECK_WARN);
+	ck_assert_ptr_nonnull(strstr(finding[nr - 1].fix, "lsm="));
+	facts.root = true;
+	decide();
+	ck_assert_int_eq(finding[nr - 1].result, CHECK_OK);
 }
 END_TEST
 
@@ -77,9 +125,9 @@ START_TEST(test_no_virtualisation)
 {
 	facts.cpuid_svm = facts.flag_svm = false;
 	facts.module_loaded = false;
-	lacks("neither AMD-V nor VT-x", "");
+	lacks(CHECK_PROCESSOR, "neither AMD-V nor VT-x", "");
 	facts.hypervisor = true;
-	lacks("itself a virtual machine", "nested=1");
+	lacks(CHECK_PROCESSOR, "itself a virtual machine", "nested=1");
 }
 END_TEST
 
@@ -88,13 +136,13 @@ START_TEST(test_firmware_lock)
 	/* Known from the MSR, or from the flag that the kernel removed */
 	facts.module_loaded = false;
 	facts.firmware = FIRMWARE_FORBIDS;
-	lacks("firmware", "systemctl reboot --firmware-setup");
+	lacks(CHECK_FIRMWARE, "firmware", "systemctl reboot --firmware-setup");
 	facts.firmware = FIRMWARE_UNKNOWN;
 	facts.flag_svm = false;
-	lacks("firmware", "SVM Mode");
+	lacks(CHECK_FIRMWARE, "firmware", "SVM Mode");
 	facts.firmware = FIRMWARE_ALLOWS;
 	decide();
-	ck_assert(finding[0].good);
+	ck_assert_int_eq(finding[0].result, CHECK_OK);
 }
 END_TEST
 
@@ -102,10 +150,10 @@ START_TEST(test_no_nested_paging)
 {
 	facts.module_loaded = false;
 	facts.flag_npt = false;
-	lacks("AMD-V without nested paging", "");
-	lacks("no setting can change that", "");
+	lacks(CHECK_FEATURES, "AMD-V without nested paging", "");
+	lacks(CHECK_FEATURES, "no setting can change that", "");
 	facts.hypervisor = true;
-	lacks("itself a virtual machine", "CPU type 'host'");
+	lacks(CHECK_FEATURES, "itself a virtual machine", "CPU type 'host'");
 }
 END_TEST
 
@@ -115,25 +163,25 @@ START_TEST(test_vtx)
 	facts.cpuid_svm = facts.flag_svm = facts.flag_npt = false;
 	facts.cpuid_vmx = facts.flag_vmx = true;
 	facts.module_loaded = false;
-	lacks("VT-x without extended page tables (EPT)", "");
+	lacks(CHECK_FEATURES, "VT-x without extended page tables (EPT)", "");
 	facts.flag_ept = true;
-	lacks("VT-x without unrestricted guest mode", "");
+	lacks(CHECK_FEATURES, "VT-x without unrestricted guest mode", "");
 	facts.flag_unrestricted = true;
-	lacks("VT-x without virtual processor identifiers (VPID)", "");
+	lacks(CHECK_FEATURES, "VT-x without virtual processor identifiers (VPID)", "");
 	facts.flag_vpid = true;
 	decide();
-	ck_assert(finding[0].good);
+	ck_assert_int_eq(finding[0].result, CHECK_OK);
 	facts.flag_vmx = false;
-	lacks("firmware", "Intel Virtualization Technology");
+	lacks(CHECK_FIRMWARE, "firmware", "Intel Virtualization Technology");
 }
 END_TEST
 
 START_TEST(test_module_not_loaded)
 {
 	facts.module_loaded = false;
-	lacks("not loaded", "modprobe hv");
+	lacks(CHECK_MODULE_LOADED, "not loaded", "modprobe hv");
 	facts.module_installed = false;
-	lacks("not installed for kernel 6.1.0", "insmod build/hv.ko");
+	lacks(CHECK_MODULE_INSTALLED, "not installed for kernel 6.1.0", "insmod build/hv.ko");
 }
 END_TEST
 
@@ -145,9 +193,9 @@ START_TEST(test_unsigned_module)
 	for (size_t i = 0; i < nr; i++)
 		ck_assert_ptr_null(strstr(finding[i].fix, "mokutil"));
 	facts.module_unsigned = true;
-	lacks("signatures", "mokutil --import");
+	lacks(CHECK_MODULE_SIGNATURE, "signatures", "mokutil --import");
 	facts.secure_boot = true;
-	lacks("Secure Boot", "/lib/modules/6.1.0/build/scripts/sign-file");
+	lacks(CHECK_MODULE_SIGNATURE, "Secure Boot", "/lib/modules/6.1.0/build/scripts/sign-file");
 }
 END_TEST
 
@@ -155,25 +203,26 @@ START_TEST(test_permission)
 {
 	facts.root = false;
 	facts.open_error = EACCES;
-	lacks("eva may not open /dev/hv", "sudo setfacl -m u:eva:rw /dev/hv   (package acl)");
+	lacks(CHECK_PERMISSION, "eva may not open /dev/hv",
+	      "sudo setfacl -m u:eva:rw /dev/hv   (package acl)");
 	strcpy(facts.device_group, "kvm");
 	facts.device_mode = 0660;
-	lacks("eva may not open /dev/hv", "sudo usermod -aG kvm eva");
+	lacks(CHECK_PERMISSION, "eva may not open /dev/hv", "sudo usermod -aG kvm eva");
 	/* What others may is another matter. */
 	facts.device_mode = 0665;
-	lacks("eva may not open /dev/hv", "sudo usermod -aG kvm eva");
+	lacks(CHECK_PERMISSION, "eva may not open /dev/hv", "sudo usermod -aG kvm eva");
 	/* A group that may not write is of no use. */
 	facts.device_mode = 0640;
-	lacks("eva may not open /dev/hv", "setfacl");
+	lacks(CHECK_PERMISSION, "eva may not open /dev/hv", "setfacl");
 }
 END_TEST
 
 START_TEST(test_no_device_node)
 {
 	facts.open_error = ENOENT;
-	lacks("no /dev/hv", "udevadm trigger");
+	lacks(CHECK_DEVICE, "no /dev/hv", "udevadm trigger");
 	facts.open_error = EIO;
-	lacks("cannot be opened", "dmesg");
+	lacks(CHECK_DEVICE, "cannot be opened", "dmesg");
 }
 END_TEST
 
@@ -181,14 +230,14 @@ START_TEST(test_rivals)
 {
 	facts.create_error = EBUSY;
 	facts.rival_loaded[RIVAL_KVM_AMD] = true;
-	lacks("kvm_amd holds", "modprobe -r kvm_amd kvm");
+	lacks(CHECK_RIVAL, "kvm_amd holds", "modprobe -r kvm_amd kvm");
 	facts.rival_used[RIVAL_KVM_AMD] = true;
-	lacks("in use", "modprobe -r kvm_amd kvm");
+	lacks(CHECK_RIVAL, "in use", "modprobe -r kvm_amd kvm");
 	facts.rival_loaded[RIVAL_KVM_AMD] = false;
 	facts.rival_loaded[RIVAL_VBOX] = true;
-	lacks("vboxdrv holds", "vboxnetflt vboxdrv");
+	lacks(CHECK_RIVAL, "vboxdrv holds", "vboxnetflt vboxdrv");
 	facts.rival_loaded[RIVAL_VBOX] = false;
-	lacks("none that is known", "lsmod");
+	lacks(CHECK_RIVAL, "none that is known", "lsmod");
 }
 END_TEST
 
@@ -200,7 +249,7 @@ START_TEST(test_rival_seen_before_the_module_is_loaded)
 	for (size_t i = 0; i < nr; i++)
 		ck_assert_ptr_null(strstr(finding[i].what, "kvm_intel"));
 	facts.kvm_holds = true;
-	lacks("kvm_intel holds", "modprobe -r kvm_intel kvm");
+	lacks(CHECK_RIVAL, "kvm_intel holds", "modprobe -r kvm_intel kvm");
 }
 END_TEST
 
@@ -221,13 +270,13 @@ END_TEST
 START_TEST(test_wrong_module)
 {
 	facts.caps_error = ENOTTY;
-	lacks("does not answer", "rmmod hv");
+	lacks(CHECK_MODULE_ANSWER, "does not answer", "rmmod hv");
 	facts.caps_error = 0;
 	facts.abi_version = HV_ABI_VERSION + 1;
-	lacks("version", "make install");
+	lacks(CHECK_MODULE_VERSION, "version", "make install");
 	facts.abi_version = HV_ABI_VERSION;
 	facts.create_error = ENOMEM;
-	lacks("cannot create a VM", "dmesg");
+	lacks(CHECK_MACHINE, "cannot create a VM", "dmesg");
 }
 END_TEST
 
@@ -376,6 +425,8 @@ int main(void)
 
 	tcase_add_checked_fixture(rules, setup, NULL);
 	tcase_add_test(rules, test_good_host);
+	tcase_add_test(rules, test_ids);
+	tcase_add_test(rules, test_no_landlock);
 	tcase_add_test(rules, test_no_virtualisation);
 	tcase_add_test(rules, test_firmware_lock);
 	tcase_add_test(rules, test_no_nested_paging);
