@@ -55,7 +55,8 @@ void result_say(const struct config *config, const struct machine_result *result
 		break;
 	case MACHINE_STOP_TIMEOUT:
 		log_error("ended, as the guest was asked to power off, and has not done so in time "
-			  "(--stop-timeout)");
+			  "(--stop-timeout): %s",
+			  result->text);
 		break;
 	default:
 		break;

@@ -249,6 +249,17 @@ static int watch_signals(struct session *s, struct error *e)
 	return 0;
 }
 
+/* What is likely the matter with a guest that has not powered itself off. */
+static const char *why_it_runs(const struct session *s)
+{
+	return machine_heard_button(s->machine)
+		       ? "its kernel took notice of the power button, but nothing in it powered off: "
+			 "systemd-logind and acpid do, where they run"
+		       : "its kernel took no notice of the power button: it has hung, has no ACPI, has "
+			 "not loaded what listens, or cannot hear it, as Linux with 'noapic', 'nosmp' "
+			 "or 'maxcpus=0'";
+}
+
 static void on_stop_timer(void *arg)
 {
 	struct session *s = arg;
@@ -257,7 +268,7 @@ static void on_stop_timer(void *arg)
 	if (!s->machine)
 		return;
 	if (loop_now() >= s->stop_deadline) {
-		end(s, MACHINE_STOP_TIMEOUT);
+		machine_end(s->machine, MACHINE_STOP_TIMEOUT, 0, why_it_runs(s));
 		return;
 	}
 	/* The guest's driver may not have listened yet. */

@@ -298,3 +298,13 @@ void power_button(struct power *p)
 	irq_set(&p->ged, true);
 	pthread_mutex_unlock(&p->lock);
 }
+
+bool power_button_heard(struct power *p)
+{
+	bool heard;
+
+	pthread_mutex_lock(&p->lock);
+	heard = !(p->pending & GED_POWER_BUTTON);
+	pthread_mutex_unlock(&p->lock);
+	return heard;
+}

@@ -3,6 +3,8 @@
 #ifndef VMM_DEV_POWER_H
 #define VMM_DEV_POWER_H
 
+#include <stdbool.h>
+
 #include "error.h"
 #include "platform/bus.h"
 #include "platform/device.h"
@@ -31,5 +33,7 @@ extern const struct bus_ops power_reset_control;
 
 /* Press the power button: ask the guest to power itself off. Any thread may call. */
 void power_button(struct power *p);
+/* Whether the guest has looked at what happened since the button was pressed last. */
+bool power_button_heard(struct power *p);
 
 #endif

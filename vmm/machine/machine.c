@@ -258,6 +258,11 @@ bool machine_power_button(struct machine *m)
 	return true;
 }
 
+bool machine_heard_button(const struct machine *m)
+{
+	return power_button_heard(m->power);
+}
+
 static void on_stopped(void *arg)
 {
 	struct machine *m = arg;

@@ -34,7 +34,7 @@ enum machine_end {
 struct machine_result {
 	enum machine_end end;
 	uint32_t value; /* MACHINE_DEBUG_EXIT */
-	char text[512]; /* MACHINE_CRASHED, MACHINE_FAILED: what happened */
+	char text[512]; /* MACHINE_CRASHED, MACHINE_FAILED, MACHINE_STOP_TIMEOUT: what happened */
 	/* MACHINE_FAILED before it ran: as of struct error; otherwise NULL and empty. */
 	const char *code;
 	char path[64];
@@ -88,6 +88,8 @@ void machine_end(struct machine *m, enum machine_end end, uint32_t value, const 
  * could.
  */
 bool machine_power_button(struct machine *m);
+/* Whether the guest took notice since; on the loop's thread. */
+bool machine_heard_button(const struct machine *m);
 
 /*
  * Stand still: the vCPUs are parked, devices begin nothing more, and the guest's clock stands. What the host has begun

@@ -130,8 +130,10 @@ END_TEST
 START_TEST(button)
 {
 	ck_assert_uint_eq(in(PORT_ACPI_GED, 1), 0);
+	ck_assert(power_button_heard(power));
 	power_button(power);
 	ck_assert(line);
+	ck_assert(!power_button_heard(power));
 	/* A level: it stays until the guest reads why. Pressing twice is one event. */
 	power_button(power);
 	ck_assert_uint_eq(edges, 1);
@@ -141,6 +143,7 @@ START_TEST(button)
 	ck_assert(line);
 	ck_assert_uint_eq(in(PORT_ACPI_GED, 4), 1);
 	ck_assert(!line);
+	ck_assert(power_button_heard(power));
 	ck_assert_uint_eq(in(PORT_ACPI_GED, 1), 0);
 	power_button(power);
 	ck_assert(line);
