@@ -20,6 +20,7 @@
 #include "host/loop.h"
 #include "host/notify.h"
 #include "host/process.h"
+#include "host/sleep.h"
 #include "log.h"
 #include "sandbox/sandbox.h"
 
@@ -38,6 +39,7 @@ struct session {
 	uint64_t stop_deadline;
 	int signal_fd;
 	int continued_fd;
+	struct sleep_watch sleep;
 	/* Used by callbacks of the loop. NULL before the first one is made, and once the last has ended. */
 	struct machine *machine;
 	enum status_state state;
@@ -230,6 +232,22 @@ static void on_continued(void *arg, int fd, uint32_t events)
 		machine_stood_still(s->machine);
 }
 
+static void on_sleep(void *arg, int fd, uint32_t events)
+{
+	struct session *s = arg;
+	uint64_t slept = sleep_look(&s->sleep);
+
+	(void)fd;
+	(void)events;
+	if (!slept)
+		return;
+	if (s->config->verbose)
+		log_info("the host slept for %.1f seconds, which the guest is told",
+			 (double)slept / (double)NSEC);
+	if (s->machine)
+		machine_stood_still(s->machine);
+}
+
 /* Blocked in every thread, as threads inherit it, and read from the loop. */
 static int watch_signals(struct session *s, struct error *e)
 {
@@ -247,6 +265,17 @@ static int watch_signals(struct session *s, struct error *e)
 	if (ret)
 		return error_set(e, -ret, "cannot wait for signals: %s", strerror(-ret));
 	return 0;
+}
+
+static int watch_sleep(struct session *s, struct error *e)
+{
+	int ret = sleep_open(&s->sleep, e);
+
+	if (ret)
+		return ret;
+	ret = loop_add_fd(s->loop, s->sleep.fd, EPOLLIN, on_sleep, s);
+	return ret ? error_set(e, -ret, "cannot notice when the host sleeps: %s", strerror(-ret))
+		   : 0;
 }
 
 /* What is likely the matter with a guest that has not powered itself off. */
@@ -476,6 +505,8 @@ static int open_session(struct session *s, struct error *e)
 	if (!s->loop)
 		return error_set(e, errno, "cannot create the event loop: %s", strerror(errno));
 	ret = watch_signals(s, e);
+	if (!ret)
+		ret = watch_sleep(s, e);
 	if (ret)
 		return ret;
 	if (s->home->runtime) {
@@ -510,6 +541,9 @@ static void close_session(struct session *s)
 		loop_del_fd(s->loop, s->signal_fd);
 		close(s->signal_fd);
 	}
+	if (s->sleep.fd >= 0)
+		loop_del_fd(s->loop, s->sleep.fd);
+	sleep_close(&s->sleep);
 	loop_destroy(s->loop);
 }
 
@@ -523,6 +557,7 @@ void session_run(const struct config *config, struct home *home, struct machine_
 		.home = home,
 		.signal_fd = -1,
 		.continued_fd = -1,
+		.sleep.fd = -1,
 		.state = STATE_STARTING,
 		.started = time(NULL),
 		.began = loop_now(),
