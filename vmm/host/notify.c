@@ -5,10 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "host/notify.h"
+
+/* How long one that has much to read is waited for. */
+#define PATIENCE_S 1
 
 /* -1: nobody asked, or is there. */
 static int notify_fd = -1;
@@ -30,6 +34,7 @@ static int find_address(const char *path, struct sockaddr_un *addr, socklen_t *a
 
 int notify_open(void)
 {
+	static const struct timeval patience = {.tv_sec = PATIENCE_S};
 	const char *path = getenv("NOTIFY_SOCKET");
 	struct sockaddr_un addr;
 	socklen_t addr_len;
@@ -43,7 +48,9 @@ int notify_open(void)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (connect(fd, (struct sockaddr *)&addr, addr_len)) {
+	/* One that does not read must not have the machine stand still. */
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) ||
+	    connect(fd, (struct sockaddr *)&addr, addr_len)) {
 		ret = -errno;
 		close(fd);
 		return ret;

@@ -84,6 +84,20 @@ START_TEST(test_abstract)
 }
 END_TEST
 
+/* One that reads nothing does not have us wait for ever. */
+START_TEST(test_silent)
+{
+	int fd = listen_at("@test_notify_silent"), ret;
+
+	ck_assert_int_eq(notify_open(), 0);
+	do {
+		ret = notify_send("WATCHDOG=1");
+	} while (!ret);
+	ck_assert_int_eq(ret, -EAGAIN);
+	close(fd);
+}
+END_TEST
+
 static void expect_error(const char *address, int err)
 {
 	setenv("NOTIFY_SOCKET", address, 1);
@@ -160,6 +174,7 @@ int main(void)
 	tcase_add_test(tc, test_nobody_asked);
 	tcase_add_test(tc, test_path);
 	tcase_add_test(tc, test_abstract);
+	tcase_add_test(tc, test_silent);
 	tcase_add_test(tc, test_bad_addresses);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);
