@@ -4,6 +4,7 @@
  * attempt is made by a child, which ends with a status or by SIGSYS.
  */
 #define _GNU_SOURCE
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
@@ -250,6 +251,7 @@ END_TEST
 
 static long everybody_works(void)
 {
+	static const unsigned long terminal[] = {TCGETS, TCSETS, TCGETS2, TCSETS2};
 	void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct timespec now;
 
@@ -258,6 +260,9 @@ static long everybody_works(void)
 	log_info("a message of a confined thread");
 	if (clock_gettime(CLOCK_MONOTONIC, &now) || prctl(PR_SET_NAME, "name"))
 		return 2;
+	/* Which of them tcgetattr() and tcsetattr() are depends on the C library. */
+	for (size_t i = 0; i < sizeof(terminal) / sizeof(terminal[0]); i++)
+		syscall(SYS_ioctl, -1, terminal[i], NULL);
 	/* A kick of a thread, or a signal that ends us. */
 	if (syscall(SYS_tgkill, getpid(), (pid_t)syscall(SYS_gettid), 0))
 		return 3;

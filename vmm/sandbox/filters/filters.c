@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE /* F_OFD_SETLK, AT_EMPTY_PATH, O_PATH */
 #include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -108,9 +109,11 @@ static const struct row everybody[] = {
 	/* log.c */
 	ANY(poll),
 	IF(ioctl, IS(1, TCGETS)),
+	IF(ioctl, IS(1, TCGETS2)), /* glibc 2.42 */
 	/* A handler of a signal that ends the process: terminal.c. raise(), and kicks of vCPUs. */
 	IF(ioctl, IS(1, TIOCGPGRP)),
 	IF(ioctl, IS(1, TCSETS)),
+	IF(ioctl, IS(1, TCSETS2)),
 	IF(fcntl, IS(1, F_GETFL)),
 	IF(fcntl, IS(1, F_SETFL)),
 	ANY(getpgrp),
