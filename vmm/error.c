@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "plain.h"
 
 /* What mends it wherever it happens. */
 static const char *remedy(int errnum)
@@ -57,14 +58,6 @@ static const char *code(int errnum)
 	}
 }
 
-/* A sentence is one line, whatever the names in it are. */
-static void one_line(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < 0x20 || *text == 0x7f)
-			*text = '?';
-}
-
 int error_set(struct error *e, int errnum, const char *fmt, ...)
 {
 	va_list args;
@@ -75,7 +68,8 @@ int error_set(struct error *e, int errnum, const char *fmt, ...)
 	va_start(args, fmt);
 	vsnprintf(e->text, sizeof(e->text), fmt, args);
 	va_end(args);
-	one_line(e->text);
+	/* A sentence is one line, whatever the names in it are. */
+	plain_make(e->text);
 	len = strlen(e->text);
 	snprintf(e->text + len, sizeof(e->text) - len, "%s", remedy(errnum));
 	return -errnum;
@@ -88,7 +82,8 @@ int error_set_at(struct error *e, int errnum, const char *path, const char *fmt,
 	va_start(args, fmt);
 	vsnprintf(e->text, sizeof(e->text), fmt, args);
 	va_end(args);
-	one_line(e->text);
+	/* A sentence is one line, whatever the names in it are. */
+	plain_make(e->text);
 	e->code = code(errnum);
 	snprintf(e->path, sizeof(e->path), "%s", path);
 	return -errnum;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "plain.h"
 
 /* What a guest may make us print in a second. */
 #define GUEST_LINES_PER_SECOND 10
@@ -120,10 +121,7 @@ static void put_message(int patience_ms, const char *fmt, va_list args)
 	n = (size_t)n < room ? n : (int)room;
 
 	/* File names and guests must not be able to send escape sequences. */
-	for (char *c = line + len; c < line + len + n; c++) {
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = '?';
-	}
+	plain_make(line + len);
 	put_line(line, len + n, patience_ms);
 }
 

@@ -117,6 +117,15 @@ START_TEST(test_no_escape_sequences)
 }
 END_TEST
 
+/* U+009B is ESC [ in one character. U+00A0 is none of those, nor is what was cut off. */
+START_TEST(test_no_control_characters)
+{
+	log_info("%s", "a\xc2\x9b"
+		       "2Jb \xc2\xa0\xc2");
+	ck_assert_str_eq(text(), "vmm: a??2Jb \xc2\xa0\xc2\n");
+}
+END_TEST
+
 START_TEST(test_long_messages_are_cut)
 {
 	char longer[5000];
@@ -195,6 +204,7 @@ int main(void)
 	tcase_add_test(tc, test_limit);
 	tcase_add_test(tc, test_raw_terminal);
 	tcase_add_test(tc, test_no_escape_sequences);
+	tcase_add_test(tc, test_no_control_characters);
 	tcase_add_test(tc, test_long_messages_are_cut);
 	tcase_add_test(tc, test_full_pipe);
 	tcase_add_test(tc, test_guest_lines_need_verbose);

@@ -14,6 +14,7 @@
 #include "cmd/cmd.h"
 #include "control/runtime.h"
 #include "log.h"
+#include "plain.h"
 
 struct row {
 	char name[RUNTIME_NAME_MAX + 1];
@@ -49,9 +50,20 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct row *)a)->name, ((const struct row *)b)->name);
 }
 
+/* None is negative, whatever a machine says. */
 static json_int_t number_of(const struct row *row, const char *key)
 {
-	return json_integer_value(json_object_get(row->status, key));
+	json_int_t number = json_integer_value(json_object_get(row->status, key));
+
+	return number > 0 ? number : 0;
+}
+
+/* Nor does it get at the terminal. */
+static const char *state_of(const struct row *row, char *text, size_t size)
+{
+	snprintf(text, size, "%s", runtime_state(row->status));
+	plain_make(text);
+	return text;
 }
 
 static const char *age(json_int_t seconds, char *text, size_t size)
@@ -74,7 +86,7 @@ static void print_text(const struct table *t)
 {
 	time_t now = time(NULL);
 	int width = 4;
-	char up[32];
+	char up[32], state[32];
 
 	for (size_t i = 0; i < t->nr; i++) {
 		if ((int)strlen(t->row[i].name) > width)
@@ -85,8 +97,8 @@ static void print_text(const struct table *t)
 	for (size_t i = 0; i < t->nr; i++) {
 		const struct row *row = &t->row[i];
 
-		printf("%-*s %8d  %-9.32s ", width, row->name, (int)row->pid,
-		       runtime_state(row->status));
+		printf("%-*s %8d  %-9s ", width, row->name, (int)row->pid,
+		       state_of(row, state, sizeof(state)));
 		if (row->status)
 			printf("%5" PRId64 " %7" PRId64 "M  %s\n", (int64_t)number_of(row, "cpus"),
 			       (int64_t)number_of(row, "memory") >> 20,

@@ -20,6 +20,7 @@
 #include "control/runtime.h"
 #include "host/loop.h"
 #include "log.h"
+#include "plain.h"
 
 /* An answer is ready at once, if the monitor's loop turns. */
 #define ANSWER_MS 5000
@@ -218,8 +219,12 @@ static int end_kill(const struct verb *v, struct target *t, const struct args *a
 /* What a machine says does not get at the terminal. */
 static void print_plain(const char *text)
 {
-	for (; *text; text++)
-		putchar((unsigned char)*text < 0x20 || *text == 0x7f ? '?' : *text);
+	size_t n;
+
+	for (; *text; text += n ? n : 1) {
+		n = plain_control(text);
+		putchar(n ? '?' : *text);
+	}
 }
 
 static void print_value(const json_t *value)

@@ -114,7 +114,7 @@ END_TEST
 START_TEST(test_status)
 {
 	const struct fake f = {.answer = OK
-			       "{\"state\":\"run\\u001bning\",\"x\":{\"y\":{\"z\":[1,2]}}}"};
+			       "{\"state\":\"run\\u009bning\",\"x\":{\"y\":{\"z\":[1,2]}}}"};
 	pid_t a = fake_start("a", &f), b = fake_start("b", &f);
 
 	ck_assert_int_eq(vmm("status a"), VERB_DONE);
@@ -126,7 +126,7 @@ START_TEST(test_status)
 	ck_assert_int_eq(vmm("status --json a"), VERB_DONE);
 	ck_assert_str_eq(
 		said,
-		"{\"state\":\"run\\u001Bning\",\"x\":{\"y\":{\"z\":[1,2]}},\"name\":\"a\"}\n");
+		"{\"state\":\"run\xc2\x9bning\",\"x\":{\"y\":{\"z\":[1,2]}},\"name\":\"a\"}\n");
 	fake_kill(a);
 	fake_kill(b);
 }
@@ -253,6 +253,29 @@ static void own_many(int ready)
 		pause();
 }
 
+/* A monitor that was taken over by its guest writes into its status what it likes. */
+START_TEST(test_list_of_lies)
+{
+	static const char lies[] = "{\"state\": \"\\u001b]0;x\\u0007\\u009bx\", \"cpus\": -1, "
+				   "\"memory\": 1048576, \"started\": -9223372036854775807}";
+	const struct fake f = {.answer = NONE};
+	pid_t a = fake_start("a", &f);
+	char path[128], text[RUNTIME_STATUS_SIZE + 1];
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/a/status", fake_base);
+	snprintf(text, sizeof(text), "%-*s", RUNTIME_STATUS_SIZE, lies);
+	fd = open(path, O_WRONLY);
+	ck_assert_int_eq(write(fd, text, RUNTIME_STATUS_SIZE), RUNTIME_STATUS_SIZE);
+	close(fd);
+	ck_assert_int_eq(vmm("list"), STATUS_OK);
+	ck_assert_ptr_nonnull(strstr(said, " ?]0;x???x "));
+	ck_assert_ptr_nonnull(strstr(said, " 0       1M "));
+	ck_assert_ptr_null(strchr(said, '\033'));
+	fake_kill(a);
+}
+END_TEST
+
 /* Less than 50 ms of processor time for a hundred, with sanitisers at that. */
 START_TEST(test_list)
 {
@@ -308,6 +331,7 @@ int main(void)
 	tcase_add_test(tc, test_stop);
 	tcase_add_test(tc, test_kill);
 	tcase_add_test(tc, test_wait);
+	tcase_add_test(tc, test_list_of_lies);
 	tcase_add_test(tc, test_list);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);
