@@ -312,8 +312,9 @@ static int take_listener(struct console_socket *l, struct error *e)
 
 	l->listener.fd = fd;
 	if (fd >= 0 && !getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) && listens &&
-	    !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) && family == AF_UNIX)
-		return listen(fd, MAX_CLIENTS) ? -errno : 0;
+	    !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len) && family == AF_UNIX &&
+	    !listen(fd, MAX_CLIENTS))
+		return 0;
 	return error_set(
 		e, fd < 0 ? errno : EINVAL,
 		"console socket '%s': is no Unix socket that listens and was left open for vmm",

@@ -124,20 +124,22 @@ int home_detach(const struct config *config, struct home *h, int *status, struct
 	return 1;
 }
 
-void home_ready(struct home *h)
+bool home_ready(struct home *h)
 {
 	const char *name = h->runtime ? runtime_name(h->runtime) : "";
+	bool told;
 
 	if (h->parent < 0)
-		return;
+		return true;
 	/* In this order: who reads the command's output to its end does not wait for ours. */
 	dup2(h->messages, STDOUT_FILENO);
 	dup2(h->messages, STDERR_FILENO);
 	close(h->messages);
 	log_set_limit(MESSAGES_SIZE);
-	(void)!write(h->parent, name, strlen(name));
+	told = write(h->parent, name, strlen(name)) > 0;
 	close(h->parent);
 	h->parent = h->messages = -1;
+	return told;
 }
 
 /* ------------------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 #ifndef VMM_CMD_HOME_H
 #define VMM_CMD_HOME_H
 
+#include <stdbool.h>
+
 #include "chardev/console.h"
 #include "config/config.h"
 #include "control/runtime.h"
@@ -33,8 +35,11 @@ int home_add_consoles(const struct home *h, const struct config *config, struct 
 /* The machine does something else now. */
 void home_set_status(const struct home *h, const struct status *status);
 
-/* The machine runs. With --detach the parent ends, and standard output and error are messages.log. */
-void home_ready(struct home *h);
+/*
+ * The machine runs. With --detach the parent ends, and standard output and error are messages.log. False: the parent
+ * has ended before, by a signal that it could not pass on.
+ */
+bool home_ready(struct home *h);
 
 /* What a detached machine said stays where it did not end well. */
 void home_close(struct home *h, int status);

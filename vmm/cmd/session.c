@@ -374,7 +374,9 @@ static int run_once(struct session *s, struct machine_result *result, struct err
 	machine_start(s->machine);
 	if (!s->totals->reboots) {
 		set_state(s, STATE_RUNNING);
-		home_ready(s->home);
+		/* Who gave up waiting for it does not want it. */
+		if (!home_ready(s->home))
+			end(s, MACHINE_KILLED);
 		check_notify(notify_send("READY=1"));
 	}
 	ret = loop_run(s->loop);

@@ -162,6 +162,46 @@ START_TEST(test_interrupted)
 }
 END_TEST
 
+static int told[2];
+
+/* The command ends by a signal that it cannot pass on, before the machine runs. */
+static void is_late(struct home *h)
+{
+	char byte;
+
+	signal(SIGPIPE, SIG_IGN);
+	if (home_open(&config, h, &e) || write(STDOUT_FILENO, "here\n", 5) != 5 ||
+	    read(told[0], &byte, 1) != 1)
+		_exit(98);
+	_exit(home_ready(h) ? 97 : write(STDERR_FILENO, "late\n", 5) != 5);
+}
+
+START_TEST(test_killed)
+{
+	char text[64] = "";
+	int out, fd;
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(told), 0);
+	pid = start(is_late, &out);
+	ck_assert_int_eq(read(out, text, 5), 5);
+	kill(pid, SIGKILL);
+	ck_assert_int_eq(end_of(pid), SIGKILL);
+	ck_assert_int_eq(write(told[1], "", 1), 1);
+	/* The machine's end. */
+	ck_assert_str_eq(read_all(out), "");
+	fd = runtime_open_file("m", RUNTIME_MESSAGES_LOG, &e);
+	ck_assert_int_ge(fd, 0);
+	do {
+		ck_assert_int_ge(pread(fd, text, sizeof(text) - 1, 0), 0);
+	} while (!strchr(text, '\n'));
+	ck_assert_str_eq(text, "late\n");
+	close(fd);
+	close(told[0]);
+	close(told[1]);
+}
+END_TEST
+
 static struct runtime *create(unsigned int api, int wanted)
 {
 	const struct config c = {.name = (char *)"m", .api = api};
@@ -197,6 +237,7 @@ int main(void)
 	tcase_add_test(tc, test_runs);
 	tcase_add_test(tc, test_fails);
 	tcase_add_test(tc, test_interrupted);
+	tcase_add_test(tc, test_killed);
 	tcase_add_test(tc, test_api);
 	suite_add_tcase(suite, tc);
 	return suite_run(suite);
