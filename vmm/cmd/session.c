@@ -27,6 +27,9 @@
 #define NSEC	    1000000000ULL
 #define SIGNAL_NSEC (NSEC / 10) /* signals nearer to each other are one wish */
 
+/* Disks and consoles are finished with when a guest has ended: what that may take. */
+#define END_SECONDS 30
+
 struct session {
 	const struct config *config;
 	struct home *home;
@@ -70,7 +73,7 @@ static void set_state(struct session *s, enum status_state state)
 	s->since = time(NULL);
 	session_status(s, &status);
 	home_set_status(s->home, &status);
-	if (state == STATE_STOPPING || state == STATE_ENDED)
+	if (state == STATE_ENDED)
 		check_notify(notify_send("STOPPING=1"));
 	if (s->api)
 		api_state_changed(s->api);
@@ -159,6 +162,8 @@ int session_stop(struct session *s, int *seconds, struct error *e)
 	s->stop_deadline = loop_now() + (uint64_t)*seconds * NSEC;
 	arm_stop_timer(s);
 	set_state(s, STATE_STOPPING);
+	/* Also when it is asked again, with another time. */
+	check_notify(notify_stopping((uint64_t)*seconds + END_SECONDS));
 	return 0;
 }
 

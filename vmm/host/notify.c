@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* systemd's notification protocol by hand: one datagram is no reason for a library. */
 #include <errno.h>
+#include <inttypes.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -64,6 +66,15 @@ int notify_send(const char *state)
 	if (notify_fd < 0)
 		return 0;
 	return send(notify_fd, state, strlen(state), MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+int notify_stopping(uint64_t seconds)
+{
+	char state[64];
+
+	snprintf(state, sizeof(state), "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+		 seconds * 1000000);
+	return notify_send(state);
 }
 
 /* Decimal, and nothing else; 0: it is not. */

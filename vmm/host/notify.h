@@ -12,6 +12,8 @@
 int notify_open(void);
 /* Send "READY=1" and the like; nothing, and 0, to nobody. */
 int notify_send(const char *state);
+/* Send "STOPPING=1", and that it may take that long, whatever was said of it (TimeoutStopSec=). */
+int notify_stopping(uint64_t seconds);
 /* How often "WATCHDOG=1" is to be sent, in nanoseconds: twice in the time that is granted us. 0: not at all. */
 uint64_t notify_watchdog(void);
 

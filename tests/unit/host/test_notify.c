@@ -30,13 +30,18 @@ static int listen_at(const char *name)
 	return fd;
 }
 
+static void expect(int fd, const char *wanted)
+{
+	char text[128] = "";
+
+	ck_assert_int_eq(recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT), strlen(wanted));
+	ck_assert_str_eq(text, wanted);
+}
+
 static void expect_ready(int fd)
 {
-	char text[32] = "";
-
 	ck_assert_int_eq(notify_send("READY=1"), 0);
-	ck_assert_int_eq(recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT), 7);
-	ck_assert_str_eq(text, "READY=1");
+	expect(fd, "READY=1");
 }
 
 START_TEST(test_nobody_asked)
@@ -126,6 +131,20 @@ START_TEST(test_bad_addresses)
 }
 END_TEST
 
+/* The longest time that can be asked for, too. */
+START_TEST(test_stopping)
+{
+	int fd = listen_at("@test_notify_stopping");
+
+	ck_assert_int_eq(notify_open(), 0);
+	ck_assert_int_eq(notify_stopping(60), 0);
+	expect(fd, "STOPPING=1\nEXTEND_TIMEOUT_USEC=60000000");
+	ck_assert_int_eq(notify_stopping((uint64_t)INT32_MAX + 30), 0);
+	expect(fd, "STOPPING=1\nEXTEND_TIMEOUT_USEC=2147483677000000");
+	close(fd);
+}
+END_TEST
+
 START_TEST(test_watchdog)
 {
 	static const struct {
@@ -171,6 +190,7 @@ int main(void)
 	TCase *tc = tcase_create("notify");
 
 	tcase_add_test(tc, test_watchdog);
+	tcase_add_test(tc, test_stopping);
 	tcase_add_test(tc, test_nobody_asked);
 	tcase_add_test(tc, test_path);
 	tcase_add_test(tc, test_abstract);
