@@ -252,6 +252,11 @@ check-fresh:
 check-hosts: programs host-module
 	@scripts/check-hosts
 
+# Machines as services of a systemd.
+.PHONY: check-systemd
+check-systemd: programs host-module $(GUEST)
+	@scripts/check-systemd || [ $$? -eq 77 ]
+
 .PHONY: setup
 setup:
 	@scripts/setup
@@ -285,7 +290,7 @@ install-programs: programs
 	install -D -m 755 $(BUILD)/vmm $(DESTDIR)$(PREFIX)/bin/vmm
 	install -D -m 644 include/uapi/hv.h $(DESTDIR)$(PREFIX)/include/hv.h
 	install -D -m 644 scripts/60-hv.rules $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules
-	install -d $(DESTDIR)/usr/lib/systemd/system
+	install -d $(DESTDIR)/usr/lib/systemd/system $(DESTDIR)/etc/hv
 	sed 's|@BINDIR@|$(PREFIX)/bin|' scripts/vmm@.service >$(DESTDIR)/usr/lib/systemd/system/vmm@.service
 	install -D -m 644 $(BUILD)/vmm.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmm
 	install -D -m 644 man/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1
@@ -294,6 +299,7 @@ install-programs: programs
 uninstall-programs:
 	rm -f $(DESTDIR)$(PREFIX)/bin/vmm $(DESTDIR)$(PREFIX)/include/hv.h
 	rm -f $(DESTDIR)/usr/lib/udev/rules.d/60-hv.rules $(DESTDIR)/usr/lib/systemd/system/vmm@.service
+	! [ -d $(DESTDIR)/etc/hv ] || rmdir --ignore-fail-on-non-empty $(DESTDIR)/etc/hv
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/vmm
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/vmm.1 $(DESTDIR)$(PREFIX)/share/man/man4/hv.4
 
@@ -311,6 +317,8 @@ help:
 ##                   to choose some, MACHINE=amd or intel to choose one
 ##   make check-hosts
 ##                   whether processors without what hv needs are refused, each with its reason
+##   make check-systemd
+##                   machines as services: vmm@.service under the systemd of an emulated host
 ##   make bench      instructions per operation, compared with KVM, in an emulated host;
 ##                   BENCH="amd intel" for more than AMD-V
 ##   make fuzz       fuzzers of what is pure, FUZZ_SECONDS (20) each
