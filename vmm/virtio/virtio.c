@@ -124,7 +124,7 @@ void virtio_stopped(struct virtio_dev *d)
 /*
  * A vCPU waits until the device has stopped, as long as the host takes for it. (d) is let go meanwhile: the
  * event loop and the other vCPUs go on, but for those that would change the device as well. False: it has not
- * stopped, and the machine ends.
+ * stopped, and the machine ends, or stands still until it has.
  */
 static bool stop(struct virtio_dev *d)
 {
@@ -132,6 +132,23 @@ static bool stop(struct virtio_dev *d)
 	while (d->stopping && !d->ending)
 		pthread_cond_wait(&d->change, &d->lock);
 	return !d->stopping;
+}
+
+static void forget(struct virtio_dev *d)
+{
+	d->to_forget = false;
+	if (d->type->ops->forget)
+		d->type->ops->forget(d);
+}
+
+/* What was in flight is not wanted any more. False: the machine stands still first, and it is dropped then. */
+static bool stop_and_forget(struct virtio_dev *d)
+{
+	d->to_forget = !stop(d);
+	if (d->to_forget)
+		return false;
+	forget(d);
+	return true;
 }
 
 void virtio_begin_change(struct virtio_dev *d)
@@ -166,6 +183,8 @@ void virtio_start(struct virtio_dev *d)
 	pthread_mutex_lock(&d->lock);
 	d->stopped = false;
 	d->ending = false;
+	if (d->to_forget)
+		forget(d);
 	start(d);
 	pthread_mutex_unlock(&d->lock);
 }
@@ -201,8 +220,7 @@ static void reset(struct virtio_dev *d)
 {
 	for (unsigned int i = 0; i < d->type->nr_queues; i++)
 		queue_reset(&d->queue[i].vq, d->type->queue_size[i]);
-	if (stop(d) && d->type->ops->forget)
-		d->type->ops->forget(d);
+	stop_and_forget(d);
 	d->driver_features = 0;
 	d->feature_select = d->driver_select = 0;
 	d->queue_select = 0;
@@ -260,11 +278,8 @@ void virtio_disable_queue(struct virtio_dev *d, struct virtio_queue *q)
 	if (!q->vq.enabled)
 		return;
 	q->vq.enabled = false;
-	if (!stop(d))
-		return;
-	if (d->type->ops->forget)
-		d->type->ops->forget(d);
-	start(d);
+	if (stop_and_forget(d))
+		start(d);
 }
 
 void virtio_set_driver_features(struct virtio_dev *d, uint32_t value)
@@ -426,8 +441,8 @@ static int load_parts(struct virtio_dev *d, const struct virtqueue *queues, stru
 	if (ret)
 		return ret;
 	ret = d->transport->load(d, &transport, e);
-	if (ret && d->type->ops->forget)
-		d->type->ops->forget(d);
+	if (ret)
+		forget(d);
 	return ret;
 }
 

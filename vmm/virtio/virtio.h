@@ -129,8 +129,9 @@ struct virtio_dev {
 	bool stopped;		  /* (d) the machine does not run */
 	bool stopping;		  /* (d) stop() said that it takes longer */
 	bool ending;		  /* (d) nobody waits for that any more */
+	bool to_forget;		  /* (d) ... so that what was in flight is still to be dropped */
 	bool changing;		  /* (d) a vCPU changes the device, and lets (d) go in between */
-	pthread_cond_t change;	  /* of the last three */
+	pthread_cond_t change;	  /* of stopping, ending and changing */
 };
 
 /*
@@ -144,8 +145,8 @@ int virtio_dev_init(struct virtio_dev *d, const struct virtio_env *env,
 void virtio_dev_fini(struct virtio_dev *d);
 
 /*
- * The machine is over, its vCPUs are to leave: one that waits for the device to stop, since its guest reset
- * it, does not wait any longer. Any thread.
+ * The vCPUs are to leave: one that waits for the device to stop, since its guest reset it, does not wait any
+ * longer. Where the machine is not over, it waits for that instead before it goes on. Any thread.
  */
 void virtio_end_waits(struct virtio_dev *d);
 /* As in struct device_ops. Where it takes longer to stop, env.stopped() will be called while the loop runs. */

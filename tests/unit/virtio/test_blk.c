@@ -124,6 +124,12 @@ static void large_thread_set_up(void)
 	large_set_up();
 }
 
+static void mmio_large_thread_set_up(void)
+{
+	on_mmio = true;
+	large_thread_set_up();
+}
+
 static void tear_down(void)
 {
 	guest_stop_device(virtio_blk_dev(blk));
@@ -169,6 +175,13 @@ static void *do_reset(void *arg)
 {
 	(void)arg;
 	status_wr(0);
+	return NULL;
+}
+
+static void *do_disable_queue(void *arg)
+{
+	(void)arg;
+	reg_wr(VIRTIO_MMIO_QUEUE_READY, 0);
 	return NULL;
 }
 
@@ -679,6 +692,41 @@ START_TEST(master_off_in_flight)
 }
 END_TEST
 
+/*
+ * The machine is to stand still while its driver waits for a reset, or for its queue: it is waited for before the
+ * machine goes on, and then what was in flight is dropped, as if the driver had waited.
+ */
+START_TEST(pause_while_the_driver_waits)
+{
+	struct virtio_dev *d = virtio_blk_dev(blk);
+
+	gated = true;
+	put_much(4u << 20);
+	await_host_read();
+	begin_change(on_mmio ? do_disable_queue : do_reset);
+	virtio_end_waits(d);
+	pthread_join(changer, NULL);
+	ck_assert(!virtio_stop(d));
+	gated = false;
+	sem_post(&gate);
+	guest_stop_device(d);
+	virtio_start(d);
+
+	memset(guest_ptr(MUCH_BUFFER), 0x33, 1u << 20);
+	if (on_mmio) {
+		memset(guest_ptr(RING_DESC), 0, 0x3000);
+		ck_assert_uint_eq(driver_enable_queue(), 1);
+	} else {
+		driver_begin(FEATURES | RW_FEATURES, RING);
+	}
+	settle();
+	ck_assert_uint_eq(host_reads, 1);
+	ck_assert_uint_eq(used_idx(), 0);
+	ck_assert(all_are(guest_ptr(MUCH_BUFFER), 0x33, 1u << 20));
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 1, GUEST_DATA, 512, WRITE, 513), 0);
+}
+END_TEST
+
 static sem_t turned;
 
 static void on_turn(void *arg, int fd, uint32_t events)
@@ -895,6 +943,13 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, reset_cuts_short);
 	tcase_add_test(t, master_off_in_flight);
+	tcase_add_test(t, pause_while_the_driver_waits);
+	suite_add_tcase(s, t);
+
+	t = tcase_create("a large device without io_uring and without a bus");
+	tcase_add_checked_fixture(t, mmio_large_thread_set_up, tear_down);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, pause_while_the_driver_waits);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("a host that does not answer, without io_uring");

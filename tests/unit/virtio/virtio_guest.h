@@ -461,11 +461,9 @@ static inline unsigned int driver_enable_queue(void)
 	return common_rd(VIRTIO_PCI_COMMON_Q_ENABLE, 2);
 }
 
-/* From reset to a running device with queue 0 on vector 1. */
-static void driver_start(uint64_t features, unsigned int size)
+/* From a reset that is done to a running device with queue 0 on vector 1. */
+static void driver_begin(uint64_t features, unsigned int size)
 {
-	status_wr(0);
-	ck_assert_uint_eq(status_rd(), 0);
 	status_wr(VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	status_wr(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
 	features_wr(features);
@@ -481,6 +479,13 @@ static void driver_start(uint64_t features, unsigned int size)
 	drv.ring_size = size;
 	drv.used_seen = 0;
 	drv.reasons = 0;
+}
+
+static void driver_start(uint64_t features, unsigned int size)
+{
+	status_wr(0);
+	ck_assert_uint_eq(status_rd(), 0);
+	driver_begin(features, size);
 }
 
 static inline void ring_desc(unsigned int i, uint64_t addr, uint32_t len, uint16_t flags,
