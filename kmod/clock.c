@@ -39,6 +39,15 @@ static void set_clock(struct hv_vm *vm, u64 ns, u64 tsc, bool stopped)
 	raw_spin_unlock(&vm->clock_lock);
 }
 
+/* They go on as they did, and the vCPUs look again. With (m). */
+static void keep_clock(struct hv_vm *vm, bool stopped)
+{
+	raw_spin_lock(&vm->clock_lock);
+	vm->clock.stops += stopped;
+	WRITE_ONCE(vm->clock.changes, vm->clock.changes + 1);
+	raw_spin_unlock(&vm->clock_lock);
+}
+
 int clock_vm_init(struct hv_vm *vm, u32 khz)
 {
 	vm->tsc_khz = tsc_khz;
@@ -60,7 +69,10 @@ int clock_set(struct hv_vm *vm, const struct hv_clock *c)
 {
 	if (c->tsc_khz != vm->tsc_khz)
 		return -EINVAL;
-	set_clock(vm, c->ns, c->tsc, c->flags & HV_CLOCK_STOPPED);
+	if (c->flags & HV_CLOCK_KEEP)
+		keep_clock(vm, c->flags & HV_CLOCK_STOPPED);
+	else
+		set_clock(vm, c->ns, c->tsc, c->flags & HV_CLOCK_STOPPED);
 	/* One that is in HV_RUN follows at once, the others at their next call. */
 	vcpu_request_all(vm, REQ_CLOCK);
 	return 0;

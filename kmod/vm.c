@@ -155,7 +155,7 @@ static long vm_set_clock(struct hv_vm *vm, void __user *arg)
 
 	if (copy_from_user(&c, arg, sizeof(c)))
 		return -EFAULT;
-	if (c.flags & ~HV_CLOCK_STOPPED)
+	if (c.flags & ~(HV_CLOCK_STOPPED | HV_CLOCK_KEEP))
 		return -EINVAL;
 	mutex_lock(&vm->lock);
 	r = clock_set(vm, &c);

@@ -162,6 +162,7 @@ struct hv_msi {
 
 /* hv_clock.flags */
 #define HV_CLOCK_STOPPED (1U << 0) /* HV_SET_CLOCK: the guest was stopped meanwhile, tell it */
+#define HV_CLOCK_KEEP	 (1U << 1) /* HV_SET_CLOCK: ns and tsc do not count, both go on as they did */
 
 /* Where the VM's clock and its TSC were at one moment. */
 struct hv_clock {

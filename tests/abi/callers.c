@@ -226,7 +226,8 @@ static void flags_and_padding(void)
 	struct hv_ioeventfd io = {
 		.size = sizeof(io), .flags = 1u << 31, .fd = event, .len = 4, .addr = 0x600};
 	struct hv_msi msi = {.addr = 0xfee00000, .data = 0x40, .pad = 1};
-	struct hv_clock clock = {.tsc_khz = hv_caps().tsc_khz, .flags = ~HV_CLOCK_STOPPED};
+	struct hv_clock clock = {.tsc_khz = hv_caps().tsc_khz,
+				 .flags = ~(HV_CLOCK_STOPPED | HV_CLOCK_KEEP)};
 	struct hv_msr_list list = {.pad = 1};
 	struct hv_lapic lapic;
 	struct hv_msrs msrs = {.count = 0, .pad = 1};

@@ -330,6 +330,23 @@ static void pvclock_comes(void)
 #define PV_GUEST_STOPPED 0x2
 
 static volatile uint64_t stop_tsc, stop_ns;
+static volatile bool stop_seen;
+
+/* It is told while it runs; its clocks go on. */
+static GUEST void g_is_told(volatile struct pv_time *t)
+{
+	uint64_t tsc = guest_rdtsc(), ns = pv_now(t), now;
+
+	while (!(t->flags & PV_GUEST_STOPPED)) {
+		now = guest_rdtsc();
+		G_CHECK(now >= tsc);
+		tsc = now;
+	}
+	G_CHECK(guest_rdtsc() >= tsc);
+	G_CHECK(pv_now(t) >= ns);
+	G_CHECK(guest_rdtsc() < 1ull << 55);
+	t->flags &= ~PV_GUEST_STOPPED;
+}
 
 static GUEST void g_stops(uint64_t id)
 {
@@ -352,8 +369,10 @@ static GUEST void g_stops(uint64_t id)
 	t->flags &= ~PV_GUEST_STOPPED;
 	guest_sync(5);
 	G_CHECK_EQ(t->flags & PV_GUEST_STOPPED, 0);
-	/* One that sets its clocks beside a guest that runs. */
+	/* One that tells it so beside a guest that runs, and one that sets its clocks. */
 	guest_sync(6);
+	g_is_told(t);
+	stop_seen = true;
 	while (!(t->flags & PV_GUEST_STOPPED))
 		guest_pause();
 	G_CHECK(guest_rdtsc() >= 1ull << 55);
@@ -398,6 +417,11 @@ static void stopped(void)
 	vcpu_sync(&v, 6);
 	thread = vcpu_start(&v);
 	sleep_ns(20 * MSEC);
+	c.ns = c.tsc = 0;
+	c.flags = HV_CLOCK_STOPPED | HV_CLOCK_KEEP;
+	CHECK_OK(ioctl(vm.fd, HV_SET_CLOCK, &c));
+	while (!guest_var(&vm, stop_seen))
+		sleep_ns(MSEC);
 	c.ns = c.tsc = 1ull << 55;
 	c.flags = HV_CLOCK_STOPPED;
 	CHECK_OK(ioctl(vm.fd, HV_SET_CLOCK, &c));

@@ -813,8 +813,8 @@ void machine_stood_still(struct machine *m)
 
 	if (m->paused || is_over(m) || hv_get_clock(m->vm_fd, &clock))
 		return;
-	/* They follow when they enter the guest the next time. */
-	clock.flags = HV_CLOCK_STOPPED;
+	/* They run meanwhile, and their clock goes on as it did. */
+	clock.flags = HV_CLOCK_STOPPED | HV_CLOCK_KEEP;
 	hv_set_clock(m->vm_fd, &clock);
 }
 

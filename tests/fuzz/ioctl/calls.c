@@ -121,6 +121,7 @@ static void clock_calls(int fd)
 	c.tsc = one_in(2) ? number() : c.tsc;
 	c.tsc_khz = one_in(8) ? (uint32_t)number() : c.tsc_khz;
 	c.flags = one_in(2) ? HV_CLOCK_STOPPED : one_in(8) ? (uint32_t)number() : 0;
+	c.flags |= one_in(4) ? HV_CLOCK_KEEP : 0;
 	CALL(fd, HV_SET_CLOCK, &c);
 }
 
