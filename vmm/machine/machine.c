@@ -767,12 +767,12 @@ int machine_pause(struct machine *m, struct error *e)
 	m->resuming = false;
 	if (m->paused)
 		return 0;
-	park_vcpus(m);
+	/* What can be read now can be read again, when it stands. */
 	ret = hv_get_clock(m->vm_fd, &m->clock);
-	if (ret) {
-		start_vcpus(m);
+	if (ret)
 		return error_set(e, -ret, "cannot read the machine's clock: %s", strerror(-ret));
-	}
+	park_vcpus(m);
+	hv_get_clock(m->vm_fd, &m->clock);
 	m->clock.flags = HV_CLOCK_STOPPED;
 	m->paused = true;
 	stop_devices(m);
@@ -893,8 +893,9 @@ int machine_reset(struct machine *m, struct error *e)
 	clock.ns = clock.tsc = 0;
 	if (!ret)
 		ret = hv_set_clock(m->vm_fd, &clock);
-	/* One that is paused begins to count when it begins to run. */
+	/* One that is paused begins to count when it begins to run, and one that was to go on does so now. */
 	m->clock = clock;
+	m->paused &= !m->resuming;
 	m->resuming = false;
 	if (ret)
 		return error_set(e, -ret, "cannot set the machine's clock: %s", strerror(-ret));
