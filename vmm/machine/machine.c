@@ -184,6 +184,9 @@ int machine_load_devices(struct machine *m, struct state_in *in, struct error *e
 		ret = error_set(e, EBUSY, "a disk's host has not answered");
 	if (!ret)
 		ret = state_get(&devices, &devices_format, m, m, e);
+	/* What this one was at has an end, a request that a disk holds, too. */
+	if (!ret)
+		reset_devices(m);
 	for (unsigned int i = 0; !ret && i < m->nr_devices; i++) {
 		ret = state_child(&devices, m->device[i].id, &one, e);
 		if (!ret)

@@ -63,8 +63,8 @@ struct machine *machine_create_unpowered(const struct config *config, struct loo
 int machine_describe(struct machine *m, void **tree, size_t *len, struct error *e);
 /*
  * The state of all devices: a node "devices" with one of each, by its id. They are stopped when they are saved, and
- * when they were loaded. After a refusal some are loaded and some are not, so that the machine is to be reset, or
- * destroyed.
+ * when they were loaded. Loading begins with their reset. After a refusal some are loaded and some are not, so that the
+ * machine is to be reset, or destroyed.
  */
 void machine_save_devices(const struct machine *m, struct dtb *out);
 int machine_load_devices(struct machine *m, struct state_in *in, struct error *e);

@@ -593,6 +593,47 @@ START_TEST(not_paused)
 }
 END_TEST
 
+static void *save_devices(size_t *len)
+{
+	struct dtb t;
+	void *tree;
+
+	dtb_create(&t);
+	dtb_begin(&t, "");
+	machine_save_devices(machine, &t);
+	dtb_end(&t);
+	tree = dtb_finish(&t, len);
+	ck_assert_ptr_nonnull(tree);
+	return tree;
+}
+
+/* What the devices were at before they were loaded is not gone on with. */
+START_TEST(loaded_into_one_that_ran)
+{
+	struct state_in in;
+	size_t len;
+	void *tree;
+
+	pause_it();
+	tree = save_devices(&len);
+	resume_it();
+	read_disk();
+	pause_it();
+	ck_assert_int_eq(state_open(&in, tree, len, &err), 0);
+	ck_assert_int_eq(machine_load_devices(machine, &in, &err), -EBUSY);
+	open_gate();
+	while ((in.met = 0, machine_load_devices(machine, &in, &err)) == -EBUSY)
+		within(NULL, 1);
+	free(tree);
+	resume_it();
+	memset(ram + RING, 0, 0x3000);
+	start_driver();
+	ck_assert(runs());
+	within(NULL, 20);
+	ck_assert_uint_eq(atomic_load(&host_reads), 1);
+}
+END_TEST
+
 /* A process that was stopped goes on: the guest is told, and its clock only goes forward. */
 START_TEST(stood_still_unasked)
 {
@@ -689,6 +730,7 @@ int main(void)
 	tcase_add_test(t, reset_while_it_is_to_go_on);
 	tcase_add_test(t, reset_while_it_stands);
 	tcase_add_test(t, not_paused);
+	tcase_add_test(t, loaded_into_one_that_ran);
 	tcase_add_test(t, stood_still_unasked);
 	tcase_add_loop_test(t, ends, 0, 8);
 	tcase_add_test(t, over_and_over);
