@@ -30,12 +30,14 @@ not_ok() {
 }
 
 # boot CMDLINE [FLAG...]: runs the small guest to its end. Leaves the exit status in $status, the
-# guest's console in $work/console, vmm's own words in $work/out and $work/err.
+# guest's console in $work/console, vmm's own words in $work/out and $work/err. $around is what runs vmm, as env does.
+around=""
 boot() {
 	words=$1
 	shift
 	: >"$work/console"
-	limited "$LIMIT" KILL vmm run --kernel "$KERNEL" --initrd "$GUEST" --memory 256M \
+	# shellcheck disable=SC2086 # words are meant
+	limited "$LIMIT" KILL $around vmm run --kernel "$KERNEL" --initrd "$GUEST" --memory 256M \
 		--console "file=$work/console" --cmdline "$CMDLINE $words" "$@" \
 		>"$work/out" 2>"$work/err" </dev/null
 	status=$?

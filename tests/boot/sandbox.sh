@@ -12,12 +12,9 @@ escape() {
 	thread=$1
 	what=$2
 	shift 2
-	: >"$work/console"
-	limited "$LIMIT" KILL env ESCAPE_THREAD="$thread" ESCAPE="$what" ESCAPE_THREADS=1 LD_PRELOAD="$LIBRARY" vmm run \
-		--kernel "$KERNEL" --initrd "$GUEST" --memory 256M --console "file=$work/console" --api off \
-		--cmdline "$CMDLINE run=\"cat /dev/vda\"" --disk "$work/disk" "$@" \
-		>"$work/out" 2>"$work/err" </dev/null
-	status=$?
+	around="env ESCAPE_THREAD=$thread ESCAPE=$what ESCAPE_THREADS=1 LD_PRELOAD=$LIBRARY"
+	boot "run=\"cat /dev/vda\"" --api off --disk "$work/disk" "$@"
+	around=""
 }
 
 # dies THREAD WHAT...: each attempt must end in SIGSYS (31).

@@ -17,6 +17,7 @@
 #include "chardev/console.h"
 #include "cmd/cmd.h"
 #include "cmd/keys.h"
+#include "cmd/printed.h"
 #include "suite.h"
 
 /* ------------------------------------------------------------------------- */
@@ -351,17 +352,9 @@ static const char *logs(const char *flag, int status)
 	static char said[64];
 	char *argv[] = {"logs", "m", (char *)flag};
 	char path[128];
-	int old = dup(STDOUT_FILENO), out;
 
 	snprintf(path, sizeof(path), "%s/out", fake_base);
-	out = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	dup2(out, STDOUT_FILENO);
-	ck_assert_int_eq(cmd_logs(flag ? 3 : 2, argv), status);
-	fflush(stdout);
-	dup2(old, STDOUT_FILENO);
-	close(old);
-	said[pread(out, said, sizeof(said) - 1, 0)] = '\0';
-	close(out);
+	ck_assert_int_eq(printed(cmd_logs, flag ? 3 : 2, argv, path, said, sizeof(said)), status);
 	return said;
 }
 

@@ -10,6 +10,7 @@
 
 #include "../control/fake_monitor.h"
 #include "cmd/cmd.h"
+#include "cmd/printed.h"
 #include "suite.h"
 
 #define OK   "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
@@ -22,23 +23,14 @@ static int vmm(const char *words)
 {
 	char text[512], *argv[16], *rest = text;
 	char path[128];
-	int argc = 0, status, out, old;
+	int argc = 0;
 
 	snprintf(text, sizeof(text), "%s", words);
 	while ((argv[argc] = strsep(&rest, " ")))
 		argc++;
 	snprintf(path, sizeof(path), "%s/out", fake_base);
-	out = open(path, O_RDWR | O_CREAT | O_TRUNC, 0600);
-	fflush(stdout);
-	old = dup(STDOUT_FILENO);
-	dup2(out, STDOUT_FILENO);
-	status = strcmp(argv[0], "list") ? cmd_verb(argc, argv) : cmd_list(argc, argv);
-	fflush(stdout);
-	dup2(old, STDOUT_FILENO);
-	close(old);
-	said[pread(out, said, sizeof(said) - 1, 0)] = '\0';
-	close(out);
-	return status;
+	return printed(strcmp(argv[0], "list") ? cmd_verb : cmd_list, argc, argv, path, said,
+		       sizeof(said));
 }
 
 START_TEST(test_usage)

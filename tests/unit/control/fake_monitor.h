@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control/owner.h"
 #include "control/runtime.h"
 
 static char fake_base[64];
@@ -51,8 +52,9 @@ static inline void fake_send(int fd, const struct fake *f)
 }
 
 /* The requests are left in the file "requests" of the runtime directory. */
-static inline void fake_serve(struct runtime *r, const struct fake *f)
+static inline void fake_serve(struct runtime *r, const void *arg)
 {
+	const struct fake *f = arg;
 	struct pollfd p = {.fd = runtime_api_fd(r), .events = POLLIN};
 	char path[128], buf[4096];
 	FILE *log;
@@ -88,34 +90,13 @@ static inline void fake_serve(struct runtime *r, const struct fake *f)
 static inline pid_t fake_start(const char *name, const struct fake *f)
 {
 	const struct runtime_facts facts = {.cpus = 1, .memory = 64 << 20};
-	const struct status running = {.name = name, .state = STATE_RUNNING};
-	int ready[2];
-	char byte;
-	pid_t pid;
 
-	ck_assert_int_eq(pipe(ready), 0);
-	pid = fork();
-	if (!pid) {
-		struct runtime *r;
-		struct error e;
-
-		if (runtime_create(name, &facts, &r, &e))
-			_exit(1);
-		runtime_set_status(r, &running);
-		(void)!write(ready[1], "", 1);
-		close(ready[1]);
-		fake_serve(r, f);
-	}
-	close(ready[1]);
-	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
+	return owner_start(name, &facts, NULL, fake_serve, f);
 }
 
 static inline void fake_kill(pid_t pid)
 {
-	kill(pid, SIGKILL);
-	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	owner_kill(pid);
 }
 
 /* Whether what was asked has text in it. */

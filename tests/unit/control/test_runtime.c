@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control/owner.h"
 #include "control/runtime.h"
 #include "suite.h"
 
@@ -76,40 +77,23 @@ static void create_log(const struct runtime *r, const char *name)
 	close(openat(runtime_dir(r), name, O_WRONLY | O_CREAT, 0600));
 }
 
+static void create_messages(struct runtime *r)
+{
+	create_log(r, RUNTIME_MESSAGES_LOG);
+}
+
+static void wait_for_the_end(struct runtime *r, const void *arg)
+{
+	(void)r;
+	(void)arg;
+	for (;;)
+		pause();
+}
+
 /* A process that is the monitor of a machine until it is killed. */
 static pid_t start_owner(const char *name)
 {
-	int ready[2];
-	char byte;
-	pid_t pid;
-
-	ck_assert_int_eq(pipe(ready), 0);
-	pid = fork();
-	if (!pid) {
-		const struct status running = {.name = name,
-					       .state = STATE_RUNNING,
-					       .cpus = facts.cpus,
-					       .memory = facts.memory};
-		struct runtime *r;
-
-		if (runtime_create(name, &facts, &r, &e))
-			_exit(1);
-		runtime_set_status(r, &running);
-		create_log(r, RUNTIME_MESSAGES_LOG);
-		(void)!write(ready[1], "", 1);
-		for (;;)
-			pause();
-	}
-	close(ready[1]);
-	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
-	close(ready[0]);
-	return pid;
-}
-
-static void kill_owner(pid_t pid)
-{
-	kill(pid, SIGKILL);
-	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+	return owner_start(name, &facts, create_messages, wait_for_the_end, NULL);
 }
 
 /* Make one in another process, as another start would: an errno, or 0, and it has ended. */
@@ -179,7 +163,7 @@ START_TEST(test_status)
 	ck_assert_int_eq(json_integer_value(json_object_get(status, "memory")), 512 << 20);
 	ck_assert_str_eq(json_string_value(json_object_get(status, "name")), "m");
 	ck_assert(runtime_lives(&m));
-	kill_owner(pid);
+	owner_kill(pid);
 	ck_assert(!runtime_lives(&m));
 	runtime_release(&m);
 }
@@ -196,7 +180,7 @@ START_TEST(test_sockets)
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 	ck_assert_int_eq(runtime_connect(&m, RUNTIME_CONSOLE), -ENOENT);
-	kill_owner(pid);
+	owner_kill(pid);
 	ck_assert_int_eq(runtime_connect(&m, RUNTIME_API), -ECONNREFUSED);
 	runtime_release(&m);
 }
@@ -259,7 +243,7 @@ START_TEST(test_status_is_whole)
 		}
 		runtime_release(&m);
 	}
-	kill_owner(pid);
+	owner_kill(pid);
 }
 END_TEST
 
@@ -280,7 +264,7 @@ START_TEST(test_name_is_taken)
 	/* That did it no harm. */
 	ck_assert(exists("m/api.sock"));
 	ck_assert_int_eq(try_create("other"), 0);
-	kill_owner(pid);
+	owner_kill(pid);
 }
 END_TEST
 
@@ -290,14 +274,14 @@ START_TEST(test_dead_owner)
 	struct runtime_machine m;
 	struct runtime *r;
 
-	kill_owner(start_owner("m"));
+	owner_kill(start_owner("m"));
 	ck_assert(exists("m/api.sock") && exists("m/messages.log"));
 	r = create("m");
 	ck_assert(!exists("m/messages.log"));
 	runtime_destroy(r, false);
 	ck_assert(!exists("m"));
 
-	kill_owner(start_owner("m"));
+	owner_kill(start_owner("m"));
 	ck_assert_int_eq(runtime_lookup("m", &m, &e), -ENOENT);
 	/* It may say why. */
 	ck_assert(exists("m/messages.log"));
@@ -321,11 +305,11 @@ START_TEST(test_successor)
 	struct runtime_machine m;
 
 	ck_assert_int_eq(runtime_lookup("m", &m, &e), 0);
-	kill_owner(pid);
+	owner_kill(pid);
 	next = start_owner("m");
 	ck_assert(!runtime_lives(&m));
 	runtime_release(&m);
-	kill_owner(next);
+	owner_kill(next);
 }
 END_TEST
 
@@ -497,7 +481,7 @@ START_TEST(test_long_path)
 	ck_assert_int_ge(fd, 0);
 	close(fd);
 	runtime_release(&m);
-	kill_owner(pid);
+	owner_kill(pid);
 }
 END_TEST
 
@@ -568,7 +552,7 @@ START_TEST(test_damaged_status)
 		ck_assert_int_eq(m.pid, pid);
 		runtime_release(&m);
 	}
-	kill_owner(pid);
+	owner_kill(pid);
 }
 END_TEST
 
