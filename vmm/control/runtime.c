@@ -486,10 +486,8 @@ static int look(int base, const char *name, struct runtime_machine *m, struct er
 	}
 	if (m->lock >= 0)
 		clean_up(base, m->dir, m->lock, name);
-	else if (m->lock == -ENOENT)
-		/* Unless it holds logs. Who is about to make the lock tries again. */
-		unlinkat(base, name, AT_REMOVEDIR);
-	else
+	/* Without one it holds logs, or is none of ours, where $HV_RUNTIME_DIR is a directory of other things, too. */
+	else if (m->lock != -ENOENT)
 		ret = error_set(e, -m->lock, "cannot open the lock of machine '%s': %s", name,
 				strerror(-m->lock));
 	runtime_release(m);
