@@ -345,9 +345,10 @@ static void compete(int alone, unsigned int seed)
 			if (flock(alone, LOCK_EX | LOCK_NB) || !exists("m/api.sock") ||
 			    !exists("m/status") || !exists("m/lock"))
 				_exit(1);
+			/* Not by the end of the process: the kernel does that later than with the name's lock. */
+			flock(alone, LOCK_UN);
 			if (rand_r(&seed) % 8 == 0)
 				raise(SIGKILL);
-			flock(alone, LOCK_UN);
 			runtime_destroy(r, false);
 		} else if (ret != -EBUSY) {
 			_exit(2);
