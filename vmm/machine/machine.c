@@ -722,9 +722,10 @@ void machine_start(struct machine *m)
 
 static void park_vcpus(struct machine *m)
 {
-	end_waits(m);
 	for (unsigned int id = 0; id < HV_MAX_VCPUS && m->vcpu[id]; id++)
 		vcpu_park(m->vcpu[id]);
+	/* Only now: one that has waited for a device in vain does not execute another instruction. */
+	end_waits(m);
 	for (unsigned int id = 0; id < HV_MAX_VCPUS && m->vcpu[id]; id++)
 		vcpu_wait_parked(m->vcpu[id]);
 }

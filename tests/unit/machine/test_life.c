@@ -407,6 +407,21 @@ static bool stands(void)
 	return still;
 }
 
+static unsigned int steps_done(void)
+{
+	unsigned int done;
+
+	pthread_mutex_lock(&guest.lock);
+	done = guest.next;
+	pthread_mutex_unlock(&guest.lock);
+	return done;
+}
+
+static bool all_is_done(void)
+{
+	return steps_done() == guest.nr;
+}
+
 static void guest_does(bool pio, uint64_t at, uint32_t value)
 {
 	pthread_mutex_lock(&guest.lock);
@@ -545,6 +560,31 @@ START_TEST(disk_in_flight)
 	ck_assert(runs());
 	ck_assert(within(is_read, PATIENCE));
 	ck_assert_uint_eq(ram[STATUS], 0);
+}
+END_TEST
+
+/* A driver that waits for its disk's reset does not come out of it while the host is at work, not by a pause either. */
+START_TEST(driver_waits)
+{
+	const struct vring_used *used = (const void *)(ram + USED);
+	unsigned int done;
+
+	read_disk();
+	set_register(VIRTIO_MMIO_STATUS, 0);
+	done = guest.nr;
+	start_driver();
+	within(NULL, 20);
+	pause_it();
+	ck_assert_uint_eq(steps_done(), done);
+	memset(ram + RING, 0, 0x3000);
+	resume_it();
+	within(NULL, 20);
+	ck_assert_uint_eq(steps_done(), done);
+	open_gate();
+	ck_assert(within(all_is_done, PATIENCE));
+	within(NULL, 20);
+	ck_assert_uint_eq(atomic_load(&host_reads), 1);
+	ck_assert_uint_eq(used->idx, 0);
 }
 END_TEST
 
@@ -727,6 +767,7 @@ int main(void)
 	tcase_add_checked_fixture(t, set_up, tear_down);
 	tcase_add_test(t, stands_still_and_goes_on);
 	tcase_add_test(t, disk_in_flight);
+	tcase_add_test(t, driver_waits);
 	tcase_add_test(t, reset_while_it_is_to_go_on);
 	tcase_add_test(t, reset_while_it_stands);
 	tcase_add_test(t, not_paused);
