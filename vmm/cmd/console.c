@@ -19,7 +19,6 @@
 #include "host/process.h"
 #include "log.h"
 
-#define ESCAPE	   0x01 /* Ctrl-A */
 #define CHUNK_SIZE 4096
 /* That we come to the foreground is found by looking. */
 #define BACKGROUND_MS 250
@@ -52,26 +51,6 @@ struct viewer {
 	struct keys keys;
 	struct buffer in, out; /* to the guest, and from it */
 };
-
-enum keys_do keys_filter(struct keys *k, uint8_t *buf, size_t *len)
-{
-	enum keys_do what = KEYS_SEND;
-	size_t left = 0;
-
-	for (size_t i = 0; i < *len && what != KEYS_DETACH; i++) {
-		bool escaped = k->escaped;
-
-		k->escaped = !escaped && buf[i] == ESCAPE;
-		if (escaped && (buf[i] == 'd' || buf[i] == 'D'))
-			what = KEYS_DETACH;
-		else if (escaped && (buf[i] == 'h' || buf[i] == 'H' || buf[i] == '?'))
-			what = KEYS_HELP;
-		else if (escaped ? buf[i] == ESCAPE : buf[i] != ESCAPE)
-			buf[left++] = buf[i];
-	}
-	*len = left;
-	return what;
-}
 
 static bool is_empty(const struct buffer *b)
 {
