@@ -11,10 +11,11 @@ static void print_help(void)
 {
 	fputs("vmm api - describe the control socket of machines\n"
 	      "\n"
-	      "Usage: vmm api --openapi\n"
+	      "Usage: vmm api --openapi [--api-only]\n"
 	      "\n"
 	      "Prints an OpenAPI 3 document of what a machine understands on the unix socket\n"
-	      "api.sock in its runtime directory. By hand:\n"
+	      "api.sock in its runtime directory; with --api-only, of what it understands\n"
+	      "beside that when it was started by 'vmm run --api-only'. By hand:\n"
 	      "  curl --unix-socket $XDG_RUNTIME_DIR/hv/vm/api.sock http://localhost/status\n",
 	      stdout);
 }
@@ -28,11 +29,12 @@ int cmd_api(int argc, char **argv)
 		print_help();
 		return STATUS_OK;
 	}
-	if (argc != 2 || strcmp(argv[1], "--openapi")) {
-		log_error("say 'vmm api --openapi'");
+	if (argc < 2 || argc > 3 || strcmp(argv[1], "--openapi") ||
+	    (argc == 3 && strcmp(argv[2], "--api-only"))) {
+		log_error("say 'vmm api --openapi', or 'vmm api --openapi --api-only'");
 		return STATUS_USAGE;
 	}
-	document = api_describe();
+	document = api_describe(argc == 3);
 	/* That it could not be written, main() says of everything. */
 	ret = document ? json_dumpf(document, stdout, JSON_INDENT(2)) : -1;
 	json_decref(document);

@@ -48,7 +48,7 @@ static const struct command commands[] = {
 		.run = cmd_api,
 		.usage = "--openapi",
 		.help = "what the control socket of a machine understands",
-		.words = "--openapi",
+		.words = "--openapi --api-only",
 	},
 	{
 		.name = "completion",

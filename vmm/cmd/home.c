@@ -24,6 +24,8 @@
 #define LOG_SIZE      (1U << 20)
 #define MESSAGES_SIZE (4U << 20)
 
+#define BACKLOG	      32
+
 /* ------------------------------------------------------------------------- */
 /* Parent and child                                                           */
 
@@ -96,7 +98,7 @@ int home_detach(const struct config *config, struct home *h, int *status, struct
 	sigset_t blocked, old;
 	int fd[2], ret;
 
-	*h = (struct home){.parent = -1, .messages = -1};
+	*h = (struct home){.parent = -1, .messages = -1, .socket.fd = -1};
 	if (!config->detach)
 		return 0;
 	fflush(stdout);
@@ -155,15 +157,35 @@ static int open_messages(struct home *h, struct error *e)
 	return 0;
 }
 
+static int open_socket(const char *path, struct home *h, struct error *e)
+{
+	int ret = listener_open(&h->socket, path, BACKLOG);
+	const char *what = strerror(-ret);
+
+	if (ret == -EADDRINUSE)
+		what = "in use by another process, or not a socket; remove it or choose another "
+		       "path";
+	else if (ret == -ENAMETOOLONG)
+		what = "too long for a socket's path, which can have 107 characters";
+	return ret ? error_set_at(e, -ret, "api-sock", "control socket '%s': %s", path, what) : 0;
+}
+
+/* A machine that cannot be found by its name can still be told what to do at a socket of its own. */
+static bool needs_directory(const struct config *config)
+{
+	return config->api == CONFIG_API_ON || config->detach ||
+	       (config->api_only && !config->api_sock);
+}
+
 int home_open(const struct config *config, struct home *h, struct error *e)
 {
 	const struct runtime_facts facts = {.cpus = config->cpus, .memory = config->memory};
-	int ret;
+	int ret = config->api_sock ? open_socket(config->api_sock, h, e) : 0;
 
-	if (config->api == CONFIG_API_OFF)
-		return 0;
+	if (ret || config->api == CONFIG_API_OFF)
+		return ret;
 	ret = runtime_create(config->name, &facts, &h->runtime, e);
-	if (ret == -ENOENT && config->api == CONFIG_API_AUTO && !config->detach) {
+	if (ret == -ENOENT && !needs_directory(config)) {
 		if (config->verbose)
 			log_info("%s; the machine cannot be found by its name", e->text);
 		return 0;
@@ -225,5 +247,6 @@ void home_close(struct home *h, int status)
 {
 	/* The command says why a machine did not start. */
 	runtime_destroy(h->runtime, status && h->parent < 0);
+	listener_close(&h->socket);
 	h->runtime = NULL;
 }

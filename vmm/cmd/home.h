@@ -12,11 +12,13 @@
 #include "config/config.h"
 #include "control/runtime.h"
 #include "error.h"
+#include "sandbox/listener.h"
 
 struct home {
 	struct runtime *runtime; /* NULL: none */
 	int parent;		 /* whom we tell that the machine runs; -1: nobody */
 	int messages;		 /* where what we say goes then */
+	struct listener socket;	 /* --api-sock; -1: there is none */
 };
 
 /*
@@ -25,7 +27,7 @@ struct home {
  */
 int home_detach(const struct config *config, struct home *h, int *status, struct error *e);
 
-/* Take the machine's name, as --api says. Returns 0 or a negative errno. */
+/* Take the machine's name, as --api says, and make the socket of --api-sock. Returns 0 or a negative errno. */
 int home_open(const struct config *config, struct home *h, struct error *e);
 
 /* With --detach: the console is in the directory, too. */

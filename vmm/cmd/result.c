@@ -24,8 +24,11 @@ static const struct {
 	[MACHINE_STOP_TIMEOUT] = {"stop-timeout", STATUS_STOP_TIMEOUT},
 };
 
-int result_status(const struct machine_result *result)
+int result_status(const struct config *config, const struct machine_result *result)
 {
+	/* Clients of Firecracker's API have guests reset to end them. */
+	if (result->end == MACHINE_RESET && config->api_only)
+		return STATUS_OK;
 	/* As with QEMU's isa-debug-exit; a process has eight bits for it. */
 	if (result->end == MACHINE_DEBUG_EXIT)
 		return (result->value << 1 | 1) & 0xff;
@@ -87,7 +90,7 @@ int result_print_json(FILE *out, const struct config *config, const struct machi
 	const struct machine_exits *exits = &totals->exits;
 	json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:f, s:{s:I, s:I, s:I, s:I}}",
 				 "name", config->name, "reason", ends[result->end].reason, "status",
-				 result_status(result), "cpus", (int)config->cpus, "memory",
+				 result_status(config, result), "cpus", (int)config->cpus, "memory",
 				 (json_int_t)config->memory, "reboots", (int)totals->reboots,
 				 "seconds", totals->seconds, "exits", "pio", (json_int_t)exits->pio,
 				 "mmio", (json_int_t)exits->mmio, "emulate",

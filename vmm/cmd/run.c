@@ -85,7 +85,7 @@ static int close_result(FILE *out, int printed, int status)
 	return status ? status : STATUS_ERROR;
 }
 
-static int run(const struct config *config, struct home *home, FILE *out)
+static int run(struct config *config, struct home *home, FILE *out)
 {
 	struct machine_result result;
 	struct run_totals totals = {0};
@@ -98,14 +98,14 @@ static int run(const struct config *config, struct home *home, FILE *out)
 	atexit(terminal_restore);
 
 	session_run(config, home, &result, &totals);
-	home_close(home, result_status(&result));
+	home_close(home, result_status(config, &result));
 	result_say(config, &result);
 	/* From here on a signal ends us, as we may wait for the reader of the result. */
 	process_end_signals();
 	if (!out)
-		return result_status(&result);
+		return result_status(config, &result);
 	return close_result(out, result_print_json(out, config, &result, &totals),
-			    result_status(&result));
+			    result_status(config, &result));
 }
 
 /* A name that no other machine has. */

@@ -37,6 +37,11 @@ static int send_nmi(void *arg, struct error *e)
 	return session_nmi(arg, e);
 }
 
+static int start_it(void *arg, struct error *e)
+{
+	return session_begin(arg, e);
+}
+
 static void get_status(void *arg, struct status *status)
 {
 	session_status(arg, status);
@@ -68,6 +73,7 @@ struct api *serve_session(struct session *s, struct loop *loop, int listen_fd,
 		.stop = stop_it,
 		.kill = kill_it,
 		.nmi = send_nmi,
+		.start = start_it,
 		.status = get_status,
 		.stats = get_stats,
 	};

@@ -47,7 +47,11 @@ struct session {
 	struct machine *machine;
 	enum status_state state;
 	time_t started, since;
-	bool restart; /* the user wants it, whatever --no-reboot says of the guest */
+	/* Clients say what it is. */
+	bool waits;
+	bool is_ready;		/* whoever started us knows */
+	enum machine_end early; /* how it ended before it began */
+	bool restart;		/* the user wants it, whatever --no-reboot says of the guest */
 	uint64_t
 		signalled; /* when the first signal came, since the guest's last reset; 0: none has */
 	struct resets resets;
@@ -81,10 +85,13 @@ static void set_state(struct session *s, enum status_state state)
 
 static void end(struct session *s, enum machine_end how)
 {
-	if (s->machine)
+	if (s->machine) {
 		machine_end(s->machine, how, 0, "");
-	else
-		loop_stop(s->loop);
+		return;
+	}
+	if (s->waits)
+		s->early = how;
+	loop_stop(s->loop);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -93,6 +100,15 @@ static void end(struct session *s, enum machine_end how)
 static int absent(const struct session *s, struct error *e)
 {
 	return s->machine ? 0 : error_set(e, EBUSY, "the machine does not run yet, or no longer");
+}
+
+int session_begin(struct session *s, struct error *e)
+{
+	if (!s->waits)
+		return error_set(e, EBUSY, "the machine is started already");
+	set_state(s, STATE_STARTING);
+	loop_stop(s->loop);
+	return 0;
 }
 
 int session_pause(struct session *s, struct error *e)
@@ -153,6 +169,11 @@ int session_stop(struct session *s, int *seconds, struct error *e)
 
 	if (*seconds < 0)
 		*seconds = (int)s->config->stop_timeout;
+	/* There is no guest yet that could power off. */
+	if (s->waits) {
+		end(s, MACHINE_QUIT);
+		return 0;
+	}
 	/* One that stands still could not hear of it. */
 	ret = session_resume(s, e);
 	if (!ret)
@@ -223,6 +244,8 @@ static void on_signal(void *arg, int fd, uint32_t events)
 		return;
 	}
 	s->signalled = now;
+	if (s->waits)
+		return;
 	log_info("%s: the power button is pressed; once more ends the machine at once",
 		 strsignal(info.ssi_signo));
 }
@@ -347,6 +370,22 @@ static int start_watchdog(struct session *s, struct error *e)
 	return 0;
 }
 
+static void say_ready(struct session *s)
+{
+	s->is_ready = true;
+	/* Who gave up waiting for it does not want it. */
+	if (!home_ready(s->home))
+		end(s, MACHINE_KILLED);
+	check_notify(notify_send("READY=1"));
+}
+
+/* A manager, if there is one; from now on it hears of us. */
+static int open_manager(struct session *s, struct error *e)
+{
+	check_notify(notify_open());
+	return start_watchdog(s, e);
+}
+
 /*
  * The last that needs what the machine shall not have; then all of its threads, each with what it needs. Nothing is
  * opened by name any more.
@@ -360,14 +399,11 @@ static int launch(struct session *s, struct error *e)
 	};
 	int ret;
 
-	check_notify(notify_open());
 	/* The first object would have it read /dev/urandom. */
 	json_object_seed(0);
 	ret = sandbox_confine(&sandbox, e);
 	if (!ret)
 		ret = machine_launch(s->machine, e);
-	if (!ret)
-		ret = start_watchdog(s, e);
 	return ret ? ret : sandbox_enter_loop(e);
 }
 
@@ -379,11 +415,10 @@ static int run_once(struct session *s, struct machine_result *result, struct err
 	machine_start(s->machine);
 	if (!s->totals->reboots) {
 		set_state(s, STATE_RUNNING);
-		/* Who gave up waiting for it does not want it. */
-		if (!home_ready(s->home))
-			end(s, MACHINE_KILLED);
-		check_notify(notify_send("READY=1"));
+		api_started(s->api, NULL);
 	}
+	if (!s->is_ready)
+		say_ready(s);
 	ret = loop_run(s->loop);
 	if (ret)
 		error_set(e, -ret, "the event loop failed: %s", strerror(-ret));
@@ -427,17 +462,54 @@ static int run_until_end(struct session *s, struct machine_result *result, struc
 	}
 }
 
-static int run_machine(struct session *s, struct machine_result *result, struct error *e)
+/* Clients say what the machine is, until they have it started, or end it. */
+static int await_begin(struct session *s, struct error *e)
 {
 	int ret;
 
-	s->machine = machine_create(s->config, s->loop, s->console, e);
-	if (!s->machine)
-		return -EIO;
+	set_state(s, STATE_CREATED);
+	s->waits = true;
+	if (!s->is_ready)
+		say_ready(s);
+	ret = loop_run(s->loop);
+	s->waits = false;
+	return ret ? error_set(e, -ret, "the event loop failed: %s", strerror(-ret)) : 0;
+}
+
+/* What clients said may not make a machine: they are told, and can mend it. */
+static int make_machine(struct session *s, struct error *e)
+{
+	int ret;
+
+	do {
+		ret = s->config->api_only ? await_begin(s, e) : 0;
+		if (ret || s->early)
+			return ret;
+		s->machine = machine_create(s->config, s->loop, s->console, e);
+		if (!s->machine)
+			api_started(s->api, e);
+	} while (!s->machine && s->config->api_only && !process_signalled());
+	return s->machine ? 0 : -EIO;
+}
+
+static int run_machine(struct session *s, struct machine_result *result, struct error *e)
+{
+	int ret = open_manager(s, e);
+
+	if (!ret)
+		ret = make_machine(s, e);
+	if (ret)
+		return ret;
+	if (s->early) {
+		result->end = s->early;
+		return 0;
+	}
 	ret = error_about(e, console_begin(s->console, e), "consoles");
 	if (!ret)
 		ret = launch(s, e);
-	if (!ret)
+	if (ret)
+		api_started(s->api, e);
+	else
 		ret = run_until_end(s, result, e);
 	machine_destroy(s->machine);
 	s->machine = NULL;
@@ -501,7 +573,29 @@ static int open_console(struct session *s, struct error *e)
 	return ret;
 }
 
-static int open_session(struct session *s, struct error *e)
+/* At the sockets that there are. */
+static int open_api(struct session *s, struct config *config, struct error *e)
+{
+	const int fd[] = {
+		s->home->runtime ? runtime_api_fd(s->home->runtime) : -1,
+		s->home->socket.fd,
+	};
+	int ret = 0;
+
+	for (unsigned int i = 0; i < 2 && !ret; i++) {
+		if (fd[i] < 0)
+			continue;
+		if (s->api)
+			ret = api_listen(s->api, fd[i], e);
+		else
+			s->api = serve_session(s, s->loop, fd[i], s->config, e);
+		if (!s->api)
+			ret = -EIO;
+	}
+	return ret || !s->config->api_only ? ret : api_serve_firecracker(s->api, config, e);
+}
+
+static int open_session(struct session *s, struct config *config, struct error *e)
 {
 	int ret;
 
@@ -516,12 +610,9 @@ static int open_session(struct session *s, struct error *e)
 		ret = watch_sleep(s, e);
 	if (ret)
 		return ret;
-	if (s->home->runtime) {
-		s->api = serve_session(s, s->loop, runtime_api_fd(s->home->runtime), s->config, e);
-		if (!s->api)
-			return -EIO;
-	}
-	ret = open_console(s, e);
+	ret = open_api(s, config, e);
+	if (!ret)
+		ret = open_console(s, e);
 	if (ret)
 		return ret;
 	s->stop_timer = loop_timer_create(s->loop, on_stop_timer, s);
@@ -556,7 +647,7 @@ static void close_session(struct session *s)
 
 /* ------------------------------------------------------------------------- */
 
-void session_run(const struct config *config, struct home *home, struct machine_result *result,
+void session_run(struct config *config, struct home *home, struct machine_result *result,
 		 struct run_totals *totals)
 {
 	struct session s = {
@@ -575,7 +666,7 @@ void session_run(const struct config *config, struct home *home, struct machine_
 
 	s.since = s.started;
 	*result = (struct machine_result){.end = MACHINE_FAILED};
-	ret = open_session(&s, &e);
+	ret = open_session(&s, config, &e);
 	if (!ret)
 		ret = run_machine(&s, result, &e);
 	if (ret) {

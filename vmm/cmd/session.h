@@ -15,10 +15,15 @@
 
 struct session;
 
-/* Returns when it is over. A failure, also one to start, is in the result. */
-void session_run(const struct config *config, struct home *home, struct machine_result *result,
+/*
+ * Returns when it is over. A failure, also one to start, is in the result. With --api-only the configuration is
+ * changed by clients until they have the machine started.
+ */
+void session_run(struct config *config, struct home *home, struct machine_result *result,
 		 struct run_totals *totals);
 
+/* A machine that clients have said all of is made; they are told what became of it. */
+int session_begin(struct session *s, struct error *e);
 /* As of machine/machine.h. Each returns 0 or a negative errno with a sentence: EBUSY, there is no machine now. */
 int session_pause(struct session *s, struct error *e);
 int session_resume(struct session *s, struct error *e);

@@ -33,6 +33,13 @@ static int set_initial(struct config *c, struct error *e)
 	return ret;
 }
 
+/* As clients of --api-only expect it. */
+static void set_api_only_initial(struct config *c)
+{
+	c->memory = 128ULL << 20;
+	c->no_reboot = true;
+}
+
 /* ------------------------------------------------------------------------- */
 /* Names of items                                                             */
 
@@ -215,11 +222,34 @@ static int join_modules(struct config *c, struct error *e)
 	return 0;
 }
 
-static int finish(struct config *c, struct error *e)
+/* What it is made of is said in one place. */
+static int check_api_only(const struct config *c, struct error *e)
+{
+	const char *path = c->kernel	   ? "kernel"
+			   : c->initrd	   ? "initrd"
+			   : c->nr_disks   ? "disks[0]"
+			   : c->nr_modules ? "modules[0]"
+			   : c->dump_dtb   ? "dump-dtb"
+					   : NULL;
+
+	if (path)
+		return error_set_at(e, EINVAL, path,
+				    "%s and --api-only cannot be used together: clients say what "
+				    "the machine is",
+				    config_label(c, path).text);
+	if (c->api == CONFIG_API_OFF && !c->api_sock)
+		return error_set_at(e, EINVAL, "api",
+				    "%s=off and --api-only cannot be used together without "
+				    "--api-sock PATH: nobody could say what the machine is",
+				    config_label(c, "api").text);
+	return 0;
+}
+
+int config_complete(struct config *c, struct error *e)
 {
 	int ret;
 
-	if (!c->kernel) {
+	if (!c->kernel && !c->api_only) {
 		error_set_at(e, EINVAL, "kernel",
 			     "--kernel FILE is needed: what shall the machine run?");
 		e->code = "missing";
@@ -274,12 +304,16 @@ int config_parse(int argc, char **argv, struct config *c, struct error *e)
 		ret = flags_parse(argv + (argc > 0), OPT_ONLY_FLAG, c, e);
 	if (!ret && c->help)
 		return 1;
+	if (c->api_only)
+		set_api_only_initial(c);
 	if (!ret && c->file)
 		ret = json_read_file(c->file, c, e);
 	if (!ret)
 		ret = flags_parse(argv + (argc > 0), 0, c, e);
+	if (!ret && c->api_only)
+		ret = check_api_only(c, e);
 	if (!ret)
-		ret = finish(c, e);
+		ret = config_complete(c, e);
 	/* It may stand behind what is wrong. */
 	for (int i = 1; ret && i < argc; i++)
 		c->json |= !strcmp(argv[i], "--json");

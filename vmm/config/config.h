@@ -132,6 +132,8 @@ struct config {
 	/* Not of the machine, but of the command line. */
 	bool help;
 	bool print;
+	bool api_only;	    /* what the machine is, clients say */
+	char *api_sock;	    /* where the control socket is, too; NULL: nowhere else */
 	char *dump_dtb;	    /* NULL: the machine runs */
 	char *json_to;	    /* a file or descriptor for the result; NULL: none */
 	char *file;	    /* NULL: none */
@@ -146,6 +148,11 @@ struct config {
  */
 int config_parse(int argc, char **argv, struct config *c, struct error *e);
 void config_destroy(struct config *c);
+/*
+ * What was said by others than config_parse() is made complete, and checked as a whole, as by that. Returns 0 or a
+ * negative errno.
+ */
+int config_complete(struct config *c, struct error *e);
 
 /*
  * Write it as a file that makes the same machine. What cannot be is a name that

@@ -638,6 +638,33 @@ const struct option_def option_table[] = {
 			"it does without where no such directory can be made.\n",
 	},
 	{
+		.name = "api-sock",
+		.arg = "PATH",
+		.section = SECTION_HOW,
+		.type = OPT_PATH,
+		.flags = OPT_ONLY_FLAG,
+		KEPT(struct config, api_sock),
+		.help = "a socket at this path by which it is controlled, too",
+		.manual =
+			"A Unix socket at this path by which the machine is controlled, beside the one in its directory; see\n"
+			".Sx CONTROL SOCKET .\n"
+			"It is removed at the end.\n",
+	},
+	{
+		.name = "api-only",
+		.section = SECTION_HOW,
+		.type = OPT_BOOL,
+		.flags = OPT_ONLY_FLAG,
+		KEPT(struct config, api_only),
+		.help = "start without a machine: clients of its socket say what it is, and start it, "
+			"as with Firecracker",
+		.manual =
+			"Start without a machine.\n"
+			"Clients of its socket say what it consists of, and start it, by requests of Firecracker's API; see\n"
+			".Sx FIRECRACKER'S API .\n"
+			"Kernel, initrd, disks and modules cannot be given then; other flags can.\n",
+	},
+	{
 		.name = "no-reboot",
 		.section = SECTION_HOW,
 		.type = OPT_BOOL,

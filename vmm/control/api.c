@@ -20,21 +20,6 @@
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define NSEC_PER_SEC  1e9
 
-struct stream {
-	bool there;
-	struct http_id id;
-	uint64_t lost; /* events since the last that it got */
-};
-
-struct api {
-	const struct config *config;
-	const struct api_ops *ops;
-	void *arg;
-	struct http_server *http;
-	struct stream stream[HTTP_MAX_STREAMS];
-	uint64_t sequence; /* of the last event */
-};
-
 /* ------------------------------------------------------------------------- */
 /* Schemas                                                                    */
 
@@ -272,24 +257,59 @@ static bool has_method(const struct api_row *row, const char *method)
 	       (!strcmp(method, "HEAD") && !strcmp(row->method, "GET"));
 }
 
-/* NULL: there is none; then *allow is what the path can be asked for, or empty. */
-static const struct api_row *find_row(const char *method, const char *path, char *allow,
-				      size_t size)
+/* Whether a row is of the path, and what of that is its parameter. */
+static bool is_at(const struct api_row *row, const char *path, const char **parameter)
+{
+	size_t len = strcspn(row->path, "{");
+
+	*parameter = NULL;
+	if (!row->path[len])
+		return !strcmp(row->path, path);
+	if (strncmp(row->path, path, len) || !path[len] || strchr(path + len, '/'))
+		return false;
+	*parameter = path + len;
+	return true;
+}
+
+/* What a request is for. */
+struct target {
+	const struct api_row *row; /* NULL: there is none such */
+	const char *parameter;
+	char allow[64];	  /* without a row: what the path can be asked for, or empty */
+	bool firecracker; /* answered in that form */
+};
+
+static void find_row(const struct api_row *rows, unsigned int nr, const struct http_request *r,
+		     struct target *t)
 {
 	size_t len = 0;
 
-	*allow = '\0';
-	for (unsigned int i = 0; i < api_nr_rows; i++) {
-		const struct api_row *row = &api_rows[i];
+	for (unsigned int i = 0; i < nr; i++) {
+		const struct api_row *row = &rows[i];
 
-		if (strcmp(row->path, path))
+		if (!is_at(row, r->path, &t->parameter))
 			continue;
-		if (has_method(row, method))
-			return row;
-		len += (size_t)snprintf(allow + len, size - len, "%s%s%s", len ? ", " : "",
-					row->method, strcmp(row->method, "GET") ? "" : ", HEAD");
+		if (has_method(row, r->method)) {
+			t->row = row;
+			return;
+		}
+		len += (size_t)snprintf(t->allow + len, sizeof(t->allow) - len, "%s%s%s",
+					len ? ", " : "", row->method,
+					strcmp(row->method, "GET") ? "" : ", HEAD");
 	}
-	return NULL;
+}
+
+/* Where Firecracker's rows are served they come first, and what nobody has is refused as they are. */
+static void find_target(const struct api *a, const struct http_request *r, struct target *t)
+{
+	*t = (struct target){.firecracker = a->firecracker};
+	if (a->firecracker)
+		find_row(firecracker_rows, firecracker_nr_rows, r, t);
+	if (t->row)
+		return;
+	t->allow[0] = '\0';
+	find_row(api_rows, api_nr_rows, r, t);
+	t->firecracker &= !t->row && !t->allow[0];
 }
 
 /* ------------------------------------------------------------------------- */
@@ -298,7 +318,7 @@ static const struct api_row *find_row(const char *method, const char *path, char
 #define DUMP_FLAGS JSON_REAL_PRECISION(13) /* milliseconds since 1970 */
 
 /* A line, for free(). */
-static char *dump(const json_t *object, size_t *len)
+char *api_dump(const json_t *object, size_t *len)
 {
 	size_t room = json_dumpb(object, NULL, 0, DUMP_FLAGS);
 	char *text = room ? malloc(room + 1) : NULL;
@@ -315,7 +335,7 @@ static void answer_json(struct api *a, struct http_id id, unsigned int status, c
 			const char *allow)
 {
 	struct http_answer answer = {.status = status, .type = "application/json", .allow = allow};
-	char *text = dump(object, &answer.len);
+	char *text = api_dump(object, &answer.len);
 
 	/* Without memory there is a status at least. */
 	if (!text)
@@ -323,6 +343,17 @@ static void answer_json(struct api *a, struct http_id id, unsigned int status, c
 	answer.body = text;
 	http_answer(a->http, id, &answer);
 	free(text);
+}
+
+/* Its clients know no other status for what was not done, but those of HTTP itself. */
+static void answer_fault(struct api *a, struct http_id id, unsigned int status,
+			 const struct error *e)
+{
+	json_t *object = json_pack("{s:o}", "fault_message", errors_text(e->text));
+
+	answer_json(a, id, status == 404 || status == 405 || status == 409 ? 400 : status, object,
+		    NULL);
+	json_decref(object);
 }
 
 static void answer_error(struct api *a, struct http_id id, unsigned int status,
@@ -366,7 +397,11 @@ static void answer_call(struct api *a, const struct api_row *row, const struct a
 		.len = c->len,
 	};
 
-	if (row->kind == API_TEXT)
+	static const struct http_answer nothing = {.status = 204};
+
+	if (row->kind == API_NOTHING)
+		http_answer(a->http, c->id, &nothing);
+	else if (row->kind == API_TEXT)
 		http_answer(a->http, c->id, &text);
 	else
 		answer_json(a, c->id, 200, c->answer, NULL);
@@ -384,10 +419,10 @@ static double now(void)
 }
 
 /* Takes the event. One that there is no memory for is lost like one that there is no room for. */
-static bool write_event(struct api *a, const struct stream *s, json_t *event)
+static bool write_event(struct api *a, const struct api_stream *s, json_t *event)
 {
 	size_t len = 0;
-	char *text = dump(event, &len);
+	char *text = api_dump(event, &len);
 	bool written = text && http_stream_write(a->http, s->id, text, len);
 
 	free(text);
@@ -404,7 +439,7 @@ static json_t *state_event(const struct api *a)
 			 "event", "state", "state", status_names[s.state]);
 }
 
-static void tell_state(struct api *a, struct stream *s)
+static void tell_state(struct api *a, struct api_stream *s)
 {
 	if (!write_event(a, s, state_event(a)))
 		s->lost++;
@@ -419,10 +454,10 @@ void api_state_changed(struct api *a)
 	}
 }
 
-static struct stream *find_stream(struct api *a, struct http_id id)
+static struct api_stream *find_stream(struct api *a, struct http_id id)
 {
 	for (unsigned int i = 0; i < HTTP_MAX_STREAMS; i++) {
-		struct stream *s = &a->stream[i];
+		struct api_stream *s = &a->stream[i];
 
 		if (s->there && s->id.place == id.place && s->id.turn == id.turn)
 			return s;
@@ -432,7 +467,7 @@ static struct stream *find_stream(struct api *a, struct http_id id)
 
 static void on_stream_gone(void *arg, struct http_id id)
 {
-	struct stream *s = find_stream(arg, id);
+	struct api_stream *s = find_stream(arg, id);
 
 	if (s)
 		s->there = false;
@@ -441,7 +476,7 @@ static void on_stream_gone(void *arg, struct http_id id)
 static void on_stream_room(void *arg, struct http_id id)
 {
 	struct api *a = arg;
-	struct stream *s = find_stream(a, id);
+	struct api_stream *s = find_stream(a, id);
 	json_t *lost;
 
 	if (!s || !s->lost)
@@ -457,14 +492,14 @@ static void on_stream_room(void *arg, struct http_id id)
 
 static void begin_stream(struct api *a, struct http_id id)
 {
-	struct stream *s = NULL;
+	struct api_stream *s = NULL;
 
 	/* There are as many places as http.c has streams. */
 	for (unsigned int i = 0; i < HTTP_MAX_STREAMS && !s; i++)
 		s = a->stream[i].there ? NULL : &a->stream[i];
 	if (!http_stream_begin(a->http, id, "application/x-ndjson") || !s)
 		return;
-	*s = (struct stream){.there = true, .id = id};
+	*s = (struct api_stream){.there = true, .id = id};
 	tell_state(a, s);
 }
 
@@ -472,15 +507,21 @@ static void begin_stream(struct api *a, struct http_id id)
 /* Requests                                                                   */
 
 /* What may be wrong with any request: the status of HTTP, or 0. */
-static unsigned int check_request(const struct http_request *r, const struct api_row *row,
-				  const char *allow, struct error *e)
+static unsigned int check_target(const struct http_request *r, const struct target *t,
+				 struct error *e)
 {
-	if (!row && !*allow) {
+	if (t->firecracker && !t->row) {
+		error_set(e, EINVAL, "%s %.80s is %s", r->method, r->path,
+			  firecracker_knows(r->path) ? "not supported: vmm has nothing like it"
+						     : "no request that is known here");
+		return 400;
+	}
+	if (!t->row && !t->allow[0]) {
 		error_set(e, ENOENT, "there is no %.80s here; GET / lists what there is", r->path);
 		return 404;
 	}
-	if (!row) {
-		error_set(e, EINVAL, "%.80s is for %s, not for %s", r->path, allow, r->method);
+	if (!t->row) {
+		error_set(e, EINVAL, "%.80s is for %s, not for %s", r->path, t->allow, r->method);
 		e->code = "bad-method";
 		return 405;
 	}
@@ -488,16 +529,54 @@ static unsigned int check_request(const struct http_request *r, const struct api
 		error_set(e, EINVAL, "%.80s takes nothing behind a '?'", r->path);
 		return 400;
 	}
-	if (r->body_len && r->content_type[0] && strcmp(r->content_type, "application/json")) {
+	return 0;
+}
+
+static unsigned int check_request(const struct api *a, const struct http_request *r,
+				  const struct target *t, struct error *e)
+{
+	unsigned int status = check_target(r, t, e);
+	struct status s;
+
+	if (status)
+		return status;
+	/* Those clients need not say what it is. */
+	if (!t->firecracker && r->body_len && r->content_type[0] &&
+	    strcmp(r->content_type, "application/json")) {
 		error_set(e, EINVAL, "the body must be of the type application/json");
 		e->code = "wrong-type";
 		return 415;
 	}
+	if (t->firecracker && t->row->body && !r->body_len) {
+		error_set(e, EINVAL, "%s %.80s needs a body%s", r->method, r->path,
+			  r->has_length ? "" : ", and its Content-Length");
+		return r->has_length ? 400 : 411;
+	}
+	a->ops->status(a->arg, &s);
+	if (t->row->before_start && s.state != STATE_CREATED) {
+		error_set(e, EBUSY, "%s %.80s cannot be done once the machine is started",
+			  r->method, r->path);
+		return 409;
+	}
 	return 0;
 }
 
+/* There, what is null was not said. */
+static void drop_nulls(json_t *body)
+{
+	const char *name;
+	json_t *member;
+	void *next;
+
+	json_object_foreach_safe(body, next, name, member)
+	{
+		if (json_is_null(member))
+			json_object_del(body, name);
+	}
+}
+
 /* Of a row that takes none, it may be an empty object. *body is to be released. */
-static int take_body(const struct http_request *r, const struct api_row *row, json_t **body,
+static int take_body(const struct http_request *r, const struct target *t, json_t **body,
 		     struct error *e)
 {
 	static const struct schema nothing = {.name = "Nothing"};
@@ -512,51 +591,72 @@ static int take_body(const struct http_request *r, const struct api_row *row, js
 		e->code = "bad-syntax";
 		return -EINVAL;
 	}
-	return schema_check(row->body ? row->body : &nothing, *body, e);
+	if (t->firecracker)
+		drop_nulls(*body);
+	return schema_check(t->row->body ? t->row->body : &nothing, *body, e);
 }
 
-static void call(struct api *a, struct http_id id, const struct api_row *row, const json_t *body)
+static void refuse(struct api *a, struct http_id id, const struct target *t, unsigned int status,
+		   const struct error *e)
 {
-	struct api_call c = {.id = id, .body = body};
-	struct error e;
-	int ret = row->call(a, &c, &e);
-
-	if (ret)
-		answer_error(a, id, status_of(ret), &e, NULL);
+	if (t->firecracker)
+		answer_fault(a, id, status, e);
 	else
-		answer_call(a, row, &c);
+		answer_error(a, id, status, e, status == 405 ? t->allow : NULL);
+}
+
+static void call(struct api *a, struct http_id id, const struct target *t, const json_t *body)
+{
+	struct api_call c = {.id = id, .body = body, .parameter = t->parameter};
+	struct error e;
+	int ret = t->row->call(a, &c, &e);
+
+	if (ret) {
+		refuse(a, id, t, t->firecracker ? 400 : status_of(ret), &e);
+	} else if (c.later) {
+		a->starter = id;
+		a->starts = true;
+	} else {
+		answer_call(a, t->row, &c);
+	}
 	json_decref(c.answer);
 	free(c.text);
 }
 
 static void on_request(void *arg, struct http_id id, const struct http_request *r)
 {
-	char allow[64];
-	const struct api_row *row = find_row(r->method, r->path, allow, sizeof(allow));
+	struct api *a = arg;
 	struct error e = {0};
-	unsigned int status = check_request(r, row, allow, &e);
 	json_t *body = NULL;
+	struct target t;
+	unsigned int status;
 
-	if (!status && take_body(r, row, &body, &e))
+	find_target(a, r, &t);
+	status = check_request(a, r, &t, &e);
+	if (!status && take_body(r, &t, &body, &e))
 		status = 400;
 	if (status)
-		answer_error(arg, id, status, &e, status == 405 ? allow : NULL);
-	else if (row->kind == API_STREAM)
-		begin_stream(arg, id);
+		refuse(a, id, &t, status, &e);
+	else if (t.row->kind == API_STREAM)
+		begin_stream(a, id);
 	else
-		call(arg, id, row, body);
+		call(a, id, &t, body);
 	json_decref(body);
 }
 
 static void on_refuse(void *arg, struct http_id id, unsigned int status, const char *why)
 {
+	struct api *a = arg;
 	struct error e = {0};
 
 	error_set(&e, EINVAL, "%s", why);
 	e.code = status == 503					   ? "busy"
 		 : status == 413 || status == 414 || status == 431 ? "too-long"
 								   : "bad-request";
-	answer_error(arg, id, status, &e, NULL);
+	if (a->firecracker)
+		answer_fault(a, id, status, &e);
+	else
+		answer_error(a, id, status, &e, NULL);
 }
 
 /* ------------------------------------------------------------------------- */
@@ -586,6 +686,30 @@ struct api *api_create(struct loop *loop, int listen_fd, const struct config *co
 	return NULL;
 }
 
+int api_listen(struct api *a, int listen_fd, struct error *e)
+{
+	return http_listen(a->http, listen_fd, e);
+}
+
+int api_serve_firecracker(struct api *a, struct config *config, struct error *e)
+{
+	a->firecracker = firecracker_create(config);
+	return a->firecracker ? 0 : error_set(e, ENOMEM, "out of memory");
+}
+
+void api_started(struct api *a, const struct error *e)
+{
+	static const struct http_answer nothing = {.status = 204};
+
+	if (!a || !a->starts)
+		return;
+	a->starts = false;
+	if (e)
+		answer_fault(a, a->starter, 400, e);
+	else
+		http_answer(a->http, a->starter, &nothing);
+}
+
 void api_destroy(struct api *a)
 {
 	if (!a)
@@ -595,5 +719,6 @@ void api_destroy(struct api *a)
 			http_stream_end(a->http, a->stream[i].id);
 	}
 	http_destroy(a->http);
+	firecracker_destroy(a);
 	free(a);
 }

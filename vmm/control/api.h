@@ -9,6 +9,7 @@
 #define VMM_CONTROL_API_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "config/config.h"
@@ -41,6 +42,8 @@ struct api_ops {
 	int (*stop)(void *arg, int *seconds, struct error *e);
 	int (*kill)(void *arg, struct error *e);
 	int (*nmi)(void *arg, struct error *e);
+	/* Of a machine that clients describe: it is complete now. What comes of it is told by api_started(). */
+	int (*start)(void *arg, struct error *e);
 	void (*status)(void *arg, struct status *status);
 	void (*stats)(void *arg, struct api_stats *stats);
 };
@@ -50,12 +53,21 @@ struct api;
 /* The descriptor listens and remains the caller's; config must outlive it. NULL with a sentence. */
 struct api *api_create(struct loop *loop, int listen_fd, const struct config *config,
 		       const struct api_ops *ops, void *arg, struct error *e);
+/* The same at another socket, too. Returns 0 or a negative errno. */
+int api_listen(struct api *a, int listen_fd, struct error *e);
+/*
+ * Clients say what the machine is, in the words of Firecracker's API, and have it started: until then the configuration,
+ * the same as above, is theirs to change. Returns 0 or a negative errno.
+ */
+int api_serve_firecracker(struct api *a, struct config *config, struct error *e);
+/* The machine runs; or it does not, and e says why. */
+void api_started(struct api *a, const struct error *e);
 /* Streams of events end. */
 void api_destroy(struct api *a);
 /* The state has changed, to what ops->status() says: tell all who listen. */
 void api_state_changed(struct api *a);
 
-/* An OpenAPI 3 document of the table, or NULL without memory. */
-json_t *api_describe(void);
+/* An OpenAPI 3 document of the table, or of Firecracker's; NULL without memory. */
+json_t *api_describe(bool firecracker);
 
 #endif

@@ -31,6 +31,7 @@
 /* Of a client that is told to stop and does not. */
 #define LINGER_BYTES	(1U << 20)
 #define ACCEPT_AGAIN_MS 1000
+#define MAX_LISTENERS	2
 
 enum conn_state {
 	READING, /* a request, or nothing yet */
@@ -63,7 +64,8 @@ struct conn {
 
 struct http_server {
 	struct loop *loop;
-	int listen_fd;
+	int listen_fd[MAX_LISTENERS];
+	unsigned int nr_listeners;
 	uid_t user; /* who may connect, beside root */
 	struct http_limits limits;
 	const struct http_ops *ops;
@@ -739,10 +741,24 @@ static void on_accept_again(void *arg)
 {
 	struct http_server *s = arg;
 
-	loop_mod_fd(s->loop, s->listen_fd, EPOLLIN);
+	for (unsigned int i = 0; i < s->nr_listeners; i++)
+		loop_mod_fd(s->loop, s->listen_fd[i], EPOLLIN);
 }
 
 /* ------------------------------------------------------------------------- */
+
+int http_listen(struct http_server *s, int listen_fd, struct error *e)
+{
+	int ret = s->nr_listeners < MAX_LISTENERS
+			  ? loop_add_fd(s->loop, listen_fd, EPOLLIN, on_connect, s)
+			  : -ENOSPC;
+
+	if (ret)
+		return error_set(e, -ret, "cannot serve the machine's control socket: %s",
+				 strerror(-ret));
+	s->listen_fd[s->nr_listeners++] = listen_fd;
+	return 0;
+}
 
 struct http_server *http_create(struct loop *loop, int listen_fd, const struct http_limits *limits,
 				const struct http_ops *ops, void *arg, struct error *e)
@@ -755,7 +771,6 @@ struct http_server *http_create(struct loop *loop, int listen_fd, const struct h
 		return NULL;
 	}
 	s->loop = loop;
-	s->listen_fd = -1;
 	s->user = geteuid();
 	s->limits = *limits;
 	s->ops = ops;
@@ -765,14 +780,13 @@ struct http_server *http_create(struct loop *loop, int listen_fd, const struct h
 	s->deadline_timer = loop_timer_create(loop, on_deadline, s);
 	s->accept_timer = loop_timer_create(loop, on_accept_again, s);
 	if (s->conn && s->deadline_timer && s->accept_timer)
-		ret = loop_add_fd(loop, listen_fd, EPOLLIN, on_connect, s);
-	if (ret) {
-		error_set(e, -ret, "cannot serve the machine's control socket: %s", strerror(-ret));
-		http_destroy(s);
-		return NULL;
-	}
-	s->listen_fd = listen_fd;
-	return s;
+		ret = http_listen(s, listen_fd, e);
+	else
+		error_set(e, ENOMEM, "out of memory");
+	if (!ret)
+		return s;
+	http_destroy(s);
+	return NULL;
 }
 
 static void ignore(void *arg, struct http_id id)
@@ -788,8 +802,8 @@ void http_destroy(struct http_server *s)
 	if (!s)
 		return;
 	s->ops = &nobody;
-	if (s->listen_fd >= 0)
-		loop_del_fd(s->loop, s->listen_fd);
+	for (unsigned int i = 0; i < s->nr_listeners; i++)
+		loop_del_fd(s->loop, s->listen_fd[i]);
 	for (unsigned int i = 0; s->conn && i < s->limits.connections; i++) {
 		if (s->conn[i])
 			drop(s->conn[i]);

@@ -69,6 +69,8 @@ extern const struct http_limits http_default_limits;
 /* The descriptor listens, does not block, and remains the caller's. NULL with a sentence. */
 struct http_server *http_create(struct loop *loop, int listen_fd, const struct http_limits *limits,
 				const struct http_ops *ops, void *arg, struct error *e);
+/* The same at another socket, too; for the second one at most. Returns 0 or a negative errno. */
+int http_listen(struct http_server *s, int listen_fd, struct error *e);
 /* Streams end with it; stream_gone is not called. */
 void http_destroy(struct http_server *s);
 

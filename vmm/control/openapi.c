@@ -76,6 +76,12 @@ json_t *openapi_config_members(void)
 /* ------------------------------------------------------------------------- */
 /* Schemas                                                                    */
 
+struct table {
+	const struct api_row *row;
+	unsigned int nr;
+	bool firecracker;
+};
+
 static void add_schema(json_t *schemas, const struct schema *s)
 {
 	if (!s || json_object_get(schemas, s->name))
@@ -94,13 +100,21 @@ static json_t *describe_error(void)
 			 "message", "required", "error");
 }
 
-static json_t *describe_schemas(void)
+static json_t *describe_fault(void)
 {
-	json_t *schemas = json_pack("{s:o}", "Error", describe_error());
+	return json_pack("{s:s, s:s, s:{s:{s:s}}, s:[s]}", "type", "object", "description",
+			 "Why it was not done", "properties", "fault_message", "type", "string",
+			 "required", "fault_message");
+}
 
-	for (unsigned int i = 0; i < api_nr_rows; i++) {
-		add_schema(schemas, api_rows[i].body);
-		add_schema(schemas, api_rows[i].answer);
+static json_t *describe_schemas(const struct table *t)
+{
+	json_t *schemas =
+		json_pack("{s:o}", "Error", t->firecracker ? describe_fault() : describe_error());
+
+	for (unsigned int i = 0; i < t->nr; i++) {
+		add_schema(schemas, t->row[i].body);
+		add_schema(schemas, t->row[i].answer);
 	}
 	return schemas;
 }
@@ -123,27 +137,42 @@ static const char *type_of(const struct api_row *row)
 	return row->answer ? "application/json" : "application/openmetrics-text";
 }
 
+/* The last part of a path. */
+static json_t *describe_parameter(const struct api_row *row)
+{
+	const char *name = strchr(row->path, '{') + 1;
+
+	return json_pack("[{s:s%, s:s, s:b, s:{s:s}}]", "name", name, strcspn(name, "}"), "in",
+			 "path", "required", 1, "schema", "type", "string");
+}
+
 static json_t *describe_row(const struct api_row *row)
 {
 	static const struct schema error = {.name = "Error"};
-	json_t *d = json_pack("{s:s, s:{s:{s:s, s:o}, s:{s:s, s:o}}}", "summary", row->help,
-			      "responses", "200", "description", row->help, "content",
-			      content(type_of(row), row->answer), "default", "description",
+	bool empty = row->kind == API_NOTHING;
+	json_t *done = json_pack("{s:s}", "description", row->help);
+	json_t *d = json_pack("{s:s, s:{s:o, s:{s:s, s:o}}}", "summary", row->help, "responses",
+			      empty ? "204" : "200", done, "default", "description",
 			      "It was not done", "content", content("application/json", &error));
 
+	if (!empty)
+		json_object_set_new(done, "content", content(type_of(row), row->answer));
 	if (row->body)
-		json_object_set_new(
-			d, "requestBody",
-			json_pack("{s:o}", "content", content("application/json", row->body)));
+		json_object_set_new(d, "requestBody",
+				    json_pack("{s:o, s:b}", "content",
+					      content("application/json", row->body), "required",
+					      empty));
+	if (strchr(row->path, '{'))
+		json_object_set_new(d, "parameters", describe_parameter(row));
 	return d;
 }
 
-static json_t *describe_paths(void)
+static json_t *describe_paths(const struct table *t)
 {
 	json_t *paths = json_object();
 
-	for (unsigned int i = 0; i < api_nr_rows; i++) {
-		const struct api_row *row = &api_rows[i];
+	for (unsigned int i = 0; i < t->nr; i++) {
+		const struct api_row *row = &t->row[i];
 		json_t *path = json_object_get(paths, row->path);
 		char method[16];
 		size_t n;
@@ -160,12 +189,21 @@ static json_t *describe_paths(void)
 	return paths;
 }
 
-json_t *api_describe(void)
+json_t *api_describe(bool firecracker)
 {
+	const struct table t = {
+		.row = firecracker ? firecracker_rows : api_rows,
+		.nr = firecracker ? firecracker_nr_rows : api_nr_rows,
+		.firecracker = firecracker,
+	};
+
 	return json_pack("{s:s, s:{s:s, s:s, s:s}, s:[{s:s}], s:o, s:{s:o}}", "openapi", "3.0.3",
 			 "info", "title", "A machine of vmm", "description",
-			 "HTTP/1.1 on the unix socket api.sock in the runtime directory of a "
-			 "machine. HEAD can be asked wherever GET can.",
+			 firecracker
+				 ? "What is served beside the usual, and before it, for a machine "
+				   "that was started with --api-only: Firecracker's API."
+				 : "HTTP/1.1 on the unix socket api.sock in the runtime directory "
+				   "of a machine. HEAD can be asked wherever GET can.",
 			 "version", VMM_VERSION, "servers", "url", "http://localhost", "paths",
-			 describe_paths(), "components", "schemas", describe_schemas());
+			 describe_paths(&t), "components", "schemas", describe_schemas(&t));
 }

@@ -355,6 +355,7 @@ int runtime_create(const char *name, const struct runtime_facts *facts, struct r
 	const time_t now = time(NULL);
 	const struct status starting = {
 		.name = name,
+		.state = STATE_STARTING,
 		.started = now,
 		.since = now,
 		.cpus = facts->cpus,

@@ -94,6 +94,10 @@ static int check_array(const struct schema_member *m, const json_t *value, const
 static int check_member(const struct schema_member *m, const json_t *value, const char *path,
 			struct error *e)
 {
+	if (m->support == SCHEMA_UNSUPPORTED ||
+	    (m->support == SCHEMA_FALSE_ONLY && json_is_true(value)))
+		return error_set_at(e, EOPNOTSUPP, path, "%s is not supported%s", path,
+				    m->support == SCHEMA_FALSE_ONLY ? ", but as false" : "");
 	switch (m->type) {
 	case SCHEMA_STRING:
 		return check_string(m, value, path, e);
@@ -191,6 +195,8 @@ static json_t *describe_member(const struct schema_member *m)
 	}
 	if (m->choices)
 		json_object_set_new(d, "enum", string_array(m->choices));
+	if (m->support == SCHEMA_FALSE_ONLY)
+		json_object_set_new(d, "enum", json_pack("[b]", 0));
 	if (m->type == SCHEMA_ARRAY)
 		json_object_set_new(d, "items",
 				    m->object ? reference(m->object)
@@ -204,6 +210,8 @@ json_t *schema_describe(const struct schema *s)
 	json_t *d;
 
 	for (unsigned int i = 0; i < s->nr_members; i++) {
+		if (s->member[i].support == SCHEMA_UNSUPPORTED)
+			continue;
 		json_object_set_new(members, s->member[i].name, describe_member(&s->member[i]));
 		if (s->member[i].required)
 			json_array_append_new(required, json_string(s->member[i].name));

@@ -20,6 +20,12 @@ enum schema_type {
 	SCHEMA_ARRAY, /* of objects, or of strings where "object" is NULL */
 };
 
+enum schema_support {
+	SCHEMA_SUPPORTED,
+	SCHEMA_FALSE_ONLY,  /* a bool: true would be something that there is not */
+	SCHEMA_UNSUPPORTED, /* others have it */
+};
+
 struct schema_member {
 	const char *name;
 	enum schema_type type;
@@ -28,6 +34,7 @@ struct schema_member {
 	const char *const *choices; /* of a string, up to a NULL; NULL: any */
 	const struct schema *object;
 	const char *help; /* no full stop */
+	enum schema_support support;
 };
 
 struct schema {

@@ -6,8 +6,13 @@
 #include "version.h"
 
 const char *const status_names[] = {
-	[STATE_STARTING] = "starting", [STATE_RUNNING] = "running", [STATE_PAUSED] = "paused",
-	[STATE_STOPPING] = "stopping", [STATE_ENDED] = "ended",	    NULL,
+	[STATE_CREATED] = "created",
+	[STATE_STARTING] = "starting",
+	[STATE_RUNNING] = "running",
+	[STATE_PAUSED] = "paused",
+	[STATE_STOPPING] = "stopping",
+	[STATE_ENDED] = "ended",
+	NULL,
 };
 
 json_t *status_object(const struct status *s)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 enum status_state {
+	STATE_CREATED, /* clients say what it is: --api-only */
 	STATE_STARTING,
 	STATE_RUNNING,
 	STATE_PAUSED,

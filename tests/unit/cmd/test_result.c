@@ -84,7 +84,7 @@ START_TEST(every_end_has_its_status)
 		const struct machine_result result = {.end = ends[i].end};
 		json_t *root = parse(&result);
 
-		ck_assert_int_eq(result_status(&result), ends[i].status);
+		ck_assert_int_eq(result_status(&config, &result), ends[i].status);
 		ck_assert_str_eq(string(root, "reason"), ends[i].reason);
 		ck_assert_int_eq(integer(root, "status"), ends[i].status);
 		ck_assert_ptr_null(json_object_get(root, "value"));
@@ -125,7 +125,7 @@ START_TEST(debug_exit)
 						      .value = cases[i].value};
 		json_t *root = parse(&result);
 
-		ck_assert_int_eq(result_status(&result), cases[i].status);
+		ck_assert_int_eq(result_status(&config, &result), cases[i].status);
 		ck_assert_int_eq(integer(root, "status"), cases[i].status);
 		ck_assert_int_eq(integer(root, "value"), cases[i].value);
 		json_decref(root);
