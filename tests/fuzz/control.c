@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * vmm/control: what several clients send, in any pieces and order, to the server of a machine that is none. Each input
- * is a script: who sends, closes, shuts down or reads, and the bytes. Whatever they do, the machine is told only what a
- * whole request said, and one who behaves is answered at the end.
+ * is a script: who sends, closes, shuts down or reads, and the bytes; its first byte says whether it is a machine that
+ * clients describe (--api-only). Whatever they do, the machine is told only what a whole request said, and one who
+ * behaves is answered at the end.
  */
+#define _GNU_SOURCE /* close_range() */
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -26,24 +30,54 @@ static int idle_fd;
 /* No text of a request may make it more than this. */
 static unsigned int acts;
 
+static enum status_state state;
+
 static int act(void *arg, struct error *e)
 {
 	(void)arg;
 	acts++;
+	if (state == STATE_CREATED)
+		return error_set(e, EBUSY, "there is no machine yet");
 	return acts % 3 ? 0 : error_set(e, EBUSY, "not now");
+}
+
+static int start(void *arg, struct error *e)
+{
+	(void)arg;
+	(void)e;
+	must(state == STATE_CREATED);
+	acts++;
+	state = STATE_STARTING;
+	return 0;
+}
+
+/* It runs, or it does not. */
+static void settle(void)
+{
+	struct error e;
+
+	if (state != STATE_STARTING)
+		return;
+	error_set(&e, ENOENT, "there is no such file");
+	state = acts % 3 ? STATE_RUNNING : STATE_CREATED;
+	api_started(api, state == STATE_CREATED ? &e : NULL);
 }
 
 static int stop(void *arg, int *seconds, struct error *e)
 {
 	must(*seconds >= -1 && *seconds <= 86400);
 	*seconds = 1;
-	return act(arg, e);
+	(void)arg;
+	acts++;
+	return acts % 3 ? 0 : error_set(e, EBUSY, "not now");
 }
 
 static void get_status(void *arg, struct status *s)
 {
 	(void)arg;
-	*s = (struct status){.name = "fuzz", .state = acts & 1 ? STATE_RUNNING : STATE_PAUSED};
+	*s = (struct status){.name = "fuzz", .state = state};
+	if (state == STATE_RUNNING && acts & 1)
+		s->state = STATE_PAUSED;
 }
 
 static void get_stats(void *arg, struct api_stats *s)
@@ -60,6 +94,7 @@ static const struct api_ops ops = {
 	.stop = stop,
 	.kill = act,
 	.nmi = act,
+	.start = start,
 	.status = get_status,
 	.stats = get_stats,
 };
@@ -115,6 +150,7 @@ static void step(struct input *in)
 		(void)!recv(client[n], buf, sizeof(buf), 0);
 		break;
 	case 3:
+		settle();
 		api_state_changed(api);
 		break;
 	default:
@@ -139,13 +175,51 @@ static void must_be_answered(void)
 	must(!memcmp(text, "HTTP/1.1 200 ", 13));
 }
 
+/*
+ * Clients may name files to be written to: none is made where an unprivileged user cannot make one, or below /proc; nor
+ * is a descriptor of the fuzzer's taken, but for standard error, which is given back.
+ */
+static int standard_error, directory, nowhere;
+
+static void protect(void)
+{
+	if (!nowhere) {
+		standard_error = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		directory = open(".", O_PATH | O_CLOEXEC);
+		nowhere = open("/proc", O_PATH | O_CLOEXEC);
+		must(nowhere > 0);
+	}
+	close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	must(!fchdir(nowhere));
+	must(geteuid() || !seteuid(65534));
+}
+
+static void unprotect(void)
+{
+	must(getuid() || !seteuid(0));
+	must(!fchdir(directory));
+	dup2(standard_error, STDERR_FILENO);
+}
+
+static void create(int fd, bool described, struct config *config)
+{
+	char *argv[] = {"run", "--name", "fuzz", described ? "--api-only" : "--kernel=k", NULL};
+	struct error e;
+
+	must(!config_parse(4, argv, config, &e));
+	state = described ? STATE_CREATED : STATE_RUNNING;
+	api = api_create(loop, fd, config, &ops, NULL, &e);
+	must(api);
+	must(!described || !api_serve_firecracker(api, config, &e));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct config config = {.name = "fuzz", .kernel = "k", .cpus = 1};
 	struct input in = {data, size};
-	struct error e;
+	struct config config;
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
+	protect();
 	address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	address_len = sizeof(address);
 	must(!bind(fd, (struct sockaddr *)&address, sizeof(address.sun_family)));
@@ -153,20 +227,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	must(!listen(fd, 2 * CLIENTS));
 	loop = loop_create();
 	idle_fd = eventfd(1, EFD_CLOEXEC);
-	api = api_create(loop, fd, &config, &ops, NULL, &e);
-	must(api);
 	acts = 0;
+	create(fd, take(&in, 1) & 1, &config);
 	memset(client, -1, sizeof(client));
 	while (in.left)
 		step(&in);
 	/* A request is more than a byte for each of what it has done. */
 	must(acts <= size / 16);
+	settle();
 	must_be_answered();
 	for (unsigned int n = 0; n < CLIENTS; n++)
 		close_client(n);
 	api_destroy(api);
+	config_destroy(&config);
 	close(idle_fd);
 	close(fd);
 	loop_destroy(loop);
+	unprotect();
 	return 0;
 }
