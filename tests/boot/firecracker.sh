@@ -35,7 +35,7 @@ lines() {
 
 # Its root: a program that counts, and what the power button does.
 mkdir -p "$work/root/bin" "$work/root/sbin" "$work/root/dev" "$work/root/proc" "$work/root/sys"
-cp "$(command -v busybox)" "$work/root/bin/busybox"
+cp /bin/busybox "$work/root/bin/busybox"
 cat >"$work/root/sbin/init" <<'END'
 #!/bin/busybox sh
 export PATH=/bin:/sbin
@@ -53,7 +53,8 @@ done
 END
 chmod +x "$work/root/sbin/init"
 truncate -s 16M "$work/rootfs.ext4"
-mke2fs -q -t ext4 -d "$work/root" "$work/rootfs.ext4" 2>/dev/null
+# Not that of the shell, which fills none.
+"$(which mke2fs)" -q -t ext4 -d "$work/root" "$work/rootfs.ext4" 2>"$work/err" || cat "$work/err"
 
 vmm run --api-only --api-sock "$socket" --name fire --console "file=$work/console" \
 	>"$work/out" 2>"$work/err" </dev/null &
