@@ -19,6 +19,7 @@
 #include "cmd/cmd.h"
 #include "cmd/home.h"
 #include "log.h"
+#include "sandbox/sandbox.h"
 
 /* It is in memory, as a rule; two of these at most. */
 #define LOG_SIZE      (1U << 20)
@@ -235,6 +236,18 @@ int home_add_consoles(const struct home *h, const struct config *config, struct 
 		return 0;
 	ret = add_log(runtime_dir(h->runtime), console, e);
 	return ret ? ret : add_socket(runtime_dir(h->runtime), console, e);
+}
+
+int home_give(const struct home *h, const char *user, struct error *e)
+{
+	uid_t uid;
+	gid_t gid;
+	int ret;
+
+	if (!h->runtime)
+		return 0;
+	ret = sandbox_find_user(user, &uid, &gid, e);
+	return ret ? ret : runtime_give(h->runtime, uid, gid, e);
 }
 
 void home_set_status(const struct home *h, const struct status *status)

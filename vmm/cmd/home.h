@@ -34,6 +34,9 @@ int home_open(const struct config *config, struct home *h, struct error *e);
 int home_add_consoles(const struct home *h, const struct config *config, struct console *console,
 		      struct error *e);
 
+/* Before the monitor becomes the user NAME[:GROUP]: what it has to remove in the end is his. 0 or a negative errno. */
+int home_give(const struct home *h, const char *user, struct error *e);
+
 /* The machine does something else now. */
 void home_set_status(const struct home *h, const struct status *status);
 

@@ -401,7 +401,9 @@ static int launch(struct session *s, struct error *e)
 
 	/* The first object would have it read /dev/urandom. */
 	json_object_seed(0);
-	ret = sandbox_confine(&sandbox, e);
+	ret = s->config->user ? home_give(s->home, s->config->user, e) : 0;
+	if (!ret)
+		ret = sandbox_confine(&sandbox, e);
 	if (!ret)
 		ret = machine_launch(s->machine, e);
 	return ret ? ret : sandbox_enter_loop(e);

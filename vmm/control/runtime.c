@@ -9,6 +9,7 @@
  * be removed between any two calls: whoever has a lock looks whether its file is still the one of that name, and
  * starts again if not.
  */
+#define _GNU_SOURCE /* O_PATH */
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -111,12 +112,23 @@ static int base_path(char *path, size_t size, struct error *e)
 }
 
 /* Who else could write there could have us open and remove what is not ours. */
-static bool is_private(int fd, mode_t type, mode_t forbidden)
+static bool is_private(int fd, mode_t type, mode_t forbidden, uid_t owner)
 {
 	struct stat st;
 
-	return !fstat(fd, &st) && (st.st_mode & S_IFMT) == type && st.st_uid == geteuid() &&
-	       !(st.st_mode & forbidden);
+	return !fstat(fd, &st) && (st.st_mode & S_IFMT) == type &&
+	       (st.st_uid == geteuid() || st.st_uid == owner) && !(st.st_mode & forbidden);
+}
+
+/*
+ * Whose a machine's directory is: in that of root, where nobody else can make one, root may have given it away. What
+ * its owner put there is used with care by root, as if it were an unprivileged client's.
+ */
+static uid_t owner_of(int dir)
+{
+	struct stat st;
+
+	return geteuid() || fstat(dir, &st) ? geteuid() : st.st_uid;
 }
 
 static int open_base(bool make, struct error *e)
@@ -137,7 +149,7 @@ static int open_base(bool make, struct error *e)
 		return error_set(e, errno,
 				 "cannot open the directory for machines that run, '%s': %s", path,
 				 strerror(errno));
-	if (fd >= 0 && is_private(fd, S_IFDIR, 0022))
+	if (fd >= 0 && is_private(fd, S_IFDIR, 0022, geteuid()))
 		return fd;
 	if (fd >= 0)
 		close(fd);
@@ -154,7 +166,7 @@ static int open_machine_dir(int base, const char *name, struct error *e)
 
 	if (fd < 0 && errno == ENOENT)
 		return -ENOENT;
-	if (fd >= 0 && is_private(fd, S_IFDIR, 0077))
+	if (fd >= 0 && is_private(fd, S_IFDIR, 0077, owner_of(fd)))
 		return fd;
 	if (fd >= 0)
 		close(fd);
@@ -170,7 +182,7 @@ static int open_private_file(int dir, const char *file, int flags)
 {
 	int fd = openat(dir, file, flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
 
-	if (fd < 0 || is_private(fd, S_IFREG, 0))
+	if (fd < 0 || is_private(fd, S_IFREG, 0, owner_of(dir)))
 		return fd < 0 ? -errno : fd;
 	close(fd);
 	return -EPERM;
@@ -268,6 +280,26 @@ static int busy(const char *name, pid_t pid, struct error *e)
 		name, (int)pid, name);
 }
 
+/*
+ * What another user's monitor left, or what that user did: it is not to become ours. -EAGAIN, unless a monitor has it.
+ */
+static int take_back(struct runtime *r, struct error *e)
+{
+	int lock = open_private_file(r->dir, LOCK, O_RDWR);
+	pid_t pid;
+	int ret = -EAGAIN;
+
+	if (lock >= 0 && is_owned(lock, &pid)) {
+		ret = busy(r->name, pid, e);
+	} else {
+		remove_logs(r->dir);
+		remove_all(r->base, r->dir, r->name);
+	}
+	if (lock >= 0)
+		close(lock);
+	return ret;
+}
+
 /* Returns 0, EAGAIN when somebody was faster or is at it, or another negative errno. */
 static int try_to_own(struct runtime *r, struct error *e)
 {
@@ -279,6 +311,8 @@ static int try_to_own(struct runtime *r, struct error *e)
 	r->dir = open_machine_dir(r->base, r->name, e);
 	if (r->dir < 0)
 		return r->dir == -ENOENT ? -EAGAIN : r->dir;
+	if (owner_of(r->dir) != geteuid())
+		return take_back(r, e);
 	r->lock = open_private_file(r->dir, LOCK, O_RDWR | O_CREAT);
 	if (r->lock == -ENOENT)
 		return -EAGAIN;
@@ -413,6 +447,29 @@ void runtime_set_status(struct runtime *r, const struct status *s)
 	if (json_dumpb(status, text, sizeof(text) - 1, 0) < sizeof(text))
 		(void)!pwrite(r->status, text, sizeof(text), 0);
 	json_decref(status);
+}
+
+int runtime_give(struct runtime *r, uid_t uid, gid_t gid, struct error *e)
+{
+	static const char *const files[] = {LOCK,
+					    STATUS,
+					    RUNTIME_API,
+					    RUNTIME_CONSOLE,
+					    RUNTIME_CONSOLE_LOG,
+					    RUNTIME_MESSAGES_LOG};
+	int ret = 0;
+
+	/* The directory last: until then nobody else can put something there. */
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !ret; i++) {
+		if (fchownat(r->dir, files[i], uid, gid, AT_SYMLINK_NOFOLLOW) && errno != ENOENT)
+			ret = -errno;
+	}
+	if (!ret && fchown(r->dir, uid, gid))
+		ret = -errno;
+	return ret ? error_set_at(e, -ret, "user",
+				  "cannot give the directory of machine '%s' to another user: %s",
+				  r->name, strerror(-ret))
+		   : 0;
 }
 
 void runtime_destroy(struct runtime *r, bool keep_logs)
@@ -577,16 +634,24 @@ int runtime_pidfd(const struct runtime_machine *m)
 int runtime_connect(const struct runtime_machine *m, const char *socket_name)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int err;
+	int inode, fd, err;
 
-	if (fd < 0)
+	/* Not what a link leads to, which may be a socket of somebody else. */
+	inode = openat(m->dir, socket_name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (inode < 0)
 		return -errno;
-	short_path(addr.sun_path, m->dir, socket_name);
-	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	fd = is_private(inode, S_IFSOCK, 0, owner_of(m->dir))
+		     ? socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)
+		     : (errno = EPERM, -1);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "/proc/self/fd/%d", inode);
+	if (fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr))) {
+		close(inode);
 		return fd;
+	}
 	err = errno;
-	close(fd);
+	if (fd >= 0)
+		close(fd);
+	close(inode);
 	return -err;
 }
 

@@ -56,6 +56,11 @@ int runtime_api_fd(const struct runtime *r);
 /* Opens nothing. Readers see the old status or the new one. */
 void runtime_set_status(struct runtime *r, const struct status *s);
 /*
+ * The monitor becomes another user: what is in the directory is his from now on, so that he can add to it and remove
+ * it; but not the directory itself, which is removed by root, when it next looks. Returns 0 or a negative errno.
+ */
+int runtime_give(struct runtime *r, uid_t uid, gid_t gid, struct error *e);
+/*
  * Give the name back, and remove the directory as far as we may; keep_logs leaves logs for vmm-logs until a machine
  * of this name starts. NULL is nothing.
  */

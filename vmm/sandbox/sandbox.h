@@ -32,6 +32,9 @@ struct sandbox_config {
 	bool verbose;	  /* tell what the host cannot do */
 };
 
+/* Whom NAME[:GROUP] names. Returns 0 or a negative errno with a sentence. */
+int sandbox_find_user(const char *spec, uid_t *uid, gid_t *gid, struct error *e);
+
 /*
  * Once, by the only thread: from now on no file is reached but those that are open, and places; no capability, no
  * program that would give one; another user, if one is named. With SANDBOX_OFF only the latter.

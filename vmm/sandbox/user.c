@@ -69,6 +69,19 @@ int user_find(const char *spec, struct user **user, struct error *e)
 	return 0;
 }
 
+int sandbox_find_user(const char *spec, uid_t *uid, gid_t *gid, struct error *e)
+{
+	struct user *u;
+	int ret = user_find(spec, &u, e);
+
+	if (ret)
+		return ret;
+	*uid = u->uid;
+	*gid = u->gid;
+	free(u);
+	return 0;
+}
+
 int user_become(const struct user *u, struct error *e)
 {
 	if (setgroups((size_t)u->nr_groups, u->group) || setresgid(u->gid, u->gid, u->gid) ||

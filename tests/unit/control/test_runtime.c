@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Tests of vmm/control/runtime.c: names, locks that die with their owner, and what is in the directory's way. */
+#define _GNU_SOURCE /* setresuid() */
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@
 
 #include "control/owner.h"
 #include "control/runtime.h"
+#include "sandbox/listener.h"
 #include "suite.h"
 
 static const struct runtime_facts facts = {.cpus = 2, .memory = 512 << 20};
@@ -244,6 +246,110 @@ START_TEST(test_status_is_whole)
 		runtime_release(&m);
 	}
 	owner_kill(pid);
+}
+END_TEST
+
+/* ------------------------------------------------------------------------- */
+/* Another user's                                                             */
+
+#define NOBODY 65534
+
+/* A monitor that has become another user; it ends when it is written to. */
+static pid_t start_other(const char *name, int *end)
+{
+	const struct status running = {.name = name, .state = STATE_RUNNING};
+	int ready[2], ends[2];
+	char byte;
+	pid_t pid;
+
+	ck_assert(!pipe(ready) && !pipe(ends));
+	/* As /run is. */
+	ck_assert_int_eq(chmod(base, 0755), 0);
+	pid = fork();
+	if (!pid) {
+		struct runtime *r;
+
+		if (runtime_create(name, &facts, &r, &e) || runtime_give(r, NOBODY, NOBODY, &e) ||
+		    setresgid(NOBODY, NOBODY, NOBODY) || setresuid(NOBODY, NOBODY, NOBODY))
+			_exit(1);
+		runtime_set_status(r, &running);
+		(void)!write(ready[1], "", 1);
+		close(ready[1]);
+		close(ends[1]);
+		(void)!read(ends[0], &byte, 1);
+		runtime_destroy(r, false);
+		_exit(0);
+	}
+	close(ready[1]);
+	close(ends[0]);
+	*end = ends[1];
+	ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void end_other(pid_t pid, int end)
+{
+	close(end);
+	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+}
+
+/* Root finds it, and what it leaves, which is an empty directory, is removed. */
+START_TEST(test_other_user)
+{
+	struct runtime_machine m;
+	struct runtime *r;
+	int end, fd;
+	pid_t pid;
+
+	if (geteuid())
+		return;
+	pid = start_other("m", &end);
+	ck_assert_msg(!runtime_lookup("m", &m, &e), "%s", e.text);
+	ck_assert_int_eq(m.pid, pid);
+	ck_assert_str_eq(runtime_state(m.status), "running");
+	fd = runtime_connect(&m, RUNTIME_API);
+	ck_assert_int_ge(fd, 0);
+	close(fd);
+	runtime_release(&m);
+	ck_assert_int_eq(runtime_create("m", &facts, &r, &e), -EBUSY);
+	end_other(pid, end);
+	ck_assert(!exists("m/lock") && !exists("m/status") && !exists("m/api.sock"));
+	ck_assert_int_eq(runtime_lookup("m", &m, &e), -ENOENT);
+	ck_assert(!exists("m"));
+}
+END_TEST
+
+/* What that user, whose monitor a guest may have taken over, puts there is not followed, and does not become root's. */
+START_TEST(test_other_users_tricks)
+{
+	struct runtime_machine m;
+	struct runtime *r;
+	int end, other;
+	struct stat st;
+	pid_t pid;
+
+	if (geteuid())
+		return;
+	pid = start_other("m", &end);
+	ck_assert_int_eq(runtime_lookup("m", &m, &e), 0);
+	/* A link to a socket that only root may connect to. */
+	other = listener_bind(at("socket"), 1);
+	ck_assert_int_ge(other, 0);
+	ck_assert_int_eq(unlinkat(m.dir, RUNTIME_API, 0), 0);
+	ck_assert_int_eq(symlinkat(at("socket"), m.dir, RUNTIME_API), 0);
+	ck_assert_int_lt(runtime_connect(&m, RUNTIME_API), 0);
+	unlink(at("socket"));
+	close(other);
+	runtime_release(&m);
+	kill(pid, SIGKILL);
+	end_other(pid, end);
+	/* The name is free again, and the directory is made anew. */
+	ck_assert_msg(!runtime_create("m", &facts, &r, &e), "%s", e.text);
+	ck_assert_int_eq(fstat(runtime_dir(r), &st), 0);
+	ck_assert_uint_eq(st.st_uid, 0);
+	runtime_destroy(r, false);
+	ck_assert(!exists("m"));
 }
 END_TEST
 
@@ -583,6 +689,8 @@ int main(void)
 	tcase_add_test(tc, test_sockets);
 	tcase_add_test(tc, test_pidfd);
 	tcase_add_test(tc, test_status_is_whole);
+	tcase_add_test(tc, test_other_user);
+	tcase_add_test(tc, test_other_users_tricks);
 	tcase_add_test(tc, test_name_is_taken);
 	tcase_add_test(tc, test_dead_owner);
 	tcase_add_test(tc, test_successor);
