@@ -86,6 +86,12 @@ static void get_stats(void *arg, struct api_stats *s)
 	*s = (struct api_stats){.pio = UINT64_MAX};
 }
 
+static void count(void *arg, api_count_fn fn, void *to)
+{
+	(void)arg;
+	fn(to, "disk0", "reads", UINT64_MAX);
+}
+
 static const struct api_ops ops = {
 	.pause = act,
 	.resume = act,
@@ -97,6 +103,7 @@ static const struct api_ops ops = {
 	.start = start,
 	.status = get_status,
 	.stats = get_stats,
+	.count = count,
 };
 
 /* The loop stops when it has had a turn after all that was ready: this is ready always, and asked for last. */
@@ -152,6 +159,7 @@ static void step(struct input *in)
 	case 3:
 		settle();
 		api_state_changed(api);
+		api_was_reset(api);
 		break;
 	default:
 		len = (size_t)take(in, 1);

@@ -35,6 +35,11 @@ int result_status(const struct config *config, const struct machine_result *resu
 	return ends[result->end].status;
 }
 
+const char *result_reason(const struct machine_result *result)
+{
+	return ends[result->end].reason;
+}
+
 void result_say(const struct config *config, const struct machine_result *result)
 {
 	switch (result->end) {
@@ -89,7 +94,7 @@ int result_print_json(FILE *out, const struct config *config, const struct machi
 {
 	const struct machine_exits *exits = &totals->exits;
 	json_t *root = json_pack("{s:s, s:s, s:i, s:i, s:I, s:i, s:f, s:{s:I, s:I, s:I, s:I}}",
-				 "name", config->name, "reason", ends[result->end].reason, "status",
+				 "name", config->name, "reason", result_reason(result), "status",
 				 result_status(config, result), "cpus", (int)config->cpus, "memory",
 				 (json_int_t)config->memory, "reboots", (int)totals->reboots,
 				 "seconds", totals->seconds, "exits", "pio", (json_int_t)exits->pio,

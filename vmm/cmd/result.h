@@ -20,6 +20,8 @@ struct run_totals {
 
 /* The exit status of the process: see vmm(1). */
 int result_status(const struct config *config, const struct machine_result *result);
+/* A word for how it ended, part of the interface. */
+const char *result_reason(const struct machine_result *result);
 /* On standard error, unless it ended as it should. */
 void result_say(const struct config *config, const struct machine_result *result);
 /* One line; 0, or -1 when it could not be written, all of it. */

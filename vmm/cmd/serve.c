@@ -62,6 +62,11 @@ static void get_stats(void *arg, struct api_stats *stats)
 	};
 }
 
+static void count(void *arg, api_count_fn fn, void *to)
+{
+	session_count_devices(arg, fn, to);
+}
+
 struct api *serve_session(struct session *s, struct loop *loop, int listen_fd,
 			  const struct config *config, struct error *e)
 {
@@ -76,6 +81,7 @@ struct api *serve_session(struct session *s, struct loop *loop, int listen_fd,
 		.start = start_it,
 		.status = get_status,
 		.stats = get_stats,
+		.count = count,
 	};
 
 	return api_create(loop, listen_fd, config, &ops, s, e);

@@ -57,6 +57,7 @@ struct session {
 	struct resets resets;
 	uint64_t began;
 	struct run_totals *totals;
+	const struct machine_result *result; /* once it has ended */
 };
 
 static void check_notify(int err)
@@ -212,6 +213,16 @@ void session_status(const struct session *s, struct status *status)
 		.cpus = s->config->cpus,
 		.memory = s->config->memory,
 	};
+	if (s->state == STATE_ENDED) {
+		status->reason = result_reason(s->result);
+		status->exit_status = result_status(s->config, s->result);
+	}
+}
+
+void session_count_devices(const struct session *s, machine_count_fn fn, void *arg)
+{
+	if (s->machine)
+		machine_count_devices(s->machine, fn, arg);
 }
 
 void session_totals(const struct session *s, struct run_totals *totals)
@@ -461,6 +472,8 @@ static int run_until_end(struct session *s, struct machine_result *result, struc
 		ret = machine_reset(s->machine, e);
 		if (ret)
 			return ret;
+		if (s->api)
+			api_was_reset(s->api);
 	}
 }
 
@@ -662,6 +675,7 @@ void session_run(struct config *config, struct home *home, struct machine_result
 		.started = time(NULL),
 		.began = loop_now(),
 		.totals = totals,
+		.result = result,
 	};
 	struct error e;
 	int ret;

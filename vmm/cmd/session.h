@@ -40,6 +40,8 @@ int session_stop(struct session *s, int *seconds, struct error *e);
 int session_kill(struct session *s, struct error *e);
 
 void session_status(const struct session *s, struct status *status);
+/* What its devices counted: see machine_count_devices(). */
+void session_count_devices(const struct session *s, machine_count_fn fn, void *arg);
 /* Until now. */
 void session_totals(const struct session *s, struct run_totals *totals);
 

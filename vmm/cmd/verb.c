@@ -45,6 +45,7 @@ struct target {
 	json_t *answer; /* NULL: none */
 	struct client_stream *stream;
 	bool json;
+	int end; /* of "wait": the status that it ended with; -1: it is not known */
 };
 
 struct verb {
@@ -87,14 +88,36 @@ static int ask(const struct verb *v, struct target *t, const struct args *a)
 /* ------------------------------------------------------------------------- */
 /* Waiting for the end                                                        */
 
+static void close_stream(struct target *t)
+{
+	client_stream_close(t->stream);
+	t->stream = NULL;
+}
+
+/* What its monitor still says, if it is listened to; a stream that ends says no more. */
+static void hear(struct target *t)
+{
+	struct pollfd p = {.events = POLLIN};
+	struct error ignored;
+
+	for (p.fd = t->stream ? client_stream_fd(t->stream) : -1;
+	     t->stream && poll(&p, 1, 0) > 0;) {
+		if (client_stream_read(t->stream, &ignored) <= 0)
+			close_stream(t);
+	}
+}
+
 /* Until its monitor has ended: 0, or -ETIMEDOUT; the time is from "begin" on, for ever when it is negative. */
 static int await_end(struct target *t, uint64_t begin, int ms)
 {
 	uint64_t deadline = begin + (uint64_t)ms;
-	struct pollfd p = {.fd = t->pidfd, .events = POLLIN};
 
 	/* One of another PID namespace, or an old kernel, is looked at from time to time. */
 	while (runtime_lives(&t->m)) {
+		struct pollfd p[] = {
+			{.fd = t->pidfd, .events = POLLIN},
+			{.fd = t->stream ? client_stream_fd(t->stream) : -1, .events = POLLIN},
+		};
 		uint64_t now = loop_now_ms();
 		int left = ms < 0 ? -1 : now < deadline ? (int)(deadline - now) : 0;
 
@@ -102,8 +125,10 @@ static int await_end(struct target *t, uint64_t begin, int ms)
 			return -ETIMEDOUT;
 		if (t->pidfd < 0 && (left < 0 || left > LOOK_AGAIN_MS))
 			left = LOOK_AGAIN_MS;
-		poll(&p, 1, left);
+		poll(p, 2, left);
+		hear(t);
 	}
+	hear(t);
 	return 0;
 }
 
@@ -117,11 +142,32 @@ static void look_again(const struct target *t)
 		runtime_release(&m);
 }
 
+/* Of a machine's events, the last says how it ended. */
+static void take_end(void *arg, const char *text)
+{
+	struct target *t = arg;
+	json_t *event = json_loads(text, 0, NULL);
+	const json_t *status = json_object_get(event, "status");
+
+	if (json_is_integer(status)) {
+		json_decref(t->answer);
+		t->answer = json_pack("{s:O?, s:O}", "reason", json_object_get(event, "reason"),
+				      "status", status);
+		t->end = (int)(json_integer_value(status) & 0xff);
+	}
+	json_decref(event);
+}
+
+/* One that does not answer is waited for as well. */
 static int begin_wait(const struct verb *v, struct target *t, const struct args *a)
 {
+	struct error ignored;
+
 	(void)v;
-	(void)t;
 	(void)a;
+	t->end = -1;
+	if (client_stream_open(&t->m, "/events", ANSWER_MS, take_end, t, &t->stream, &ignored))
+		t->stream = NULL;
 	return 0;
 }
 
@@ -130,9 +176,15 @@ static int end_wait(const struct verb *v, struct target *t, const struct args *a
 	int ret = await_end(t, t->asked, a->timeout < 0 ? -1 : a->timeout * 1000);
 
 	(void)v;
-	if (!ret)
-		look_again(t);
-	return ret ? error_set(&t->error, -ret, "machine '%s' still runs", t->name) : 0;
+	if (ret)
+		return error_set(&t->error, -ret, "machine '%s' still runs", t->name);
+	look_again(t);
+	if (t->end < 0)
+		return error_set(
+			&t->error, ESRCH,
+			"machine '%s' has ended, and has not said how: it may have been killed",
+			t->name);
+	return 0;
 }
 
 static int begin_stop(const struct verb *v, struct target *t, const struct args *a)
@@ -339,12 +391,6 @@ static void fail(struct target *t, int ret)
 	log_error("%s", t->error.text);
 }
 
-static void close_stream(struct target *t)
-{
-	client_stream_close(t->stream);
-	t->stream = NULL;
-}
-
 /* Of all machines at once, until the last of them has ended, or our reader has left. */
 static int follow(struct target *t, int nr)
 {
@@ -396,7 +442,8 @@ static const struct verb verbs[] = {
 	{"kill", "POST", .begin = begin_kill, .end = end_kill,
 	 .help = "end machines at once, those too whose monitor does not answer"},
 	{"wait", .flags = ARGS_TIMEOUT, .begin = begin_wait, .end = end_wait,
-	 .help = "wait until machines have ended"},
+	 .help = "wait until machines have ended",
+	 .more = "Its exit status is then that with which 'vmm run' ended, and 1 when that is not known.\n"},
 };
 
 #define NR_VERBS (sizeof(verbs) / sizeof(verbs[0]))
@@ -510,8 +557,8 @@ static int run_verb(const struct verb *v, struct target *t, const struct args *a
 		return STATUS_ERROR;
 	}
 	for (int i = 0; i < a->nr_names; i++) {
-		if (t[i].status)
-			return (int)t[i].status;
+		if (t[i].status || t[i].end)
+			return t[i].status ? (int)t[i].status : t[i].end;
 	}
 	return STATUS_OK;
 }

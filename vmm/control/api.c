@@ -35,6 +35,12 @@ static const struct schema_member root_members[] = {
 };
 static const struct schema root_schema = {"Root", "What answers", MEMBERS(root_members)};
 
+#define END_MEMBERS                                                                        \
+	{"reason", SCHEMA_STRING, .help = "of its end, as the result has it"},             \
+	{                                                                                  \
+		"status", SCHEMA_INTEGER, .help = "that its monitor exits with at its end" \
+	}
+
 static const struct schema_member status_members[] = {
 	{"name", SCHEMA_STRING, true, .help = "of the machine"},
 	{"pid", SCHEMA_INTEGER, true, .help = "of its monitor"},
@@ -43,6 +49,7 @@ static const struct schema_member status_members[] = {
 	{"since", SCHEMA_INTEGER, true, .help = "the time of its last change of state"},
 	{"cpus", SCHEMA_INTEGER, true, .help = "processors"},
 	{"memory", SCHEMA_INTEGER, true, .help = "bytes"},
+	END_MEMBERS,
 	{"version", SCHEMA_STRING, true, .help = "of the monitor"},
 };
 static const struct schema status_schema = {"Status", "What the machine is and does",
@@ -70,14 +77,17 @@ static const struct schema_member stopping_members[] = {
 static const struct schema stopping_schema = {"Stopping", "The machine is about to end",
 					      MEMBERS(stopping_members)};
 
-static const char *const event_names[] = {"state", "lost", NULL};
+static const char *const event_names[] = {"state", "reset", "lost", NULL};
 static const struct schema_member event_members[] = {
 	{"sequence", SCHEMA_INTEGER, true,
 	 .help = "one more than that of the event before; that of the last one lost"},
 	{"time", SCHEMA_NUMBER, true, .help = "seconds since 1970"},
 	{"event", SCHEMA_STRING, true, .choices = event_names,
-	 .help = "a change of state; or that some were lost, as the client is slow"},
+	 .help = "a change of state; a reset of the machine, by its guest or by a client; or that "
+		 "some were lost, as the client is slow"},
 	{"state", SCHEMA_STRING, .choices = status_names, .help = "the new one"},
+	END_MEMBERS,
+	{"reboots", SCHEMA_INTEGER, .help = "resets of the machine so far"},
 	{"count", SCHEMA_INTEGER, .help = "how many were lost"},
 };
 static const struct schema event_schema = {"Event", "A line of the stream", MEMBERS(event_members)};
@@ -137,7 +147,7 @@ static int get_stats(struct api *a, struct api_call *c, struct error *e)
 	struct api_stats stats;
 
 	a->ops->stats(a->arg, &stats);
-	return answer(c, metrics_object(&stats), e);
+	return answer(c, metrics_object(a, &stats), e);
 }
 
 static int get_metrics(struct api *a, struct api_call *c, struct error *e)
@@ -147,7 +157,7 @@ static int get_metrics(struct api *a, struct api_call *c, struct error *e)
 
 	a->ops->status(a->arg, &status);
 	a->ops->stats(a->arg, &stats);
-	c->text = metrics_text(&status, &stats, &c->len);
+	c->text = metrics_text(a, &status, &stats, &c->len);
 	return c->text ? 0 : no_memory(e);
 }
 
@@ -433,10 +443,14 @@ static bool write_event(struct api *a, const struct api_stream *s, json_t *event
 static json_t *state_event(const struct api *a)
 {
 	struct status s;
+	json_t *event;
 
 	a->ops->status(a->arg, &s);
-	return json_pack("{s:I, s:f, s:s, s:s}", "sequence", (json_int_t)a->sequence, "time", now(),
-			 "event", "state", "state", status_names[s.state]);
+	event = json_pack("{s:I, s:f, s:s, s:s}", "sequence", (json_int_t)a->sequence, "time",
+			  now(), "event", "state", "state", status_names[s.state]);
+	/* Without memory for it the state is told alone. */
+	(void)status_put_end(&s, event);
+	return event;
 }
 
 static void tell_state(struct api *a, struct api_stream *s)
@@ -451,6 +465,24 @@ void api_state_changed(struct api *a)
 	for (unsigned int i = 0; i < HTTP_MAX_STREAMS; i++) {
 		if (a->stream[i].there)
 			tell_state(a, &a->stream[i]);
+	}
+}
+
+void api_was_reset(struct api *a)
+{
+	struct api_stats stats;
+
+	a->ops->stats(a->arg, &stats);
+	a->sequence++;
+	for (unsigned int i = 0; i < HTTP_MAX_STREAMS; i++) {
+		struct api_stream *s = &a->stream[i];
+
+		if (s->there &&
+		    !write_event(a, s,
+				 json_pack("{s:I, s:f, s:s, s:I}", "sequence",
+					   (json_int_t)a->sequence, "time", now(), "event", "reset",
+					   "reboots", (json_int_t)stats.reboots)))
+			s->lost++;
 	}
 }
 

@@ -30,6 +30,8 @@ struct api_stats {
 /* The most seconds that a guest can be given to power off: a day. */
 #define API_MAX_TIMEOUT 86400
 
+typedef void (*api_count_fn)(void *to, const char *device, const char *name, uint64_t value);
+
 /*
  * Each returns 0 or a negative errno with a sentence: EBUSY for what cannot be done in this state. "stop" is told how
  * many seconds the guest has to power off, or -1 for what the machine was configured with, and says what holds.
@@ -46,6 +48,8 @@ struct api_ops {
 	int (*start)(void *arg, struct error *e);
 	void (*status)(void *arg, struct status *status);
 	void (*stats)(void *arg, struct api_stats *stats);
+	/* What devices counted: fn for each device and counter, those of a device behind each other. */
+	void (*count)(void *arg, api_count_fn fn, void *to);
 };
 
 struct api;
@@ -60,6 +64,8 @@ int api_listen(struct api *a, int listen_fd, struct error *e);
  * the same as above, is theirs to change. Returns 0 or a negative errno.
  */
 int api_serve_firecracker(struct api *a, struct config *config, struct error *e);
+/* The machine was reset: tell all who listen. */
+void api_was_reset(struct api *a);
 /* The machine runs; or it does not, and e says why. */
 void api_started(struct api *a, const struct error *e);
 /* Streams of events end. */

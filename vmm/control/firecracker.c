@@ -646,7 +646,7 @@ static int flush_metrics(struct api *a, struct error *e)
 	if (f->metrics_fd < 0)
 		return error_set(e, EINVAL, "there is no file for metrics: PUT /metrics names one");
 	a->ops->stats(a->arg, &stats);
-	object = metrics_object(&stats);
+	object = metrics_object(a, &stats);
 	text = api_dump(object, &len);
 	json_decref(object);
 	if (text)

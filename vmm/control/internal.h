@@ -75,9 +75,10 @@ void firecracker_destroy(struct api *a);
 
 /* control/metrics.c: stats as an object, and all that is measured in the text format of OpenMetrics. */
 extern const struct schema api_stats_schema;
-json_t *metrics_object(const struct api_stats *stats);
+json_t *metrics_object(const struct api *a, const struct api_stats *stats);
 /* For free(); NULL without memory. */
-char *metrics_text(const struct status *status, const struct api_stats *stats, size_t *len);
+char *metrics_text(const struct api *a, const struct status *status, const struct api_stats *stats,
+		   size_t *len);
 
 /* control/openapi.c: an object of all options' schemas. */
 json_t *openapi_config_members(void);

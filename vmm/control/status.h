@@ -24,8 +24,13 @@ struct status {
 	enum status_state state;
 	time_t started, since; /* the machine; this state */
 	unsigned int cpus;
-	uint64_t memory; /* bytes */
+	uint64_t memory;    /* bytes */
+	const char *reason; /* how it ended; NULL: it has not */
+	int exit_status;    /* that of its monitor then */
 };
+
+/* What of a status says how it ended, into an object: nothing of one that has not. 0, or -1 without memory. */
+int status_put_end(const struct status *s, json_t *object);
 
 /* NULL without memory. */
 json_t *status_object(const struct status *s);

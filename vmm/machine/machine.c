@@ -746,6 +746,30 @@ void machine_count(const struct machine *m, struct machine_exits *exits)
 	}
 }
 
+struct counting {
+	machine_count_fn fn;
+	void *arg;
+	const char *device;
+};
+
+static void count_one(void *arg, const char *name, uint64_t value)
+{
+	const struct counting *c = arg;
+
+	c->fn(c->arg, c->device, name, value);
+}
+
+void machine_count_devices(const struct machine *m, machine_count_fn fn, void *arg)
+{
+	for (unsigned int i = 0; i < m->nr_devices; i++) {
+		const struct device *d = &m->device[i];
+		struct counting c = {fn, arg, d->id};
+
+		if (d->ops->count)
+			d->ops->count(d->dev, count_one, &c);
+	}
+}
+
 static bool is_over(struct machine *m)
 {
 	bool over;

@@ -110,6 +110,10 @@ int machine_nmi(struct machine *m, struct error *e);
 /* Exits so far, of a machine that may run: each figure is one that was true lately. */
 void machine_count(const struct machine *m, struct machine_exits *exits);
 
+/* What devices counted so far, of each that does: a name of its own, and the counter's. */
+typedef void (*machine_count_fn)(void *arg, const char *device, const char *name, uint64_t value);
+void machine_count_devices(const struct machine *m, machine_count_fn fn, void *arg);
+
 /* Park the vCPUs. */
 void machine_stop(struct machine *m);
 /*

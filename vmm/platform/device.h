@@ -8,11 +8,14 @@
 #define VMM_PLATFORM_DEVICE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "error.h"
 #include "platform/state.h"
 
 struct description;
+
+typedef void (*device_count_fn)(void *arg, const char *name, uint64_t value);
 
 struct device_ops {
 	/*
@@ -44,6 +47,8 @@ struct device_ops {
 	int (*load)(void *dev, struct state_in *in, struct error *e);
 	/* Tell the guest that it is there: acpi/describe.h. NULL: the guest finds it by itself. */
 	void (*describe)(void *dev, const struct description *d);
+	/* What it counted since the start of the machine, over all its resets: fn for each. vCPUs may run. */
+	void (*count)(void *dev, device_count_fn fn, void *arg);
 	/* No vCPU and no event loop runs any more. */
 	void (*destroy)(void *dev);
 };

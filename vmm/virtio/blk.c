@@ -42,8 +42,14 @@ struct request {
 	struct queue_chain chain;
 };
 
+/* Since the machine's start. */
+struct blk_counts {
+	uint64_t reads, read_bytes, writes, written_bytes, flushes, discards, errors;
+};
+
 struct virtio_blk {
 	struct virtio_dev dev; /* its lock protects what follows */
+	struct blk_counts counts;
 	struct block *block;
 	uint64_t sectors;		  /* (s) */
 	bool readonly;			  /* (s) */
@@ -112,6 +118,28 @@ static bool can_transfer(const struct virtio_blk *b, uint64_t sector, uint64_t b
 	return bytes <= BLK_MAX_BYTES && in_disk(b, sector, bytes);
 }
 
+static void count(struct blk_counts *c, enum block_op op, uint64_t bytes)
+{
+	switch (op) {
+	case BLOCK_READ:
+		c->reads++;
+		c->read_bytes += bytes;
+		break;
+	case BLOCK_WRITE:
+		c->writes++;
+		c->written_bytes += bytes;
+		break;
+	case BLOCK_FLUSH:
+		c->flushes++;
+		break;
+	case BLOCK_DISCARD:
+	case BLOCK_ZERO:
+	case BLOCK_UNMAP:
+		c->discards++;
+		break;
+	}
+}
+
 /* Start a request on part of the disk; one for nothing is done at once. */
 static void start(struct virtio_blk *b, struct request *r, enum block_op op, uint64_t sector,
 		  uint64_t bytes)
@@ -123,6 +151,7 @@ static void start(struct virtio_blk *b, struct request *r, enum block_op op, uin
 	r->io.op = op;
 	r->io.offset = sector * BLOCK_SECTOR;
 	r->io.len = bytes;
+	count(&b->counts, op, bytes);
 	block_queue(b->block, &r->io);
 }
 
@@ -238,8 +267,10 @@ static void complete(struct virtio_blk *b)
 {
 	struct block_io *io;
 
-	while ((io = block_reap(b->block)))
+	while ((io = block_reap(b->block))) {
+		b->counts.errors += !!io->result;
 		request_done(b, to_request(io), io->result ? VIRTIO_BLK_S_IOERR : VIRTIO_BLK_S_OK);
+	}
 	submit(b);
 	virtio_batch_done(&b->dev, 0);
 }
@@ -551,6 +582,23 @@ static void device_describe(void *dev, const struct description *d)
 	virtio_describe(&b->dev, d);
 }
 
+static void device_count(void *dev, device_count_fn fn, void *arg)
+{
+	struct virtio_blk *b = dev;
+	struct blk_counts c;
+
+	pthread_mutex_lock(&b->dev.lock);
+	c = b->counts;
+	pthread_mutex_unlock(&b->dev.lock);
+	fn(arg, "reads", c.reads);
+	fn(arg, "read_bytes", c.read_bytes);
+	fn(arg, "writes", c.writes);
+	fn(arg, "written_bytes", c.written_bytes);
+	fn(arg, "flushes", c.flushes);
+	fn(arg, "discards", c.discards);
+	fn(arg, "errors", c.errors);
+}
+
 static void device_destroy(void *dev)
 {
 	virtio_blk_destroy(dev);
@@ -565,5 +613,6 @@ const struct device_ops virtio_blk_device = {
 	.save = device_save,
 	.load = device_load,
 	.describe = device_describe,
+	.count = device_count,
 	.destroy = device_destroy,
 };

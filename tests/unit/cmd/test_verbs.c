@@ -198,20 +198,41 @@ static void await_sleep(pid_t pid)
 
 START_TEST(test_wait)
 {
-	const struct fake f = {.answer = NONE, .ends = true};
-	pid_t a = fake_start("a", &f), killer;
+	const struct fake f = {.answer = OK, .ends = true};
+	const struct fake crashes = {
+		.answer = OK
+		"{\"event\":\"state\",\"state\":\"running\"}\n{\"event\":\"state\",\"state\":"
+		"\"ended\",\"reason\":\"crash\",\"status\":3}\n",
+		.ends = true};
+	const struct fake good = {.answer = OK
+				  "{\"event\":\"state\",\"state\":\"ended\",\"status\":0}\n",
+				  .ends = true};
+	const struct fake silent = {.answer = OK, .stays = true};
+	pid_t a = fake_start("a", &crashes), b = fake_start("b", &good), killer;
 
-	ck_assert_int_eq(vmm("wait --timeout 0 a"), VERB_NO_ANSWER);
-	ck_assert_int_eq(vmm("pause a"), VERB_DONE);
+	/* As its monitor ended. */
+	ck_assert_int_eq(vmm("wait --json b a"), STATUS_CRASHED);
+	ck_assert_ptr_nonnull(
+		strstr(said, "{\"reason\":\"crash\",\"status\":3,\"name\":\"a\",\"ok\":true}\n"));
 	waitpid(a, NULL, 0);
+	waitpid(b, NULL, 0);
+	b = fake_start("b", &good);
+	ck_assert_int_eq(vmm("wait b"), VERB_DONE);
+	ck_assert_str_eq(said, "");
+	waitpid(b, NULL, 0);
 	a = fake_start("a", &f);
+	/* It says nothing of its end. */
+	ck_assert_int_eq(vmm("wait a"), VERB_FAILED);
+	waitpid(a, NULL, 0);
+	a = fake_start("a", &silent);
+	ck_assert_int_eq(vmm("wait --timeout 0 a"), VERB_NO_ANSWER);
 	killer = fork();
 	if (!killer) {
 		await_sleep(getppid());
 		kill(a, SIGKILL);
 		_exit(0);
 	}
-	ck_assert_int_eq(vmm("wait a"), VERB_DONE);
+	ck_assert_int_eq(vmm("wait a"), VERB_FAILED);
 	waitpid(killer, NULL, 0);
 	ck_assert_int_eq(vmm("wait a"), VERB_NO_MACHINE);
 }

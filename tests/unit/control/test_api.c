@@ -63,6 +63,8 @@ static void get_status(void *arg, struct status *s)
 		.since = 2000,
 		.cpus = config.cpus,
 		.memory = config.memory,
+		.reason = state == STATE_ENDED ? "crash" : NULL,
+		.exit_status = 3,
 	};
 }
 
@@ -70,6 +72,14 @@ static void get_stats(void *arg, struct api_stats *s)
 {
 	(void)arg;
 	*s = (struct api_stats){1, 2, 3, 4, 5, 6.5};
+}
+
+static void count(void *arg, api_count_fn fn, void *to)
+{
+	(void)arg;
+	fn(to, "disk0", "reads", 7);
+	fn(to, "disk0", "read_bytes", 4096);
+	fn(to, "b", "reads", 1);
 }
 
 static const struct api_ops ops = {
@@ -82,6 +92,7 @@ static const struct api_ops ops = {
 	.nmi = nmi,
 	.status = get_status,
 	.stats = get_stats,
+	.count = count,
 };
 
 static void set_up(void)
@@ -168,6 +179,7 @@ END_TEST
 
 START_TEST(what_is_asked)
 {
+	const json_t *devices;
 	const char *text;
 
 	ask(GET("/"), "200");
@@ -191,11 +203,22 @@ START_TEST(what_is_asked)
 		json_integer_value(json_object_get(json_object_get(answer, "exits"), "emulate")),
 		3);
 	ck_assert(fabs(json_real_value(json_object_get(answer, "seconds")) - 6.5) < 0.001);
+	devices = json_object_get(answer, "devices");
+	ck_assert_uint_eq(json_array_size(devices), 2);
+	ck_assert_str_eq(json_string_value(json_object_get(json_array_get(devices, 0), "id")),
+			 "disk0");
+	ck_assert_int_eq(
+		json_integer_value(json_object_get(json_array_get(devices, 0), "read_bytes")),
+		4096);
+	ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(devices, 1), "reads")),
+			 1);
 
 	text = ask(GET("/metrics"), "200");
 	ck_assert_contains(client_text, "Content-Type: application/openmetrics-text; "
 					"version=1.0.0; charset=utf-8\r\n");
 	ck_assert_contains(text, "\nhv_exits_total{machine=\"m1\",reason=\"emulate\"} 3\n");
+	ck_assert_contains(text, "\nhv_device_reads_total{machine=\"m1\",device=\"disk0\"} 7\n"
+				 "hv_device_reads_total{machine=\"m1\",device=\"b\"} 1\n");
 	ck_assert_contains(text, "\nhv_state{machine=\"m1\",hv_state=\"running\"} 1\n");
 	ck_assert_contains(text, "\nhv_state{machine=\"m1\",hv_state=\"paused\"} 0\n");
 	ck_assert_contains(text, "\nhv_uptime_seconds{machine=\"m1\"} 6.500\n");
@@ -426,6 +449,36 @@ static void keeps_count(int fd, json_int_t first, json_int_t last)
 	event_is(fd, last, "running");
 }
 
+static void reset(void *arg)
+{
+	(void)arg;
+	api_was_reset(api);
+}
+
+/* A reset is told, and at the end how it ended, there and in the status. */
+START_TEST(reset_and_end)
+{
+	int fd = open_events();
+	json_t *event;
+
+	event_is(fd, 0, "running");
+	on_loop(reset, NULL);
+	event = next_event(fd);
+	ck_assert_int_eq(json_integer_value(json_object_get(event, "sequence")), 1);
+	ck_assert_str_eq(json_string_value(json_object_get(event, "event")), "reset");
+	ck_assert_int_eq(json_integer_value(json_object_get(event, "reboots")), 5);
+	json_decref(event);
+	change_to(STATE_ENDED);
+	event = next_event(fd);
+	ck_assert_str_eq(json_string_value(json_object_get(event, "reason")), "crash");
+	ck_assert_int_eq(json_integer_value(json_object_get(event, "status")), 3);
+	json_decref(event);
+	close(fd);
+	ask(GET("/status"), "200");
+	ck_assert_str_eq(json_string_value(json_object_get(answer, "reason")), "crash");
+}
+END_TEST
+
 START_TEST(lost_events)
 {
 	int fd = open_events();
@@ -552,6 +605,7 @@ int main(void)
 	tcase_add_test(tc, what_is_told);
 	tcase_add_test(tc, what_is_not_done);
 	tcase_add_test(tc, events);
+	tcase_add_test(tc, reset_and_end);
 	tcase_add_test(tc, lost_events);
 	tcase_add_test(tc, many_listeners);
 	tcase_add_test(tc, openapi);

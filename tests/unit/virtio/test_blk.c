@@ -308,6 +308,37 @@ START_TEST(write_then_read)
 }
 END_TEST
 
+static void take_count(void *arg, const char *name, uint64_t value)
+{
+	snprintf((char *)arg + strlen(arg), 32, "%s=%lu ", name, (unsigned long)value);
+}
+
+static const char *counts(void)
+{
+	static char text[256];
+
+	text[0] = '\0';
+	virtio_blk_device.count(blk, take_count, text);
+	return text;
+}
+
+/* Of what the host was asked to do, also over a reset. */
+START_TEST(counters)
+{
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_OUT, 16, GUEST_DATA, 4096, 0, 1), 0);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_OUT, 16, GUEST_DATA, 512, 0, 1), 0);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, 15, GUEST_DATA, 8192, WRITE, 8193), 0);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_GET_ID, 0, GUEST_DATA, 20, WRITE, 21), 0);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_OUT, SECTORS, GUEST_DATA, 512, 0, 1), 1);
+	ck_assert_str_eq(counts(), "reads=1 read_bytes=8192 writes=2 written_bytes=4608 flushes=0 "
+				   "discards=0 errors=0 ");
+	driver_start(FEATURES | RW_FEATURES, RING);
+	ck_assert_uint_eq(request(VIRTIO_BLK_T_FLUSH, 0, 0, 0, 0, 1), 0);
+	ck_assert_str_eq(counts(), "reads=1 read_bytes=8192 writes=2 written_bytes=4608 flushes=1 "
+				   "discards=0 errors=0 ");
+}
+END_TEST
+
 /* A driver that cannot flush: each write is durable by itself. */
 START_TEST(write_through)
 {
@@ -355,6 +386,7 @@ START_TEST(host_error_is_told)
 			  VIRTIO_BLK_S_IOERR);
 	ck_assert_uint_eq(request(VIRTIO_BLK_T_IN, SECTORS / 2 - 1, GUEST_DATA, 512, WRITE, 513),
 			  0);
+	ck_assert_ptr_nonnull(strstr(counts(), " errors=3 "));
 }
 END_TEST
 
@@ -861,6 +893,7 @@ static Suite *suite(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, configuration);
 	tcase_add_test(t, write_then_read);
+	tcase_add_test(t, counters);
 	tcase_add_test(t, write_through);
 	tcase_add_loop_test(t, serial_number, 0, 1);
 	tcase_add_test(t, any_layout);
