@@ -144,3 +144,40 @@ refuses() {
 		ok "$name"
 	fi
 }
+
+# does NAME STATUS WORD [ARGUMENT...]: `vmm ARGUMENT...` must end with that status and say the word.
+does() {
+	name=$1
+	wanted=$2
+	word=$3
+	shift 3
+	limited "$LIMIT" KILL vmm "$@" >"$work/out" 2>"$work/err" </dev/null
+	status=$?
+	if [ "$status" != "$wanted" ]; then
+		evidence
+		not_ok "$name" "exit status $status instead of $wanted"
+	elif [ "$word" ] && ! cat "$work/out" "$work/err" | grep -q -- "$word"; then
+		evidence
+		not_ok "$name" "does not say '$word'"
+	else
+		ok "$name"
+	fi
+}
+
+# attach NAME: to the console of a machine that is detached, typing by file descriptor 3; the screen is
+# $work/console. leave: as Ctrl-A d does.
+attach() {
+	rm -f "$work/keys"
+	mkfifo "$work/keys"
+	: >"$work/console"
+	vmm console "$1" <"$work/keys" >"$work/console" 2>"$work/err" &
+	vmm=$!
+	background="$background $vmm"
+	exec 3>"$work/keys"
+}
+
+leave() {
+	kill "$vmm"
+	finish
+	exec 3>&-
+}

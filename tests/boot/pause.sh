@@ -51,6 +51,7 @@ for round in $(seq "$rounds"); do
 	fi
 	# The guest comes as far as it comes: in the middle of its boot, and each fiftieth round of its writing.
 	[ $((round % 50)) != 0 ] || wrote 3
+	[ $((round % 100)) != 0 ] || echo "# $round rounds"
 	[ $((round % each)) != 0 ] || ask POST /pause /reset /resume
 done
 ok "it is paused $((rounds * 5)) times, and reset $((rounds / each)) times"

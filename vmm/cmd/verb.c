@@ -15,6 +15,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/command.h"
+#include "control/api.h"
 #include "control/client.h"
 #include "control/errors.h"
 #include "control/runtime.h"
@@ -287,7 +288,7 @@ static void print_value(const json_t *value)
 		print_plain(json_string_value(value));
 		return;
 	}
-	text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+	text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | API_DIGITS);
 	if (text)
 		print_plain(text);
 	free(text);
@@ -327,7 +328,7 @@ static int print_json(const struct verb *v, const struct target *t)
 		ret = json_object_set_new(
 			line, "error", errors_object(t->error.code, t->error.path, t->error.text));
 	if (!ret)
-		ret = json_dumpf(line, stdout, JSON_COMPACT);
+		ret = json_dumpf(line, stdout, JSON_COMPACT | API_DIGITS);
 	putchar('\n');
 	json_decref(line);
 	return ret;
@@ -357,7 +358,7 @@ static void print_event(void *arg, const char *text)
 		log_error("machine '%s': an event that is none is left out", t->name);
 	} else if (t->json) {
 		json_object_set_new(event, "name", errors_text(t->name));
-		json_dumpf(event, stdout, JSON_COMPACT);
+		json_dumpf(event, stdout, JSON_COMPACT | API_DIGITS);
 		putchar('\n');
 	} else {
 		printf("%s:", t->name);

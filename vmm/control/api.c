@@ -325,17 +325,15 @@ static void find_target(const struct api *a, const struct http_request *r, struc
 /* ------------------------------------------------------------------------- */
 /* Answers                                                                    */
 
-#define DUMP_FLAGS JSON_REAL_PRECISION(13) /* milliseconds since 1970 */
-
 /* A line, for free(). */
 char *api_dump(const json_t *object, size_t *len)
 {
-	size_t room = json_dumpb(object, NULL, 0, DUMP_FLAGS);
+	size_t room = json_dumpb(object, NULL, 0, API_DIGITS);
 	char *text = room ? malloc(room + 1) : NULL;
 
 	if (!text)
 		return NULL;
-	json_dumpb(object, text, room, DUMP_FLAGS);
+	json_dumpb(object, text, room, API_DIGITS);
 	text[room] = '\n';
 	*len = room + 1;
 	return text;

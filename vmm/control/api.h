@@ -20,6 +20,8 @@
 
 /* Changes when a client that knows an older one could misunderstand. */
 #define API_SCHEMA_VERSION 1
+/* Flags of jansson for what has fractions: milliseconds since 1970, and no digits that were not counted. */
+#define API_DIGITS JSON_REAL_PRECISION(13)
 
 struct api_stats {
 	uint64_t pio, mmio, emulate, eoi; /* exits to the monitor, of all vCPUs */

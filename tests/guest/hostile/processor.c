@@ -122,6 +122,13 @@ static void spin_for_ever(void)
 		;
 }
 
+static void flood_for_ever(void)
+{
+	print("flooding\n");
+	for (;;)
+		print("All work and no play makes a console a dull place to be.\n");
+}
+
 /* ------------------------------------------------------------------------- */
 /* Control registers                                                          */
 
@@ -385,6 +392,7 @@ static const struct hostile_case cases[] = {
 	{"init_to_itself", init_to_itself, ENDS_CRASHED},
 	{"halt_for_ever", halt_for_ever, ENDS_NEVER},
 	{"spin_for_ever", spin_for_ever, ENDS_NEVER},
+	{"flood_for_ever", flood_for_ever, ENDS_NEVER},
 	{"control_registers", control_registers, ENDS_WELL},
 	{"every_msr", every_msr, ENDS_WELL},
 	{"efer", efer, ENDS_WELL},

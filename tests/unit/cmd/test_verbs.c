@@ -106,19 +106,20 @@ END_TEST
 START_TEST(test_status)
 {
 	const struct fake f = {.answer = OK
-			       "{\"state\":\"run\\u009bning\",\"x\":{\"y\":{\"z\":[1,2]}}}"};
+			       "{\"state\":\"run\\u009bning\",\"x\":{\"y\":{\"z\":[1,7.1]}}}"};
 	pid_t a = fake_start("a", &f), b = fake_start("b", &f);
 
 	ck_assert_int_eq(vmm("status a"), VERB_DONE);
-	ck_assert_str_eq(said, "state: run?ning\nx.y.z: [1,2]\n");
+	ck_assert_str_eq(said, "state: run?ning\nx.y.z: [1,7.1]\n");
 	ck_assert(fake_was_asked("GET /status "));
 	ck_assert_int_eq(vmm("stats a b"), VERB_DONE);
 	ck_assert_str_eq(
-		said, "a:\nstate: run?ning\nx.y.z: [1,2]\n\nb:\nstate: run?ning\nx.y.z: [1,2]\n");
+		said,
+		"a:\nstate: run?ning\nx.y.z: [1,7.1]\n\nb:\nstate: run?ning\nx.y.z: [1,7.1]\n");
 	ck_assert_int_eq(vmm("status --json a"), VERB_DONE);
 	ck_assert_str_eq(
 		said,
-		"{\"state\":\"run\xc2\x9bning\",\"x\":{\"y\":{\"z\":[1,2]}},\"name\":\"a\"}\n");
+		"{\"state\":\"run\xc2\x9bning\",\"x\":{\"y\":{\"z\":[1,7.1]}},\"name\":\"a\"}\n");
 	fake_kill(a);
 	fake_kill(b);
 }
