@@ -270,8 +270,12 @@ static const char *status_words(unsigned int status)
 	return "Error";
 }
 
+/* The times between which the calendar below holds. */
+#define MARCH_2000 951868800
+#define YEAR_2100  4102444800
+
 /*
- * "Fri, 27 Nov 2026 18:45:12 GMT". Not by gmtime(), which would open the time zone's file, and a monitor opens nothing
+ * "Date: Fri, 27 Nov 2026 18:45:12 GMT". Not by gmtime(), which would open the time zone's file, and a monitor opens nothing
  * while its machine runs. A year begins in March here, so that the day that not all have is its last.
  */
 static void format_date(char *buf, size_t size, time_t now)
@@ -279,8 +283,7 @@ static void format_date(char *buf, size_t size, time_t now)
 	static const char days[] = "ThuFriSatSunMonTueWed";
 	static const char months[] = "MarAprMayJunJulAugSepOctNovDecJanFeb";
 	unsigned int second = (unsigned int)(now % 86400);
-	/* Since 1 March 2000. */
-	unsigned int day = (unsigned int)(now / 86400) - 11017;
+	unsigned int day = (unsigned int)((now - MARCH_2000) / 86400);
 	unsigned int year = 2000, month = 0;
 
 	while (day >= 365U + !((year + 1) % 4)) {
@@ -289,17 +292,20 @@ static void format_date(char *buf, size_t size, time_t now)
 	}
 	while (day >= (month % 5 % 2 ? 30U : 31U))
 		day -= month++ % 5 % 2 ? 30U : 31U;
-	snprintf(buf, size, "%.3s, %02u %.3s %u %02u:%02u:%02u GMT", days + 3 * (now / 86400 % 7),
-		 day + 1, months + 3 * month, year + (month >= 10), second / 3600, second / 60 % 60,
-		 second % 60);
+	snprintf(buf, size, "Date: %.3s, %02u %.3s %u %02u:%02u:%02u GMT\r\n",
+		 days + 3 * (now / 86400 % 7), day + 1, months + 3 * month, year + (month >= 10),
+		 second / 3600, second / 60 % 60, second % 60);
 }
 
 /* 0, or a negative errno: there is no room for it in memory. */
 static int put_head(struct conn *c, const struct http_answer *a, size_t room, bool stream)
 {
-	char date[40], length[64] = "", type[128] = "", allow[64] = "";
+	char date[48] = "", length[64] = "", type[128] = "", allow[64] = "";
+	time_t now = time(NULL);
 
-	format_date(date, sizeof(date), time(NULL));
+	/* Whose clock is wrong says none: RFC 9110, 6.6.1. */
+	if (now >= MARCH_2000 && now < YEAR_2100)
+		format_date(date, sizeof(date), now);
 	if (stream && c->chunked)
 		strcpy(length, "Transfer-Encoding: chunked\r\n");
 	else if (!stream && a->status != 204)
@@ -313,7 +319,7 @@ static int put_head(struct conn *c, const struct http_answer *a, size_t room, bo
 		return -ENOMEM;
 	c->out_size = MAX_HEAD + room;
 	c->out_len = (size_t)snprintf(c->out, MAX_HEAD,
-				      "HTTP/1.1 %u %s\r\nDate: %s\r\n%s%s%s"
+				      "HTTP/1.1 %u %s\r\n%s%s%s%s"
 				      "Cache-Control: no-store\r\n%s\r\n",
 				      a->status, status_words(a->status), date, type, length, allow,
 				      connection_header(c));

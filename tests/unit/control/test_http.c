@@ -80,6 +80,20 @@ static void on_gone(void *arg, struct http_id id)
 
 static const struct http_ops ops = {on_request, on_refuse, on_room, on_gone};
 
+/* What the host's clock says; 0: what it does. */
+static time_t clock_says;
+
+time_t time(time_t *t)
+{
+	struct timespec now = {.tv_sec = clock_says};
+
+	if (!clock_says)
+		clock_gettime(CLOCK_REALTIME, &now);
+	if (t)
+		*t = now.tv_sec;
+	return now.tv_sec;
+}
+
 static void set_up(void)
 {
 	limits = (struct http_limits){256, 4, LONG_MS, LONG_MS, LONG_MS};
@@ -101,6 +115,36 @@ static void tear_down(void)
 }
 
 /* ------------------------------------------------------------------------- */
+
+START_TEST(dates)
+{
+	static const struct {
+		time_t time;
+		const char *date; /* NULL: none, of a clock that is wrong */
+	} rows[] = {
+		{1, NULL},
+		{951868799, NULL},
+		{951868800, "Date: Wed, 01 Mar 2000 00:00:00 GMT\r\n"},
+		{1709251199, "Date: Thu, 29 Feb 2024 23:59:59 GMT\r\n"},
+		{1795800000, "Date: Fri, 27 Nov 2026 17:20:00 GMT\r\n"},
+		{4102444799, "Date: Thu, 31 Dec 2099 23:59:59 GMT\r\n"},
+		{4102444800, NULL},
+		{INT64_MAX, NULL},
+	};
+
+	serve();
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		const char *text;
+
+		clock_says = rows[i].time;
+		text = client_ask(GET_CLOSE("/"));
+		ck_assert_status(text, "200");
+		ck_assert_uint_eq(count_of(text, "Date: "), !!rows[i].date);
+		if (rows[i].date)
+			ck_assert_contains(text, rows[i].date);
+	}
+}
+END_TEST
 
 START_TEST(good_requests)
 {
@@ -636,6 +680,7 @@ int main(void)
 
 	tcase_add_checked_fixture(tc, set_up, tear_down);
 	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, dates);
 	tcase_add_test(tc, good_requests);
 	tcase_add_test(tc, requests_one_after_another);
 	tcase_add_test(tc, continues);
