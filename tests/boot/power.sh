@@ -107,6 +107,15 @@ finish
 expect "a guest that does not power off is ended" 12 "^waiting"
 told "that its kernel heard of the button" "took notice of the power button, but nothing in it powered off"
 
+# Without the I/O APIC there is no interrupt of the button, nor one of the serial port, so that the kernel has to speak.
+start "noapic run=\"echo waiting >/dev/kmsg; while :; do sleep 1; done\"" --stop-timeout 2
+if await "waiting"; then
+	kill -TERM "$vmm"
+fi
+finish
+expect "a guest with noapic is ended" 12 "waiting"
+told "that its kernel heard of no button" "took no notice of the power button: .*'noapic'"
+
 boot "run=\"while :; do sleep 1; done\"" --time-limit 30
 expect "--time-limit ends it" 10
 

@@ -36,10 +36,19 @@ static int vmm(const char *words)
 START_TEST(test_usage)
 {
 	static const char *const bad[] = {
-		"list m",	  "list --timeout 1",	 "status",
-		"pause",	  "pause --no-such m",	 "pause --timeout 1 m",
-		"stop --timeout", "stop --timeout x m",	 "stop --timeout -1 m",
-		"stop m -q",	  "stop --timeout 1s m", "stop --timeout 999999999999999999999 m",
+		"list m",
+		"list --timeout 1",
+		"status",
+		"pause",
+		"pause --no-such m",
+		"pause --timeout 1 m",
+		"stop --timeout",
+		"stop --timeout x m",
+		"stop --timeout -1 m",
+		"stop m -q",
+		"stop --timeout 1s m",
+		"stop --timeout 999999999999999999999 m",
+		"stop --timeout 86401 m",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -47,6 +56,8 @@ START_TEST(test_usage)
 	ck_assert_int_eq(vmm("stop --help"), STATUS_OK);
 	ck_assert_ptr_nonnull(strstr(said, "--timeout"));
 	ck_assert_int_eq(vmm("list -h"), STATUS_OK);
+	/* A day. */
+	ck_assert_int_eq(vmm("stop --timeout 86400 m"), VERB_NO_MACHINE);
 	/* A name like a flag is none of a machine. */
 	ck_assert_int_eq(vmm("pause -- --json"), VERB_FAILED);
 	ck_assert_int_eq(vmm("pause ../m"), VERB_FAILED);

@@ -491,6 +491,13 @@ static long unlink_by_path(void)
 	return call(unlinkat(AT_FDCWD, outside, 0));
 }
 
+START_TEST(places_without_a_name)
+{
+	ck_assert_int_eq(place_open(&place, "/tmp/", PLACE_CREATE), -EINVAL);
+	ck_assert_int_eq(place_open(&place, "", PLACE_CREATE), -EINVAL);
+}
+END_TEST
+
 START_TEST(places)
 {
 	static long (*const kill[])(void) = {open_in_place,	   setuid_in_place,
@@ -663,6 +670,7 @@ int main(void)
 	tcase_add_loop_test(tc, what_is_needed_works, 0, nr_kinds);
 	tcase_add_loop_test(tc, faults_are_told, 0, nr_kinds);
 	tcase_add_test(tc, process_without_filters);
+	tcase_add_test(tc, places_without_a_name);
 	tcase_add_test(tc, places);
 	tcase_add_test(tc, places_are_not_left);
 	tcase_add_test(tc, strange_descriptors);
