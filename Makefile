@@ -213,14 +213,17 @@ tests: $(UNIT) $(EXTRA_TESTS)
 
 # ---------------------------------------------------------------------------- running
 
-# CHECK limits the run: groups (unit abi boot fuzz) or patterns of test names; MACHINE to some test hosts.
+# CHECK limits the run: groups (unit abi boot fuzz) or patterns of test names; MACHINE to some test hosts. AS_USER=1
+# has the tests run as a user without rights.
+RUN := tests/run $(if $(MACHINE),--machine $(MACHINE)) $(if $(AS_USER),--as-user)
+
 .PHONY: check check-words demo bench
 check: check-words programs tests host-module $(GUEST)
-	@tests/run $(if $(MACHINE),--machine $(MACHINE)) $(CHECK)
+	@$(RUN) $(CHECK)
 
 # A slip in them is told before anything is built.
 check-words:
-	@tests/run --list $(if $(MACHINE),--machine $(MACHINE)) $(CHECK) >/dev/null
+	@$(RUN) --list $(CHECK) >/dev/null
 
 # The module on Debian's other kernels; KERNELS limits the run: see scripts/check-kernels --help.
 .PHONY: check-kernels check-dkms
@@ -314,7 +317,8 @@ help:
 ##   make            the module hv.ko and the programs, under build/
 ##   make demo       start a guest here, or in an emulated host if this machine cannot
 ##   make check      all tests, in emulated hosts of both vendors; CHECK="unit abi boot fuzz" or names
-##                   to choose some, MACHINE=amd or intel to choose one
+##                   to choose some, MACHINE=amd or intel to choose one, AS_USER=1 to run them there
+##                   as a user without rights
 ##   make check-hosts
 ##                   whether processors without what hv needs are refused, each with its reason
 ##   make check-systemd

@@ -29,6 +29,11 @@ not_ok() {
 	echo "not ok $1: $2"
 }
 
+# Some of what a test does to its host takes root; a test that runs as another user (tests/run --as-user) leaves it out.
+is_root() {
+	[ "$(id -u)" = 0 ]
+}
+
 # boot CMDLINE [FLAG...]: runs the small guest to its end. Leaves the exit status in $status, the
 # guest's console in $work/console, vmm's own words in $work/out and $work/err. $around is what runs vmm, as env does.
 around=""
