@@ -90,7 +90,8 @@ limited "$LIMIT" KILL vmm run --config "$work/machine" >"$work/out" 2>"$work/err
 status=$?
 expect "a machine from its file" 0 "^209715200\$" "guest: status 0"
 sed 's/"readonly": false/"readonly": "no"/' "$work/machine" >"$work/wrong"
-refuses "a mistake in a file" 2 "wrong:10: disks[0].readonly must be true or false" --config "$work/wrong"
+line=$(grep -n '"readonly": "no"' "$work/wrong" | cut -d : -f 1)
+refuses "a mistake in a file" 2 "wrong:$line: disks[0].readonly must be true or false" --config "$work/wrong"
 refuses "a missing configuration file" 2 "$work/absent" --config "$work/absent"
 sed "s|$work/large|$work/absent|" "$work/machine" >"$work/wrong"
 refuses "a disk of a file that is missing" 1 "(disks[0] in $work/wrong)" --config "$work/wrong"
