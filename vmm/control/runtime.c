@@ -50,6 +50,7 @@
 struct runtime {
 	char name[RUNTIME_NAME_MAX + 1];
 	int base, dir, lock, status, api;
+	bool given;			    /* to another user, who cannot remove the directory */
 	struct place base_place, dir_place; /* for the end, when the monitor is confined */
 };
 
@@ -466,6 +467,7 @@ int runtime_give(struct runtime *r, uid_t uid, gid_t gid, struct error *e)
 	}
 	if (!ret && fchown(r->dir, uid, gid))
 		ret = -errno;
+	r->given = uid != geteuid();
 	return ret ? error_set_at(e, -ret, "user",
 				  "cannot give the directory of machine '%s' to another user: %s",
 				  r->name, strerror(-ret))
@@ -480,7 +482,11 @@ void runtime_destroy(struct runtime *r, bool keep_logs)
 	if (r->lock >= 0) {
 		if (!keep_logs)
 			remove_logs(r->dir);
-		remove_all(r->base, r->dir, r->name);
+		/* By the lock whoever looks knows that it was a machine's, and removes it. */
+		if (r->given)
+			remove_live(r->dir);
+		else
+			remove_all(r->base, r->dir, r->name);
 	}
 	place_close(&r->dir_place);
 	place_close(&r->base_place);

@@ -294,7 +294,7 @@ static void end_other(pid_t pid, int end)
 	ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
 }
 
-/* Root finds it, and what it leaves, which is an empty directory, is removed. */
+/* Root finds it, and what it leaves, which is a directory with a lock, is removed. */
 START_TEST(test_other_user)
 {
 	struct runtime_machine m;
@@ -314,7 +314,7 @@ START_TEST(test_other_user)
 	runtime_release(&m);
 	ck_assert_int_eq(runtime_create("m", &facts, &r, &e), -EBUSY);
 	end_other(pid, end);
-	ck_assert(!exists("m/lock") && !exists("m/status") && !exists("m/api.sock"));
+	ck_assert(exists("m/lock") && !exists("m/status") && !exists("m/api.sock"));
 	ck_assert_int_eq(runtime_lookup("m", &m, &e), -ENOENT);
 	ck_assert(!exists("m"));
 }
