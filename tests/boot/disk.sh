@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # SPDX-License-Identifier: GPL-2.0-or-later
-# virtio-blk as a guest's kernel uses it: data both ways, read-only, two disks, serial numbers,
-# discard, a file system, and what vmm refuses.
+# virtio-blk as a guest's kernel uses it: data both ways, by split and packed rings, read-only, two disks, serial
+# numbers, discard, a file system, and what vmm refuses.
 . tests/boot/lib.sh
 
 pattern() {
@@ -13,9 +13,10 @@ pattern read >"$work/source"
 truncate -s 16M "$work/target"
 sum=$(md5sum <"$work/source" | cut -d ' ' -f 1)
 boot "run=\"yes written | head -c 2097152 >/dev/vda; sync; md5sum /dev/vdb;
-	cat /sys/block/vd?/serial; echo; cat /sys/block/vda/size; cat /dev/vda >/dev/null\"" \
-	--disk "$work/target,serial=FIRST" --disk "$work/source,readonly=on,serial=second-disk"
-expect "two disks" 0 "^$sum" "FIRST" "second-disk" "^32768\$" "guest: status 0"
+	cat /sys/block/vd?/serial; echo; cat /sys/block/vda/size; cat /dev/vda >/dev/null;
+	echo packed \$(cut -c 35 /sys/block/vda/device/features /sys/block/vdb/device/features)\"" \
+	--disk "$work/target,serial=FIRST,packed=on" --disk "$work/source,readonly=on,serial=second-disk"
+expect "two disks" 0 "^$sum" "FIRST" "second-disk" "^32768\$" "^packed 1 0" "guest: status 0"
 if head -c 2097152 "$work/target" | cmp -s - "$work/expected"; then
 	ok "what the guest wrote is in the file"
 else
@@ -33,7 +34,7 @@ fi
 
 truncate -s 64M "$work/fs"
 boot "run=\"mke2fs -q /dev/vda && mount -t ext4 /dev/vda /mnt && cp -r /bin/busybox /lib /mnt/ &&
-	md5sum /bin/busybox /mnt/busybox && umount /mnt\"" --disk "$work/fs,format=raw"
+	md5sum /bin/busybox /mnt/busybox && umount /mnt\"" --disk "$work/fs,format=raw,packed=on"
 expect "a file system" 0 "guest: status 0"
 if e2fsck -fn "$work/fs" >"$work/fsck" 2>&1; then
 	ok "a file system is clean afterwards"
@@ -80,11 +81,11 @@ on_mmio() {
 	boot "run=\"yes written | head -c 2097152 >/dev/vda; sync; md5sum /dev/vdb; cat /sys/block/vda/serial; echo;
 		readlink -f /sys/block/vda/device; readlink -f /sys/block/vdb/device;
 		cat /sys/class/misc/hw_random/rng_current; head -c 64 /dev/hwrng | wc -c;
-		grep -E virtio[0-9] /proc/interrupts\"" \
-		--disk "$work/target,transport=mmio,serial=NOBUS" --disk "$work/source,readonly=on,transport=mmio" \
+		grep -E virtio[0-9] /proc/interrupts; cut -c 35 /sys/block/vda/device/features\"" \
+		--disk "$work/target,transport=mmio,serial=NOBUS,packed=on" --disk "$work/source,readonly=on,transport=mmio" \
 		--rng-transport mmio
 	expect "disks and the entropy device on MMIO" 0 "^$sum" "NOBUS" "LNRO0005:00/virtio" "LNRO0005:01/virtio" \
-		"^virtio_rng" "^64\$" "IO-APIC.*edge *virtio" "guest: status 0"
+		"^virtio_rng" "^64\$" "IO-APIC.*edge *virtio" "^1\$" "guest: status 0"
 	if head -c 2097152 "$work/target" | cmp -s - "$work/expected"; then
 		ok "what the guest wrote by MMIO is in the file"
 	else

@@ -36,6 +36,9 @@
 #define AVAIL	   0x2000u
 #define USED	   0x3000u
 #define HEADERS	   0x4000u
+#define PACKED	   0x5000u /* the same of a disk with a packed ring */
+#define DRIVER	   0x6000u
+#define DEVICE	   0x7000u
 #define RING	   8
 #define DEBUG_PORT 0xf4
 
@@ -151,17 +154,8 @@ static void make_board(void)
 	add("pci", &pci_host_device, pci_host_create(pio, mmio, &err));
 }
 
-static void make_virtio(void)
+static struct virtio_blk *make_disk(const struct virtio_env *env)
 {
-	static struct virtio_pci_bus pci = {
-		.msi = {send_msi, bind_msi, unbind_msi, NULL},
-		.doorbell = {bind_doorbell, unbind_doorbell, NULL},
-	};
-	static struct virtio_mmio_bus at = {
-		.base = LAYOUT_VIRTIO_MMIO,
-		.doorbell = {bind_doorbell, unbind_doorbell, NULL},
-	};
-	struct virtio_env env = {.mem = &mem, .loop = loop};
 	struct blk_config disk = {.format_stated = true};
 	int fd = memfd_create("disk", 0);
 	char path[32];
@@ -169,35 +163,57 @@ static void make_virtio(void)
 	must(fd >= 0 && !ftruncate(fd, DISK));
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	disk.path = path;
+	return virtio_blk_create(env, &disk, &err);
+}
+
+static void make_virtio(void)
+{
+	static struct virtio_pci_bus pci = {
+		.msi = {send_msi, bind_msi, unbind_msi, NULL},
+		.doorbell = {bind_doorbell, unbind_doorbell, NULL},
+	};
+	static struct virtio_mmio_bus at[2] = {
+		{.doorbell = {bind_doorbell, unbind_doorbell, NULL}},
+		{.doorbell = {bind_doorbell, unbind_doorbell, NULL}},
+	};
+	static const char *const names[] = {"disk-0", "disk-1"};
+	struct virtio_env env = {.mem = &mem, .loop = loop};
+
 	pci.host = device[nr_devices - 1].dev;
-	at.mmio = mmio;
-	at.irq = ioapic_line(device[0].dev, GSI_VIRTIO_MMIO);
 	env.attach = virtio_mmio_attach;
-	env.bus = &at;
-	add("disk-0", &virtio_blk_device, virtio_blk_create(&env, &disk, &err));
+	for (unsigned int i = 0; i < 2; i++) {
+		at[i].base = LAYOUT_VIRTIO_MMIO + i * LAYOUT_VIRTIO_MMIO_LEN;
+		at[i].mmio = mmio;
+		at[i].irq = ioapic_line(device[0].dev, GSI_VIRTIO_MMIO + i);
+		env.bus = &at[i];
+		env.packed = i;
+		add(names[i], &virtio_blk_device, make_disk(&env));
+	}
+	env.packed = false;
 	env.attach = virtio_pci_attach;
 	env.bus = &pci;
 	add("rng0", &virtio_rng_device, virtio_rng_create(&env, &err));
 }
 
-static void reg(unsigned int offset, uint32_t value)
+static void reg(unsigned int disk, unsigned int offset, uint32_t value)
 {
-	must(bus_write(mmio, LAYOUT_VIRTIO_MMIO + offset, 4, value));
+	must(bus_write(mmio, LAYOUT_VIRTIO_MMIO + disk * LAYOUT_VIRTIO_MMIO_LEN + offset, 4,
+		       value));
 }
 
-/* The disk's driver is ready. */
-static void drive_disk(void)
+/* The disk's driver is ready: of the second one, with a packed ring. */
+static void drive_disk(unsigned int disk)
 {
-	reg(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	reg(VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
-	reg(VIRTIO_MMIO_DRIVER_FEATURES, 1);
-	reg(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_FEATURES_OK);
-	reg(VIRTIO_MMIO_QUEUE_NUM, RING);
-	reg(VIRTIO_MMIO_QUEUE_DESC_LOW, DESC);
-	reg(VIRTIO_MMIO_QUEUE_AVAIL_LOW, AVAIL);
-	reg(VIRTIO_MMIO_QUEUE_USED_LOW, USED);
-	reg(VIRTIO_MMIO_QUEUE_READY, 1);
-	reg(VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_DRIVER_OK);
+	reg(disk, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+	reg(disk, VIRTIO_MMIO_DRIVER_FEATURES_SEL, 1);
+	reg(disk, VIRTIO_MMIO_DRIVER_FEATURES, disk ? 1 | 1 << (VIRTIO_F_RING_PACKED - 32) : 1);
+	reg(disk, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_FEATURES_OK);
+	reg(disk, VIRTIO_MMIO_QUEUE_NUM, RING);
+	reg(disk, VIRTIO_MMIO_QUEUE_DESC_LOW, disk ? PACKED : DESC);
+	reg(disk, VIRTIO_MMIO_QUEUE_AVAIL_LOW, disk ? DRIVER : AVAIL);
+	reg(disk, VIRTIO_MMIO_QUEUE_USED_LOW, disk ? DEVICE : USED);
+	reg(disk, VIRTIO_MMIO_QUEUE_READY, 1);
+	reg(disk, VIRTIO_MMIO_STATUS, VIRTIO_CONFIG_S_DRIVER_OK);
 }
 
 static void stop_all(void)
@@ -235,11 +251,60 @@ static void *save_one(unsigned int i, size_t *len)
 	return tree;
 }
 
+static void put(const char *path, const char *property, unsigned int offset, const void *value,
+		int len)
+{
+	int node = fdt_path_offset(base, path);
+
+	must(node >= 0 && !fdt_setprop_inplace_namelen_partial(
+				  base, node, property, (int)strlen(property), offset, value, len));
+}
+
+/* As if two requests were held. */
+static void hold_split(void)
+{
+	put("/disk-0/queue-0/ring", "next", 0, "\0\2", 2);
+	put("/disk-0/in-flight", "count", 0, "\0\2", 2);
+	put("/disk-0/in-flight", "head", 0, "\0\0\0\3", 4);
+}
+
+/* As if a read of one sector was held: a header, data and a status in slots 2, 0 and 5. */
+static void hold_packed(void)
+{
+	static const struct {
+		unsigned int slot;
+		uint64_t addr;
+		uint32_t len;
+		uint8_t flags, next, count;
+	} held[] = {
+		{2, HEADERS, 16, VRING_DESC_F_NEXT, 0, 3},
+		{0, HEADERS + 0x100, 512, VRING_DESC_F_NEXT | VRING_DESC_F_WRITE, 5, 0},
+		{5, HEADERS + 0x300, 1, VRING_DESC_F_WRITE, 0, 0},
+	};
+	const char *ring = "/disk-1/queue-0/ring";
+
+	for (unsigned int i = 0; i < 3; i++) {
+		fdt64_t addr = cpu_to_fdt64(held[i].addr);
+		fdt32_t len = cpu_to_fdt32(held[i].len);
+		unsigned int slot = held[i].slot;
+
+		put(ring, "slot-address", 8 * slot, &addr, 8);
+		put(ring, "slot-length", 4 * slot, &len, 4);
+		put(ring, "slot-flags", 2 * slot + 1, &held[i].flags, 1);
+		put(ring, "slot-next", slot, &held[i].next, 1);
+		put(ring, "slot-count", slot, &held[i].count, 1);
+	}
+	/* Across the end of the ring */
+	put(ring, "used", 0, "\0\6", 2);
+	put(ring, "next", 0, "\0\1", 2);
+	put(ring, "next-wrap", 0, "\0", 1);
+	put("/disk-1/in-flight", "count", 0, "\0\1", 2);
+	put("/disk-1/in-flight", "head", 0, "\0\2", 2);
+}
+
 static void make_base(void)
 {
-	static const uint8_t heads[] = {0, 0, 0, 3};
 	struct dtb out;
-	int queue, held;
 
 	dtb_create(&out);
 	dtb_begin(&out, "");
@@ -251,12 +316,8 @@ static void make_base(void)
 	dtb_end(&out);
 	base = dtb_finish(&out, &base_len);
 	must(base);
-	/* As if two requests were held. */
-	queue = fdt_path_offset(base, "/disk-0/queue-0/ring");
-	held = fdt_path_offset(base, "/disk-0/in-flight");
-	must(!fdt_setprop_inplace(base, queue, "next", "\0\2", 2));
-	must(!fdt_setprop_inplace(base, held, "count", "\0\2", 2));
-	must(!fdt_setprop_inplace_namelen_partial(base, held, "head", 4, 0, heads, 4));
+	hold_split();
+	hold_packed();
 }
 
 static void make(void)
@@ -268,7 +329,8 @@ static void make(void)
 	timer = loop_timer_create(loop, stop_loop, NULL);
 	make_board();
 	make_virtio();
-	drive_disk();
+	drive_disk(0);
+	drive_disk(1);
 	stop_all();
 	make_base();
 }
@@ -397,24 +459,29 @@ static void poke(struct input *in)
 	}
 }
 
-/* Chains of the disk, from the input where it has some. */
+/* Chains of the disks, from the input where it has some. */
 static void fill_memory(struct input *in)
 {
 	uint8_t *ram = mem_write(&mem, 0, RAM);
 	struct vring_desc *desc = (void *)(ram + DESC);
+	struct vring_packed_desc *packed = (void *)(ram + PACKED);
 
 	memset(ram, 0, RAM);
 	for (unsigned int i = 0; i < RING; i++) {
-		desc[i] = (struct vring_desc){
-			.addr = HEADERS + i * 16,
-			.len = i % 3 ? 512 : 16,
-			.flags = (i % 3 ? VRING_DESC_F_WRITE : 0) |
-				 (i % 3 < 2 ? VRING_DESC_F_NEXT : 0),
-			.next = i + 1,
-		};
+		uint64_t addr = HEADERS + i * 16;
+		uint32_t len = i % 3 ? 512 : 16;
+		uint16_t flags =
+			(i % 3 ? VRING_DESC_F_WRITE : 0) | (i % 3 < 2 ? VRING_DESC_F_NEXT : 0);
+
+		desc[i] = (struct vring_desc){addr, len, flags, i + 1};
+		packed[i] = (struct vring_packed_desc){addr, len, i,
+						       flags | 1 << VRING_PACKED_DESC_F_USED};
 	}
-	for (unsigned int n = take(in, 1) % 16; n; n--)
-		take_bytes(in, ram + DESC + take(in, 2) % (HEADERS - DESC), 8);
+	for (unsigned int n = take(in, 1) % 16; n; n--) {
+		uint64_t at = take(in, 2) % (HEADERS - DESC + 0x3000);
+
+		take_bytes(in, ram + DESC + at + (at >= HEADERS - DESC ? PACKED - HEADERS : 0), 8);
+	}
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

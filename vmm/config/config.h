@@ -51,6 +51,7 @@ struct config_disk {
 	bool format_stated; /* "format=raw" was written */
 	unsigned int addr;  /* PCI device number; 0: not on that bus */
 	unsigned int transport;
+	bool packed; /* packed rings are offered, beside split ones */
 };
 
 struct config_module {

@@ -176,6 +176,14 @@ static const struct option_def disk_properties[] = {
 			"At most four devices can be there.\n"
 			"Linux may count disks of one kind before those of the other.\n",
 	},
+	{
+		.name = "packed",
+		.type = OPT_BOOL,
+		KEPT(struct config_disk, packed),
+		.help = "offer packed rings to its driver",
+		.manual = "Whether its driver may choose packed virtqueues instead of split ones.\n"
+			  "Linux does from version 5.0 on.\n",
+	},
 	ID,
 };
 

@@ -503,6 +503,7 @@ static int create_disks(struct machine *m, struct error *e)
 		struct virtio_env env = virtio_env(m, c->disk[i].transport, c->disk[i].addr);
 		char id[sizeof(m->device[0].id)];
 
+		env.packed = c->disk[i].packed;
 		snprintf(id, sizeof(id), "disk-%s", c->disk[i].item.id);
 		if (add_device(m, &virtio_blk_device, virtio_blk_create(&env, &disk, e), id))
 			return error_about(e, -EIO, "disks[%u]", i);

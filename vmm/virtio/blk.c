@@ -396,9 +396,11 @@ static int blk_load(struct virtio_dev *d, const struct virtqueue *queues, struct
 		return ret;
 	if (s.count != queue_in_flight(&queues[0]))
 		return state_refuse(in, "count", "is not that of the chains in flight", e);
-	for (unsigned int i = 0; i < BLK_QUEUE; i++)
-		if (i < s.count ? s.head[i] >= queues[0].size : s.head[i])
-			return state_refuse(in, "head", "is none of the queue", e);
+	for (unsigned int i = s.count; i < BLK_QUEUE; i++)
+		if (s.head[i])
+			return state_refuse(in, "head", "has more than 'count' says", e);
+	if (!queue_holds(&queues[0], s.head, s.count))
+		return state_refuse(in, "head", "is none of the queue", e);
 	memcpy(b->again, s.head, sizeof(b->again));
 	b->nr_again = s.count;
 	return 0;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Virtqueues, whatever kind of ring they have (split.c): set-up, and the buffers of a chain, each of which is
+ * Virtqueues, whichever kind of ring they have (split.c, packed.c): set-up, and the buffers of a chain, each of which is
  * bounded here. Devices call it under their lock.
  */
 #include <errno.h>
 #include <string.h>
 
+#include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
 #include "virtio/ring.h"
@@ -24,11 +25,17 @@ static bool live(const struct virtqueue *q)
 /* ------------------------------------------------------------------------- */
 /* Set-up                                                                     */
 
+/* But for the slots of a packed ring, most of which are never touched. */
 void queue_reset(struct virtqueue *q, uint16_t max_size)
 {
-	memset(q, 0, sizeof(*q));
+	memset(q, 0, offsetof(struct virtqueue, packed.slot));
 	q->max_size = max_size;
 	q->regs.size = max_size;
+}
+
+static const struct ring_ops *kind(uint64_t features)
+{
+	return features & 1ULL << VIRTIO_F_RING_PACKED ? &packed_ring : &split_ring;
 }
 
 const void *ring_part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align)
@@ -47,7 +54,7 @@ static int map_rings(struct virtqueue *q, const struct mem *mem, uint64_t featur
 	if (!q->latched.size || q->latched.size > q->max_size)
 		return -EINVAL;
 	q->mem = mem;
-	q->ring = &split_ring;
+	q->ring = kind(features);
 	q->size = q->latched.size;
 	q->indirect = features & 1ULL << VIRTIO_RING_F_INDIRECT_DESC;
 	q->event_idx = features & 1ULL << VIRTIO_RING_F_EVENT_IDX;
@@ -156,6 +163,11 @@ int queue_again(struct virtqueue *q, uint16_t head, struct queue_chain *c)
 uint16_t queue_in_flight(const struct virtqueue *q)
 {
 	return live(q) ? q->ring->in_flight(q) : 0;
+}
+
+bool queue_holds(const struct virtqueue *q, const uint16_t *head, unsigned int nr)
+{
+	return q->ring->holds(q, head, nr);
 }
 
 void queue_push(struct virtqueue *q, const struct queue_chain *c, uint32_t written)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Virtqueues (virtio 1.2, 2.7). Behind this is the only place where descriptors
+ * Virtqueues, with split and packed rings (virtio 1.2, 2.7 and 2.8). Behind this is the only place where descriptors
  * are read: every index, length, address and chain that a guest may have made up
  * is bounded there, and devices see host memory that is safe to touch.
  *
@@ -19,15 +19,14 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include <linux/virtio_ring.h>
+
 #include "platform/mem.h"
 #include "platform/state.h"
 
 /* The longest ring, and the longest chain of descriptors, that a device accepts. */
 #define QUEUE_MAX 128
 
-struct vring_desc;
-struct vring_avail;
-struct vring_used;
 struct ring_ops;
 
 /* What the driver writes before it enables the queue. */
@@ -46,6 +45,31 @@ struct split_state {
 	uint16_t signalled; /* used_idx at the last interrupt decision */
 };
 
+/* A place in a packed ring, and the two flags by which a descriptor is available in this lap. */
+struct packed_place {
+	uint16_t index;
+	uint16_t lap;
+};
+
+/* A descriptor of a chain that was taken. */
+struct packed_slot {
+	struct vring_packed_desc
+		desc;  /* of the first one of a chain, "id" is what the driver calls it */
+	uint8_t next;  /* slot of the chain's next one; of one that is free, the next that is */
+	uint8_t count; /* of the first one: how many it has; of others 0 */
+};
+
+struct packed_state {
+	struct vring_packed_desc *desc;
+	const uint32_t *driver;		/* when the driver wants interrupts */
+	uint32_t *device;		/* when we want doorbells */
+	struct packed_place next, used; /* of the next chain to take, of the next to give back */
+	uint32_t unsignalled; /* descriptors given back since the last interrupt decision */
+	uint8_t free;	      /* first of the slots that are free again */
+	uint8_t touched;      /* those behind have never been used, and take no memory */
+	struct packed_slot slot[QUEUE_MAX];
+};
+
 struct virtqueue {
 	struct queue_regs regs;
 	uint16_t max_size;
@@ -59,8 +83,9 @@ struct virtqueue {
 	bool event_idx; /* VIRTIO_F_EVENT_IDX */
 
 	bool enabled;
-	const char *broken; /* what the driver did wrong, NULL: nothing */
-	struct split_state split;
+	const char *broken;	  /* what the driver did wrong, NULL: nothing */
+	struct split_state split; /* one of the two, as "ring" says */
+	struct packed_state packed;
 };
 
 /*
@@ -103,7 +128,8 @@ bool queue_wants_interrupt(struct virtqueue *q);
 /*
  * What is saved of a queue is what the driver wrote into its registers, what of that was latched, and how far we are
  * in the rings: the rings themselves are guest memory. Which chains are in flight, their device saves: the head of
- * each is enough to take it again, for the descriptors of a split ring stay in their table until it is given back.
+ * each is enough to take it again. The descriptors of a split ring stay in their table until then; those of a packed
+ * one may have been written over, and are saved.
  */
 void queue_save(const struct virtqueue *q, struct dtb *out);
 /*
@@ -114,6 +140,8 @@ int queue_load(const struct virtqueue *now, struct virtqueue *copy, const struct
 	       uint64_t features, struct state_in *in, struct error *e);
 /* Chains that were taken and not given back. */
 uint16_t queue_in_flight(const struct virtqueue *q);
+/* Whether these heads may be those of chains in flight. The queue is live. */
+bool queue_holds(const struct virtqueue *q, const uint16_t *head, unsigned int nr);
 /* Take a chain again that was in flight: as queue_pop(). */
 int queue_again(struct virtqueue *q, uint16_t head, struct queue_chain *c);
 

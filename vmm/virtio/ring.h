@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What queue.c and a kind of rings share. No other file includes this.
+ * What queue.c and the two kinds of rings share. No other file includes this.
  */
 #ifndef VMM_VIRTIO_RING_H
 #define VMM_VIRTIO_RING_H
@@ -13,7 +13,7 @@
 
 #include "virtio/queue.h"
 
-#define RING_DESC_SIZE 16u /* of a descriptor */
+#define RING_DESC_SIZE 16u /* of a descriptor, of either kind */
 
 /* All but the first two, save and load are for queues that are live. */
 struct ring_ops {
@@ -27,6 +27,7 @@ struct ring_ops {
 	int (*read)(struct virtqueue *q, struct queue_chain *c);
 	void (*push)(struct virtqueue *q, const struct queue_chain *c, uint32_t written);
 	uint16_t (*in_flight)(const struct virtqueue *q);
+	bool (*holds)(const struct virtqueue *q, const uint16_t *head, unsigned int nr);
 	bool (*wants_interrupt)(struct virtqueue *q);
 	/* Without event indices. */
 	void (*kicks_off)(struct virtqueue *q);
@@ -36,7 +37,7 @@ struct ring_ops {
 	int (*load)(struct virtqueue *q, struct state_in *in, struct error *e);
 };
 
-extern const struct ring_ops split_ring;
+extern const struct ring_ops split_ring, packed_ring;
 
 /* A part of the queue in host memory, or NULL when it is not aligned or not in memory; the second is written to. */
 const void *ring_part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align);
@@ -52,7 +53,7 @@ static inline uint16_t ring_load16(const __u16 *p)
 	return __atomic_load_n(p, __ATOMIC_RELAXED);
 }
 
-/* Orders our store before our next load, as all notification schemes need (2.7.7, 2.7.10). */
+/* Orders our store before our next load, as all notification schemes need (2.7.7, 2.7.10, 2.8.10). */
 static inline void ring_full_barrier(void)
 {
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -107,6 +107,15 @@ static uint16_t in_flight(const struct virtqueue *q)
 	return q->split.next - q->split.used_idx;
 }
 
+/* A driver may have made the same chain available twice. */
+static bool holds(const struct virtqueue *q, const uint16_t *head, unsigned int nr)
+{
+	for (unsigned int i = 0; i < nr; i++)
+		if (head[i] >= q->size)
+			return false;
+	return true;
+}
+
 /*
  * How many chains wait. The driver's index may be ahead of what we gave back by
  * at most the size of the ring: each entry of it needs a descriptor of its own.
@@ -228,6 +237,7 @@ const struct ring_ops split_ring = {
 	.read = read_chain,
 	.push = push,
 	.in_flight = in_flight,
+	.holds = holds,
 	.wants_interrupt = wants_interrupt,
 	.kicks_off = kicks_off,
 	.kicks_on = kicks_on,

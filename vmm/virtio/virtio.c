@@ -513,6 +513,8 @@ int virtio_dev_init(struct virtio_dev *d, const struct virtio_env *env,
 	d->env = *env;
 	d->features = features | 1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_INDIRECT_DESC |
 		      1ULL << VIRTIO_RING_F_EVENT_IDX;
+	if (env->packed)
+		d->features |= 1ULL << VIRTIO_F_RING_PACKED;
 	for (unsigned int i = 0; i < type->nr_queues; i++) {
 		struct virtio_queue *q = &d->queue[i];
 

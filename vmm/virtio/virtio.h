@@ -38,6 +38,7 @@ struct virtio_env {
 	/* Put the device where the guest finds it: one of the transports, with what it needs. */
 	int (*attach)(const void *bus, struct virtio_dev *d, struct error *e);
 	const void *bus;
+	bool packed; /* packed rings are offered */
 	/* A device that was asked to stop has done so. On the loop's thread, with (d). NULL: nobody asks. */
 	void (*stopped)(void *arg);
 	void *arg;

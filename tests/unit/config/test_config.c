@@ -282,12 +282,13 @@ END_TEST
 START_TEST(test_disks)
 {
 	ck_assert_int_eq(parse("--disk", "a.img", "--disk",
-			       "b,,c.img,readonly=on,serial=X1-2,format=raw", "--disk",
+			       "b,,c.img,readonly=on,serial=X1-2,format=raw,packed=on", "--disk",
 			       "d,readonly=off", NULL),
 			 0);
 	ck_assert_uint_eq(config.nr_disks, 3);
 	ck_assert_str_eq(config.disk[0].path, "a.img");
 	ck_assert(!config.disk[0].readonly && !config.disk[0].format_stated);
+	ck_assert(!config.disk[0].packed && config.disk[1].packed);
 	ck_assert_ptr_null(config.disk[0].serial);
 	ck_assert_str_eq(config.disk[1].path, "b,c.img");
 	ck_assert(config.disk[1].readonly && config.disk[1].format_stated);

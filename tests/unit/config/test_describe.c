@@ -183,7 +183,7 @@ START_TEST(bash_completes_items)
 	completes("vmm run --disk on", "one.img|");
 	completes("vmm run --console ",
 		  "tty|none|pty|kind=|file=|socket=|unix=|rotate=|keep=|link=|id=|");
-	completes("vmm run --disk pa", "path=|");
+	completes("vmm run --disk pat", "path=|");
 	completes("vmm run --disk path=on", "one.img|");
 	completes("vmm run --disk one.img,re", "one.img,readonly=|");
 	completes("vmm run --disk one.img,readonly=", "on|off|");

@@ -702,6 +702,18 @@ static void rng_mmio_set_up(void)
 	rng_set_up();
 }
 
+static void rng_packed_set_up(void)
+{
+	packed = true;
+	rng_set_up();
+}
+
+static void rng_packed_mmio_set_up(void)
+{
+	packed = true;
+	rng_mmio_set_up();
+}
+
 static void rng_tear_down(void)
 {
 	guest_stop_loop();
@@ -872,6 +884,23 @@ START_TEST(entropy_many)
 }
 END_TEST
 
+/* A packed ring is of any size that the device can do, a split one of a power of two. */
+START_TEST(ring_sizes)
+{
+	for (unsigned int size = 1; size <= 8; size++) {
+		if (!packed && size & (size - 1))
+			continue;
+		driver_start(1ULL << VIRTIO_F_VERSION_1 | 1ULL << VIRTIO_RING_F_EVENT_IDX, size);
+		for (unsigned int n = 0; n < 5 * size; n++) {
+			ring_desc(n % size, GUEST_DATA, 64, VRING_DESC_F_WRITE, 0);
+			ring_offer(n % size);
+			ring_kick();
+			ck_assert_uint_eq(wait_used().id, n % size);
+		}
+	}
+}
+END_TEST
+
 START_TEST(entropy_hostile)
 {
 	ring_desc(0, GUEST_RAM - 16, 32, VRING_DESC_F_WRITE, 0);
@@ -881,6 +910,24 @@ START_TEST(entropy_hostile)
 	ck_assert_uint_eq(status_rd(), STATUS_OK | NEEDS_RESET);
 }
 END_TEST
+
+/* Wherever it is found, and whichever kind of ring its driver has. */
+static void add_rng(Suite *s, const char *name, void (*device_set_up)(void))
+{
+	TCase *t = tcase_create(name);
+
+	tcase_add_checked_fixture(t, device_set_up, rng_tear_down);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, entropy);
+	tcase_add_test(t, entropy_in_pieces);
+	tcase_add_test(t, entropy_full_ring);
+	tcase_add_test(t, entropy_endless);
+	tcase_add_test(t, entropy_bounded);
+	tcase_add_test(t, entropy_many);
+	tcase_add_test(t, ring_sizes);
+	tcase_add_test(t, entropy_hostile);
+	suite_add_tcase(s, t);
+}
 
 static Suite *suite(void)
 {
@@ -917,31 +964,16 @@ static Suite *suite(void)
 	tcase_add_test(t, stopped);
 	suite_add_tcase(s, t);
 
-	t = tcase_create("rng");
+	t = tcase_create("rng on the bus");
 	tcase_add_checked_fixture(t, rng_set_up, rng_tear_down);
-	tcase_set_timeout(t, 60);
-	tcase_add_test(t, entropy);
-	tcase_add_test(t, entropy_in_pieces);
-	tcase_add_test(t, entropy_full_ring);
 	tcase_add_test(t, entropy_without_slot);
-	tcase_add_test(t, entropy_endless);
 	tcase_add_loop_test(t, descriptor_0, 0, 3);
-	tcase_add_test(t, entropy_bounded);
-	tcase_add_test(t, entropy_many);
-	tcase_add_test(t, entropy_hostile);
 	suite_add_tcase(s, t);
 
-	t = tcase_create("rng without a bus");
-	tcase_add_checked_fixture(t, rng_mmio_set_up, rng_tear_down);
-	tcase_set_timeout(t, 60);
-	tcase_add_test(t, entropy);
-	tcase_add_test(t, entropy_in_pieces);
-	tcase_add_test(t, entropy_full_ring);
-	tcase_add_test(t, entropy_endless);
-	tcase_add_test(t, entropy_bounded);
-	tcase_add_test(t, entropy_many);
-	tcase_add_test(t, entropy_hostile);
-	suite_add_tcase(s, t);
+	add_rng(s, "rng", rng_set_up);
+	add_rng(s, "rng without a bus", rng_mmio_set_up);
+	add_rng(s, "rng with a packed ring", rng_packed_set_up);
+	add_rng(s, "rng with a packed ring, without a bus", rng_packed_mmio_set_up);
 	return s;
 }
 

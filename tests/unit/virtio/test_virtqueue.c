@@ -768,6 +768,7 @@ static Suite *suite(void)
 	tcase_add_test(t, kick_event);
 	tcase_add_test(t, taking);
 	tcase_add_test(t, writes_are_logged);
+	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("hostile");

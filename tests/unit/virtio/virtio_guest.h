@@ -33,13 +33,19 @@
 #define GUEST_RAM     0x200000u
 #define GUEST_WAIT_MS 10000
 
-/* Where the driver puts things */
-#define RING_DESC    0x10000u
-#define RING_AVAIL   0x11000u
-#define RING_USED    0x12000u
-#define GUEST_DATA   0x20000u
+/*
+ * Where the driver puts things. With a packed ring the first three are its own: the tests make chains there, from
+ * where they are copied into the ring, and find there what came back.
+ */
+#define RING_DESC     0x10000u
+#define RING_AVAIL    0x11000u
+#define RING_USED     0x12000u
+#define GUEST_DATA    0x20000u
+#define PACKED_RING   0x13000u
+#define PACKED_DRIVER 0x14000u
+#define PACKED_DEVICE 0x15000u
 
-#define FAKE_VECTORS 8
+#define FAKE_VECTORS  8
 
 struct guest {
 	struct bus *pio, *mmio;
@@ -64,6 +70,8 @@ static struct guest guest;
 static struct error guest_error;
 /* The device is not on the PCI bus. */
 static bool on_mmio;
+/* Packed rings are offered, and its driver takes them. */
+static bool packed;
 
 /* The driver's view of the device in slot 1 */
 static struct {
@@ -75,6 +83,10 @@ static struct {
 	unsigned int ring_size;
 	uint16_t used_seen;
 	uint32_t reasons; /* of interrupts on a line, not asked for yet */
+	bool event_idx;
+	/* Of a packed ring: places, counted on over all laps, and how many of them each chain takes */
+	unsigned int next, back;
+	unsigned int chain_len[QUEUE_MAX];
 } drv;
 
 static int fake_send(void *ctx, uint64_t addr, uint32_t data)
@@ -197,6 +209,7 @@ static void guest_start(void)
 		.loop = g->loop,
 		.attach = on_mmio ? virtio_mmio_attach : virtio_pci_attach,
 		.bus = on_mmio ? (void *)&g->at : (void *)&g->pci,
+		.packed = packed,
 		.stopped = fake_stopped,
 		.arg = g,
 	};
@@ -461,24 +474,43 @@ static inline unsigned int driver_enable_queue(void)
 	return common_rd(VIRTIO_PCI_COMMON_Q_ENABLE, 2);
 }
 
+/* Of a packed ring: interrupt after what comes back next. */
+static inline void packed_want_interrupt(void)
+{
+	bool odd = drv.back / drv.ring_size % 2;
+	uint32_t place = drv.back % drv.ring_size | !odd << VRING_PACKED_EVENT_F_WRAP_CTR;
+
+	if (drv.event_idx)
+		__atomic_store_n((uint32_t *)guest_ptr(PACKED_DRIVER),
+				 VRING_PACKED_EVENT_FLAG_DESC << 16 | place, __ATOMIC_RELAXED);
+}
+
 /* From a reset that is done to a running device with queue 0 on vector 1. */
 static void driver_begin(uint64_t features, unsigned int size)
 {
 	status_wr(VIRTIO_CONFIG_S_ACKNOWLEDGE);
 	status_wr(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-	features_wr(features);
+	features_wr(features | (packed ? 1ULL << VIRTIO_F_RING_PACKED : 0));
 	status_wr(STATUS_FEATURES);
 	ck_assert_uint_eq(status_rd(), STATUS_FEATURES);
 	if (!on_mmio)
 		driver_msix_on(2);
 	memset(guest_ptr(RING_DESC), 0, 0x3000);
-	driver_queue_regs(RING_DESC, RING_AVAIL, RING_USED, size);
+	drv.ring_size = size;
+	drv.event_idx = features & 1ULL << VIRTIO_RING_F_EVENT_IDX;
+	drv.used_seen = 0;
+	drv.reasons = 0;
+	drv.next = drv.back = 0;
+	if (packed) {
+		memset(guest_ptr(PACKED_RING), 0, 0x3000);
+		driver_queue_regs(PACKED_RING, PACKED_DRIVER, PACKED_DEVICE, size);
+		packed_want_interrupt();
+	} else {
+		driver_queue_regs(RING_DESC, RING_AVAIL, RING_USED, size);
+	}
 	ck_assert_uint_eq(driver_enable_queue(), 1);
 	status_wr(STATUS_OK);
 	ck_assert_uint_eq(status_rd(), STATUS_OK);
-	drv.ring_size = size;
-	drv.used_seen = 0;
-	drv.reasons = 0;
 }
 
 static void driver_start(uint64_t features, unsigned int size)
@@ -496,10 +528,106 @@ static inline void ring_desc(unsigned int i, uint64_t addr, uint32_t len, uint16
 	d[i] = (struct vring_desc){.addr = addr, .len = len, .flags = flags, .next = next};
 }
 
+/* What a descriptor of a lap has set when it is made available; the lap before it had the other. */
+static inline uint16_t packed_lap(unsigned int place)
+{
+	bool odd = place / drv.ring_size % 2;
+
+	return odd ? 1 << VRING_PACKED_DESC_F_USED : 1 << VRING_PACKED_DESC_F_AVAIL;
+}
+
+/* The table of a split ring's descriptor becomes that of a packed one's, whose entries follow each other. */
+static inline void packed_table(const struct vring_desc *indirect)
+{
+	struct vring_packed_desc to[QUEUE_MAX];
+	struct vring_desc from[QUEUE_MAX];
+	unsigned int n = 0, i = 0;
+
+	if (!mem_write(&guest.mem, indirect->addr, indirect->len) || indirect->len > sizeof(from))
+		return;
+	memcpy(from, guest_ptr(indirect->addr), indirect->len);
+	for (; n < indirect->len / sizeof(from[0]); i = from[i].next) {
+		to[n++] = (struct vring_packed_desc){
+			.addr = from[i].addr,
+			.len = from[i].len,
+			.flags = from[i].flags & VRING_DESC_F_WRITE,
+		};
+	}
+	memcpy(guest_ptr(indirect->addr), to, n * sizeof(to[0]));
+}
+
+static inline void packed_put(unsigned int place, const struct vring_desc *from, uint16_t id)
+{
+	struct vring_packed_desc *d = guest_ptr(PACKED_RING);
+
+	if (from->flags & VRING_DESC_F_INDIRECT)
+		packed_table(from);
+	d += place % drv.ring_size;
+	d->addr = from->addr;
+	d->len = from->len;
+	d->id = id;
+	__atomic_store_n(&d->flags, from->flags | packed_lap(place), __ATOMIC_RELEASE);
+}
+
+/* The first descriptor comes last: with it the device sees them all. No chain is longer than the ring. */
+static inline void packed_offer(const struct vring_desc *head, uint16_t id)
+{
+	const struct vring_desc *table = guest_ptr(RING_DESC), *d = head;
+	unsigned int count = 1;
+
+	for (; d->flags & VRING_DESC_F_NEXT && count < drv.ring_size; count++) {
+		d = &table[d->next % QUEUE_MAX];
+		packed_put(drv.next + count, d, id);
+	}
+	packed_put(drv.next, head, id);
+	drv.chain_len[id % QUEUE_MAX] = count;
+	drv.next += count;
+}
+
+/* What came back goes to the used ring. */
+static inline void packed_collect(void)
+{
+	const struct vring_packed_desc *ring = guest_ptr(PACKED_RING);
+	const uint16_t both = 1 << VRING_PACKED_DESC_F_AVAIL | 1 << VRING_PACKED_DESC_F_USED;
+	struct vring_used *used = guest_ptr(RING_USED);
+
+	while (drv.back < drv.next) {
+		const struct vring_packed_desc *d = &ring[drv.back % drv.ring_size];
+		bool odd = drv.back / drv.ring_size % 2;
+
+		if ((__atomic_load_n(&d->flags, __ATOMIC_ACQUIRE) & both) != (odd ? 0 : both))
+			return;
+		used->ring[used->idx % drv.ring_size] =
+			(struct vring_used_elem){.id = d->id, .len = d->len};
+		used->idx++;
+		/* A state that is not right may have an id that is none of ours. */
+		drv.back += d->id < QUEUE_MAX && drv.chain_len[d->id] ? drv.chain_len[d->id] : 1;
+	}
+}
+
+/* A head that is none: of a packed ring, where there is no such number, a chain that does not end. */
+static inline void packed_offer_head(uint16_t head)
+{
+	const struct vring_desc endless = {GUEST_DATA, 1, VRING_DESC_F_NEXT, 0};
+	const struct vring_desc *table = guest_ptr(RING_DESC);
+
+	if (head < drv.ring_size) {
+		packed_offer(&table[head], head);
+		return;
+	}
+	for (unsigned int i = 0; i < drv.ring_size; i++)
+		packed_put(drv.next + drv.ring_size - 1 - i, &endless, 0);
+	drv.next += drv.ring_size;
+}
+
 static inline void ring_offer(uint16_t head)
 {
 	struct vring_avail *avail = guest_ptr(RING_AVAIL);
 
+	if (packed) {
+		packed_offer_head(head);
+		return;
+	}
 	avail->ring[avail->idx % drv.ring_size] = head;
 	__atomic_store_n(&avail->idx, avail->idx + 1, __ATOMIC_RELEASE);
 }
@@ -522,7 +650,15 @@ static inline uint16_t used_idx(void)
 {
 	struct vring_used *used = guest_ptr(RING_USED);
 
+	if (packed)
+		packed_collect();
 	return __atomic_load_n(&used->idx, __ATOMIC_ACQUIRE);
+}
+
+/* A page of what the device writes of the queue */
+static inline void *device_part(void)
+{
+	return guest_ptr(packed ? PACKED_RING : RING_USED);
 }
 
 /* By the line: vector 1 is that of queue 0, vector 0 that of the configuration. */
@@ -560,31 +696,46 @@ static inline bool wait_interrupt(unsigned int vector, int ms)
 	return read(p.fd, &n, 8) == 8;
 }
 
+/* With event indices: interrupt after the next chain that comes back. */
+static inline void want_interrupt(void)
+{
+	struct vring_avail *avail = guest_ptr(RING_AVAIL);
+
+	if (packed)
+		packed_want_interrupt();
+	else
+		__atomic_store_n(&avail->ring[drv.ring_size], drv.used_seen, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 /* Wait for the next chain to come back; returns its place in the used ring. */
 static inline struct vring_used_elem wait_used(void)
 {
-	struct vring_avail *avail = guest_ptr(RING_AVAIL);
 	struct vring_used *used = guest_ptr(RING_USED);
 
-	/* With event indices: interrupt after the next one. */
-	__atomic_store_n(&avail->ring[drv.ring_size], drv.used_seen, __ATOMIC_RELAXED);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	want_interrupt();
 	while (used_idx() == drv.used_seen)
 		ck_assert_msg(wait_interrupt(1, GUEST_WAIT_MS), "no interrupt");
 	return used->ring[drv.used_seen++ % drv.ring_size];
 }
 
+static inline bool doorbells_wanted(void)
+{
+	const struct vring_packed_desc_event *event = guest_ptr(PACKED_DEVICE);
+	const struct vring_used *used = guest_ptr(RING_USED);
+
+	if (packed)
+		return __atomic_load_n(&event->flags, __ATOMIC_ACQUIRE) !=
+		       VRING_PACKED_EVENT_FLAG_DISABLE;
+	return !__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE);
+}
+
 /* The device asks for doorbells, now or soon. */
 static inline void expect_doorbells_wanted(void)
 {
-	struct vring_used *used = guest_ptr(RING_USED);
-
-	for (unsigned int ms = 0; ms < GUEST_WAIT_MS; ms++) {
-		if (!__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE))
-			break;
+	for (unsigned int ms = 0; ms < GUEST_WAIT_MS && !doorbells_wanted(); ms++)
 		usleep(1000);
-	}
-	ck_assert_uint_eq(__atomic_load_n(&used->flags, __ATOMIC_ACQUIRE), 0);
+	ck_assert(doorbells_wanted());
 }
 
 /* Let the loop do whatever it was asked for: twice round is enough. */
