@@ -78,37 +78,6 @@ int queue_enable(struct virtqueue *q, const struct mem *mem, uint64_t features)
 /* ------------------------------------------------------------------------- */
 /* Chains                                                                     */
 
-int chain_add(struct virtqueue *q, struct queue_chain *c, uint64_t addr, uint32_t len, bool write)
-{
-	unsigned int nr = c->nr_out + c->nr_in;
-	const void *hva;
-
-	if (nr == QUEUE_MAX)
-		return queue_fail(q, "a chain has too many descriptors");
-	if (!len)
-		return queue_fail(q, "a descriptor has length zero");
-	hva = write ? mem_write(q->mem, addr, len) : mem_read(q->mem, addr, len);
-	if (!hva)
-		return queue_fail(q, "a buffer is not in memory");
-	/* 2.7.4.2 */
-	if (c->nr_in && !write)
-		return queue_fail(q, "a buffer to read comes after one to write");
-	/* 2.7.5: a chain has at most 2^32 bytes; with our count of written bytes, one less. */
-	if (c->out_len + c->in_len + len > UINT32_MAX)
-		return queue_fail(q, "a chain is longer than 4 GiB");
-
-	/* The system has one type for both directions. */
-	c->iov[nr] = (struct iovec){.iov_base = (void *)hva, .iov_len = len};
-	if (write) {
-		c->nr_in++;
-		c->in_len += len;
-	} else {
-		c->nr_out++;
-		c->out_len += len;
-	}
-	return 0;
-}
-
 const void *ring_table(struct virtqueue *q, uint64_t addr, uint32_t len, unsigned int *count)
 {
 	const void *table;

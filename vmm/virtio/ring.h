@@ -44,8 +44,39 @@ const void *ring_part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigne
 void *ring_own_part(const struct mem *mem, uint64_t gpa, uint64_t len, unsigned int align);
 /* The indirect table that a descriptor names, and how many it has; NULL: queue_fail() was called. */
 const void *ring_table(struct virtqueue *q, uint64_t addr, uint32_t len, unsigned int *count);
-/* One more buffer of a chain: 0 or queue_fail(). */
-int chain_add(struct virtqueue *q, struct queue_chain *c, uint64_t addr, uint32_t len, bool write);
+
+/* One more buffer of a chain: 0 or queue_fail(). Here, as calls of it would be many. */
+static inline int chain_add(struct virtqueue *q, struct queue_chain *c, uint64_t addr, uint32_t len,
+			    bool write)
+{
+	unsigned int nr = c->nr_out + c->nr_in;
+	const void *hva;
+
+	if (nr == QUEUE_MAX)
+		return queue_fail(q, "a chain has too many descriptors");
+	if (!len)
+		return queue_fail(q, "a descriptor has length zero");
+	hva = write ? mem_write(q->mem, addr, len) : mem_read(q->mem, addr, len);
+	if (!hva)
+		return queue_fail(q, "a buffer is not in memory");
+	/* 2.7.4.2 */
+	if (c->nr_in && !write)
+		return queue_fail(q, "a buffer to read comes after one to write");
+	/* 2.7.5: a chain has at most 2^32 bytes; with our count of written bytes, one less. */
+	if (c->out_len + c->in_len + len > UINT32_MAX)
+		return queue_fail(q, "a chain is longer than 4 GiB");
+
+	/* The system has one type for both directions. */
+	c->iov[nr] = (struct iovec){.iov_base = (void *)hva, .iov_len = len};
+	if (write) {
+		c->nr_in++;
+		c->in_len += len;
+	} else {
+		c->nr_out++;
+		c->out_len += len;
+	}
+	return 0;
+}
 
 /* Guest and device work on the rings at once: every access to a shared field is one access. */
 static inline uint16_t ring_load16(const __u16 *p)
