@@ -88,7 +88,9 @@ USER_ALL  := -std=gnu11 $(WARN) $(WERROR) $(INCLUDES) $(LIBS_CFLAGS) -pthread
 USER_FLAGS = $(USER_ALL) $(HARDEN) $(CFLAGS)
 SAN_FLAGS  = $(USER_ALL) -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined \
 	     -fno-sanitize-recover=all
-USER_LINK := -pie -Wl,-z,relro,-z,now -pthread
+USER_LINK := -pie -Wl,-z,relro,-z,now,-z,pack-relative-relocs -pthread
+# Small libraries become part of vmm: each that is loaded is pages of a machine's memory, and time of its start.
+VMM_LINK   = -Wl,--gc-sections -Wl,-Bstatic $(filter-out -lZydis,$(LIBS)) -Wl,-Bdynamic -lZydis
 
 VMM_SRC   := $(wildcard vmm/*.c vmm/*/*.c)
 VMM_OBJ   := $(VMM_SRC:%.c=$(BUILD)/obj/%.o)
@@ -118,7 +120,7 @@ $(BUILD)/filters: vmm/sandbox/filters/filters.c vmm/sandbox/filter.h vmm/sandbox
 
 $(BUILD)/vmm: $(VMM_OBJ)
 	@echo "  LD      $@"
-	@$(CC) $(USER_LINK) $(LDFLAGS) -o $@ $^ $(LIBS)
+	@$(CC) $(USER_LINK) $(LDFLAGS) -o $@ $^ $(VMM_LINK)
 
 .SECONDEXPANSION:
 $(BUILD)/tools/hv-%: $(BUILD)/obj/tools/hv-%.o \
