@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "chardev/chardev.h"
@@ -294,10 +295,12 @@ void chardev_try_again(struct loop_timer *t)
 
 struct console *console_open(struct loop *loop, struct error *e)
 {
-	struct console *con = calloc(1, sizeof(*con));
+	/* Not from the heap, which would clear it: pages of the ring are taken as the guest fills them. */
+	struct console *con = mmap(NULL, sizeof(*con), PROT_READ | PROT_WRITE,
+				   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int ret;
 
-	if (!con) {
+	if (con == MAP_FAILED) {
 		error_set(e, ENOMEM, "out of memory for the console");
 		return NULL;
 	}
@@ -389,5 +392,5 @@ void console_close(struct console *con)
 	}
 	pthread_mutex_destroy(&con->lock);
 	ring_destroy(&con->ring);
-	free(con);
+	munmap(con, sizeof(*con));
 }

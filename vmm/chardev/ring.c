@@ -6,7 +6,8 @@
 
 void ring_init(struct ring *r)
 {
-	memset(r, 0, sizeof(*r));
+	r->end = 0;
+	r->wanted = false;
 	pthread_mutex_init(&r->lock, NULL);
 }
 

@@ -136,7 +136,7 @@ uint16_t queue_in_flight(const struct virtqueue *q)
 
 bool queue_holds(const struct virtqueue *q, const uint16_t *head, unsigned int nr)
 {
-	return q->ring->holds(q, head, nr);
+	return q->enabled ? q->ring->holds(q, head, nr) : !nr;
 }
 
 void queue_push(struct virtqueue *q, const struct queue_chain *c, uint32_t written)

@@ -140,7 +140,7 @@ int queue_load(const struct virtqueue *now, struct virtqueue *copy, const struct
 	       uint64_t features, struct state_in *in, struct error *e);
 /* Chains that were taken and not given back. */
 uint16_t queue_in_flight(const struct virtqueue *q);
-/* Whether these heads may be those of chains in flight. The queue is live. */
+/* Whether these heads may be those of chains in flight: of a queue that is not live, none. */
 bool queue_holds(const struct virtqueue *q, const uint16_t *head, unsigned int nr);
 /* Take a chain again that was in flight: as queue_pop(). */
 int queue_again(struct virtqueue *q, uint16_t head, struct queue_chain *c);
