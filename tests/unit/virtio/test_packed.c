@@ -716,6 +716,31 @@ START_TEST(goes_on)
 }
 END_TEST
 
+/* The first slot and the last, of a chain that fills the ring */
+START_TEST(goes_on_full)
+{
+	struct virtqueue copy;
+	size_t len;
+	void *tree;
+
+	for (unsigned int i = 0; i < SIZE; i++)
+		offer(DATA + i, 1, i + 1 < SIZE ? NEXT : 0, 8);
+	ck_assert_int_eq(queue_pop(&q, &chain), 1);
+	tree = save(&len);
+	ck_assert_int_eq(load(tree, len, &copy), 0);
+	q = copy;
+	ck_assert_uint_eq(queue_in_flight(&q), 1);
+	ck_assert_int_eq(queue_again(&q, chain.head, &chain), 1);
+	ck_assert_uint_eq(chain.out_len, SIZE);
+	queue_push(&q, &chain, 0);
+	expect_back(8, 0, SIZE);
+	offer(DATA, 1, 0, 3);
+	pop_push(0);
+	expect_back(3, 0, 1);
+	free(tree);
+}
+END_TEST
+
 /* What no queue could have come to. */
 START_TEST(state_that_lies)
 {
@@ -903,6 +928,7 @@ static Suite *suite(void)
 	tcase_add_test(t, kick_event);
 	tcase_add_test(t, writes_are_logged);
 	tcase_add_test(t, goes_on);
+	tcase_add_test(t, goes_on_full);
 	suite_add_tcase(s, t);
 
 	t = tcase_create("hostile");
