@@ -143,8 +143,9 @@ int session_reset(struct session *s, struct error *e)
 
 	if (ret)
 		return ret;
+	if (!machine_end(s->machine, MACHINE_RESET, 0, ""))
+		return error_set(e, EBUSY, "the machine is about to end");
 	s->restart = true;
-	machine_end(s->machine, MACHINE_RESET, 0, "");
 	return 0;
 }
 

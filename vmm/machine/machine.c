@@ -198,8 +198,10 @@ int machine_load_devices(struct machine *m, struct state_in *in, struct error *e
 /* ------------------------------------------------------------------------- */
 /* How it ends                                                                */
 
-void machine_end(struct machine *m, enum machine_end end, uint32_t value, const char *text)
+bool machine_end(struct machine *m, enum machine_end end, uint32_t value, const char *text)
 {
+	bool counts;
+
 	pthread_mutex_lock(&m->lock);
 	if (m->result.end == MACHINE_RUNNING) {
 		m->result.end = end;
@@ -212,7 +214,9 @@ void machine_end(struct machine *m, enum machine_end end, uint32_t value, const 
 		m->hurry = true;
 		loop_stop(m->loop);
 	}
+	counts = m->result.end == end;
 	pthread_mutex_unlock(&m->lock);
+	return counts;
 }
 
 static void on_reset(void *arg)

@@ -80,9 +80,9 @@ int machine_reset(struct machine *m, struct error *e);
 /*
  * The machine is over, for this reason: the first call counts, and stops the
  * loop. Any thread; vCPUs leave the guest when machine_stop() is called. A user's reason (from MACHINE_QUIT on)
- * later than that ends machine_settle(), and takes the place of MACHINE_RESET.
+ * later than that ends machine_settle(), and takes the place of MACHINE_RESET. Returns whether it ends so.
  */
-void machine_end(struct machine *m, enum machine_end end, uint32_t value, const char *text);
+bool machine_end(struct machine *m, enum machine_end end, uint32_t value, const char *text);
 /*
  * Press the power button: the guest may switch itself off. False: the machine is over, and nobody is there who
  * could.

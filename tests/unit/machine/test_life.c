@@ -701,7 +701,9 @@ START_TEST(ends)
 	else
 		ck_assert(runs());
 	if (_i & 4) {
-		machine_end(machine, MACHINE_POWER_OFF, 0, "");
+		ck_assert(machine_end(machine, MACHINE_POWER_OFF, 0, ""));
+		/* Too late. */
+		ck_assert(!machine_end(machine, MACHINE_RESET, 0, ""));
 	} else {
 		guest_does(true, PORT_ACPI_SLEEP, 0x20 | ACPI_SLEEP_S5 << 2);
 		if (_i & 2)
