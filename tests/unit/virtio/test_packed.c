@@ -13,12 +13,8 @@
 #include <linux/virtio_config.h>
 #include <linux/virtio_ring.h>
 
-#include "platform/mem.h"
-#include "virtio/queue.h"
+#include "queue_memory.h"
 #include "suite.h"
-
-/* Two regions side by side for the guest, but not for us. */
-#define REGION	   0x10000u
 
 #define SIZE	   7u
 #define DESC	   0x1000u
@@ -37,20 +33,8 @@
 #define USED	   (1u << VRING_PACKED_DESC_F_USED)
 #define WRAP	   (1u << VRING_PACKED_EVENT_F_WRAP_CTR)
 
-static struct mem mem;
-static struct error error;
-static struct virtqueue q;
-static struct queue_chain chain;
 /* Places of the driver and of what it gets back, counted on over all laps */
 static unsigned int put, got;
-
-static void *at(uint64_t gpa)
-{
-	void *p = mem_write(&mem, gpa, 1);
-
-	ck_assert_ptr_nonnull(p);
-	return p;
-}
 
 static struct vring_packed_desc *ring(void)
 {
@@ -109,15 +93,8 @@ static void enable_with(unsigned int size, uint64_t features)
 
 static void set_up(void)
 {
-	memset(&mem, 0, sizeof(mem));
-	ck_assert_int_eq(mem_add_ram(&mem, 0, REGION, &error), 0);
-	ck_assert_int_eq(mem_add_ram(&mem, REGION, REGION, &error), 0);
+	make_memory();
 	enable_with(SIZE, BOTH);
-}
-
-static void tear_down(void)
-{
-	mem_destroy(&mem);
 }
 
 static bool is_back(void)
@@ -781,20 +758,6 @@ END_TEST
 
 /* ------------------------------------------------------------------------- */
 /* The log of written pages                                                   */
-
-static uint64_t fetch_log(void)
-{
-	uint64_t words[2];
-
-	mem_log_fetch(&mem, 0, &words[0]);
-	mem_log_fetch(&mem, 1, &words[1]);
-	return words[0] | words[1] << 16;
-}
-
-static uint64_t page_of(uint64_t gpa)
-{
-	return 1ULL << gpa / MEM_PAGE;
-}
 
 START_TEST(writes_are_logged)
 {

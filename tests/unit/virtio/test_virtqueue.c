@@ -10,12 +10,8 @@
 
 #include <linux/virtio_ring.h>
 
-#include "platform/mem.h"
-#include "virtio/queue.h"
+#include "queue_memory.h"
 #include "suite.h"
-
-/* Two regions side by side for the guest, but not for us. */
-#define REGION	   0x10000u
 
 #define SIZE	   8u
 #define DESC	   0x1000u
@@ -29,19 +25,6 @@
 #define NEXT	   VRING_DESC_F_NEXT
 #define WRITE	   VRING_DESC_F_WRITE
 #define INDIRECT   VRING_DESC_F_INDIRECT
-
-static struct mem mem;
-static struct error error;
-static struct virtqueue q;
-static struct queue_chain chain;
-
-static void *at(uint64_t gpa)
-{
-	void *p = mem_write(&mem, gpa, 1);
-
-	ck_assert_ptr_nonnull(p);
-	return p;
-}
 
 static struct vring_avail *avail(void)
 {
@@ -76,15 +59,8 @@ static void enable(uint64_t features)
 
 static void set_up(void)
 {
-	memset(&mem, 0, sizeof(mem));
-	ck_assert_int_eq(mem_add_ram(&mem, 0, REGION, &error), 0);
-	ck_assert_int_eq(mem_add_ram(&mem, REGION, REGION, &error), 0);
+	make_memory();
 	enable(BOTH);
-}
-
-static void tear_down(void)
-{
-	mem_destroy(&mem);
 }
 
 /* Of a chain, only its head matters to the used ring. */
@@ -613,20 +589,6 @@ END_TEST
 
 /* ------------------------------------------------------------------------- */
 /* The log of written pages                                                   */
-
-static uint64_t fetch_log(void)
-{
-	uint64_t words[2];
-
-	mem_log_fetch(&mem, 0, &words[0]);
-	mem_log_fetch(&mem, 1, &words[1]);
-	return words[0] | words[1] << 16;
-}
-
-static uint64_t page_of(uint64_t gpa)
-{
-	return 1ULL << gpa / MEM_PAGE;
-}
 
 /* Buffers count as written when they are given back, whenever the log began: the host filled them at any time. */
 START_TEST(writes_are_logged)
