@@ -52,7 +52,7 @@ for guest in halt_for_ever spin_for_ever flood_for_ever; do
 	does "$guest: logs" 0 "ing" logs box
 	does "$guest: stop" 0 "" stop --timeout 1 box
 	does "$guest: it is gone" 4 "no machine" status box
-	if tr '\n' ' ' <"$work/events" | grep -q "state=paused.*state=running.*state=stopping.*state=ended"; then
+	if tr '\n' ' ' <"$work/events" | grep -q "state=paused.*event=reset.*state=running.*state=stopping.*state=ended.*status=12"; then
 		ok "$guest: events"
 	else
 		not_ok "$guest: events" "$(cat "$work/events")"
