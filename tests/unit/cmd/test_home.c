@@ -178,13 +178,13 @@ static void is_late(struct home *h)
 
 START_TEST(test_killed)
 {
-	char text[64] = "";
+	char here[5], text[64] = "";
 	int out, fd;
 	pid_t pid;
 
 	ck_assert_int_eq(pipe(told), 0);
 	pid = start(is_late, &out);
-	ck_assert_int_eq(read(out, text, 5), 5);
+	ck_assert_int_eq(read(out, here, 5), 5);
 	kill(pid, SIGKILL);
 	ck_assert_int_eq(end_of(pid), SIGKILL);
 	ck_assert_int_eq(write(told[1], "", 1), 1);
