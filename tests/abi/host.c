@@ -154,8 +154,7 @@ struct memory {
 
 /*
  * Slabs that a processor has at hand count as used whole, and a processor keeps as many as it likes: they go back
- * first. The files stay open, since what closing one frees waits for a grace period and counts, too. A kernel
- * without them counts less.
+ * first. The files stay open, since what closing one frees waits for a grace period and counts, too.
  */
 static void shrink_caches(void)
 {
